@@ -1,0 +1,37 @@
+# `make repro` and `make test` each work as the first command after `git clone`: they build .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+GOLDEN ?= ../shared/data/golden
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv repro test check clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## build .venv with the tested versions
+
+# opencv-python, which face-alignment and insightface ask for, needs libGL; the headless build is the same module.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip uninstall --quiet --yes opencv-python
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall -c constraints.txt opencv-python-headless
+	touch $(READY)
+
+repro: $(READY)  ## the main job: data, fits, training, evaluation, Tables 1-3 (params.yaml says which)
+	dvc repro
+
+test: $(READY)  ## every test that needs no GPU
+	python -m pytest -m 'not slow'
+
+check: $(READY)  ## style and layers
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+clean:  ## forget what was made (DVC's cache stays)
+	rm -rf data reports/*/figures

@@ -1,0 +1,138 @@
+"""What a model and its training are made of: plain frozen records, without defaults.
+
+Every number here comes from params.yaml (pipeline/recipe.py types it there); what the paper leaves
+open is explained under `Choice:` where the number is used.
+"""
+
+from dataclasses import dataclass
+
+GUIDANCE_PARTS: dict[str, tuple[str, ...]] = {  # guidance name -> rendered channels, in this order
+    "geom_disp": ("disp",),
+    "neural_codes": ("codes",),
+    "nmfc": ("nmfc",),
+    "geom_disp+neural_codes": ("disp", "codes"),
+}
+
+
+def check_guidance(name: str) -> str:
+    """Return `name`, or raise ValueError with the allowed names."""
+    if name not in GUIDANCE_PARTS:
+        raise ValueError(f"guidance {name!r} is unknown: choose one of {', '.join(GUIDANCE_PARTS)}")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuidanceConfig:
+    """What is rendered from the head.
+
+    Attributes:
+        name: a key of `GUIDANCE_PARTS`.
+        render_px: least number of pixels of the shorter image side at which maps are rendered.
+        code_dim: channels d of the posed neural codes.
+        code_std: standard deviation of the codes before training.
+    """
+
+    name: str
+    render_px: int
+    code_dim: int
+    code_std: float
+
+    def __post_init__(self) -> None:
+        check_guidance(self.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorConfig:
+    """Size of the encoder and of the progressive warping modules.
+
+    Attributes:
+        levels: pyramid levels L; level L has the image's resolution, level 1 is 2^(L-1) times coarser.
+        width: channels at level L; each coarser level has twice as many.
+        max_width: most channels of any level.
+        spade_hidden: most channels between the guidance and SPADE's scale and shift.
+        disp_gain: ndc per unit of the displacement convolution before training.
+    """
+
+    levels: int
+    width: int
+    max_width: int
+    spade_hidden: int
+    disp_gain: float
+
+    def channels(self, level: int) -> int:
+        """Channels of level 1 (coarsest) to L (finest)."""
+        return min(self.width * 2 ** (self.levels - level), self.max_width)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiscriminatorConfig:
+    """Size of the multi-scale Patch-GAN: `scales` networks of `layers` strided convolutions."""
+
+    scales: int
+    layers: int
+    width: int
+    max_width: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weights of the losses and where they are measured.
+
+    Attributes:
+        perceptual: weight of the perceptual loss (supplementary 1.1).
+        perceptual_scales: image scales of the perceptual loss, each half the one before.
+        adversarial: weight of the hinge loss of the generator (1.2).
+        feature_matching: weight of the discriminator feature matching loss (1.3).
+        pixel: weight of an L1 loss on pixels (not in the paper).
+        warped: factor on all of these for the warped source I_w (1.4).
+    """
+
+    perceptual: float
+    perceptual_scales: int
+    adversarial: float
+    feature_matching: float
+    pixel: float
+    warped: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How long and how fast to train.
+
+    Attributes:
+        iterations: number of optimiser steps.
+        batch_size: pairs a step.
+        seed: of the initial weights and of the order of the pairs.
+        lr_generator: Adam's step for the generator.
+        lr_discriminator: Adam's step for the discriminator.
+        lr_codes: Adam's step for the table of neural codes.
+        lr_drop_steps: steps at which every learning rate is multiplied by `lr_drop_factor`.
+        lr_drop_factor: that factor.
+        betas: Adam's decay rates.
+        log_every: steps between two rows of the training curve.
+        checkpoint_every: steps between two checkpoints.
+        precision: "float32", or "bfloat16" for autocast.
+        channels_last: memory layout of the convolutions.
+    """
+
+    iterations: int
+    batch_size: int
+    seed: int
+    lr_generator: float
+    lr_discriminator: float
+    lr_codes: float
+    lr_drop_steps: tuple[int, ...]
+    lr_drop_factor: float
+    betas: tuple[float, float]
+    log_every: int
+    checkpoint_every: int
+    precision: str
+    channels_last: bool
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision {self.precision!r}, expected float32 or bfloat16")
+
+    def lr_factor(self, step: int) -> float:
+        """Factor on every learning rate at a step (0-based)."""
+        return self.lr_drop_factor ** sum(step >= drop for drop in self.lr_drop_steps)

@@ -1,0 +1,143 @@
+"""The `.npz` form that every head has on disk, whatever release it was imported from."""
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from model.heads.camera import CAMERA_SIZES
+
+ROTATIONS = ("axis_angle", "deep3d_euler")
+
+
+@dataclass(frozen=True)
+class HeadArrays:
+    """A 3-D head as plain arrays: V vertices, F triangles, S and E directions, J joints.
+
+    Frame: y up, z towards the viewer, x to the viewer's right (the person's left).
+
+    Attributes:
+        name: what parameter files call this head.
+        unit: unit of length of the template, such as "cm".
+        template: (V, 3) the mean head.
+        triangles: (F, 3) vertex numbers, counter-clockwise seen from outside.
+        shape_basis: (S, V, 3) offset of one unit of each identity code.
+        expression_basis: (E, V, 3) offset of one unit of each expression code.
+        expression_names: (E,) what each expression code does.
+        expression_low: (E,) smallest plausible expression codes.
+        expression_high: (E,) largest plausible expression codes.
+        joint_names: (J,) root first.
+        joint_parents: (J,) number of each joint's parent, -1 for the root.
+        joint_regressor: (J, V) joint positions as weighted sums of shaped vertices.
+        skin_weights: (V, J) share of each joint in each vertex; rows sum to 1.
+        pose_basis: (9 (J - 1), V, 3) FLAME's pose correctives, or (0, V, 3).
+        landmark_triangles: (68,) triangle of each iBUG landmark.
+        landmark_barycentric: (68, 3) its position in that triangle.
+        triangle_part: (F,) number of the part each triangle belongs to.
+        part_names: names of the parts.
+        camera: a key of `model.heads.camera.CAMERAS`.
+        rotation: how `pose` is written: "axis_angle" for all joints, or "deep3d_euler" angles about x, y, z.
+    """
+
+    name: str
+    unit: str
+    template: np.ndarray
+    triangles: np.ndarray
+    shape_basis: np.ndarray
+    expression_basis: np.ndarray
+    expression_names: np.ndarray
+    expression_low: np.ndarray
+    expression_high: np.ndarray
+    joint_names: np.ndarray
+    joint_parents: np.ndarray
+    joint_regressor: np.ndarray
+    skin_weights: np.ndarray
+    pose_basis: np.ndarray
+    landmark_triangles: np.ndarray
+    landmark_barycentric: np.ndarray
+    triangle_part: np.ndarray
+    part_names: np.ndarray
+    camera: str
+    rotation: str
+
+    def check(self) -> None:
+        """Raise ValueError, naming the head and the field, when shapes or values do not fit together."""
+        v, f = len(self.template), len(self.triangles)
+        s, e, j = len(self.shape_basis), len(self.expression_basis), len(self.joint_names)
+        expected = {
+            "template": (v, 3), "triangles": (f, 3), "shape_basis": (s, v, 3), "expression_basis": (e, v, 3),
+            "expression_names": (e,), "expression_low": (e,), "expression_high": (e,), "joint_parents": (j,),
+            "joint_regressor": (j, v), "skin_weights": (v, j), "landmark_triangles": (68,),
+            "landmark_barycentric": (68, 3), "triangle_part": (f,),
+        }  # fmt: skip
+        for field, shape in expected.items():
+            if getattr(self, field).shape != shape:
+                raise ValueError(f"head {self.name}: {field} is {getattr(self, field).shape}, expected {shape}")
+        if self.pose_basis.shape not in ((0, v, 3), (9 * (j - 1), v, 3)):
+            raise ValueError(f"head {self.name}: pose_basis is {self.pose_basis.shape}")
+        for field, limit in (("triangles", v), ("landmark_triangles", f), ("triangle_part", len(self.part_names))):
+            values = getattr(self, field)
+            if values.size and (values.min() < 0 or values.max() >= limit):
+                raise ValueError(f"head {self.name}: {field} has a number outside 0..{limit - 1}")
+        for field in ("template", "shape_basis", "expression_basis", "joint_regressor", "skin_weights"):
+            if not np.isfinite(getattr(self, field)).all():
+                raise ValueError(f"head {self.name}: {field} has a value that is not finite")
+        if self.camera not in CAMERA_SIZES:
+            raise ValueError(f"head {self.name}: camera {self.camera!r}, expected one of {sorted(CAMERA_SIZES)}")
+        if self.rotation not in ROTATIONS:
+            raise ValueError(f"head {self.name}: rotation {self.rotation!r}, expected one of {ROTATIONS}")
+        if self.rotation == "deep3d_euler" and j != 1:
+            raise ValueError(f"head {self.name}: deep3d_euler is for heads with one joint, this one has {j}")
+
+
+def save_head(path: Path, arrays: HeadArrays) -> None:
+    """Write a head atomically as a compressed `.npz` whose bytes depend on the arrays alone."""
+    arrays.check()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for field in fields(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(getattr(arrays, field.name)), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{field.name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, buffer.getvalue())
+    os.replace(partial, path)
+
+
+def load_arrays(path: Path) -> HeadArrays:
+    """Read a head's `.npz`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not in the head form; the message names the file and the field.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"no head at {path}: run the stage `heads`, or import the head it is made from")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values = {name: stored[name] for name in stored.files}
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read as a head: {error}") from error
+    missing = [f.name for f in fields(HeadArrays) if f.name not in values]
+    if missing:
+        raise ValueError(f"{path} is not in this project's head form: it lacks {', '.join(missing)}")
+    values = {f.name: values[f.name] for f in fields(HeadArrays)}
+    texts = ("name", "unit", "camera", "rotation")
+    arrays = HeadArrays(**{k: str(v) if k in texts else v for k, v in values.items()})
+    arrays.check()
+    return arrays
+
+
+def arrays_sha256(arrays: HeadArrays) -> str:
+    """Hash of a head's content, independent of how the file was compressed."""
+    digest = hashlib.sha256()
+    for field in fields(arrays):
+        value = np.asarray(getattr(arrays, field.name))
+        digest.update(f"{field.name}:{value.dtype.str}:{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""The generator: an encoder, and progressive warping modules from coarse to fine (paper section 3.3).
+
+Legend: level l = 1 (coarsest) .. L (the image's resolution); feat_src F_s^(l) encoder features;
+feat F_r^(l) spatially realigned features; disp D^(l) absolute displacement in ndc, p_src - p_tgt;
+guide the rendered guidance; I_o output image; I_w the source warped by D^(L).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.blocks import ConvBlock, DisplacementHead, Spade, conv
+from model.config import GeneratorConfig
+from model.coords import resize_disp
+from model.guidance import GuidanceMaps, area_resize
+from model.warp import warp
+
+
+@dataclass(frozen=True)
+class PWMOutput:
+    """What the generator makes of B pairs.
+
+    Attributes:
+        image: I_o (B, 3, H, W) in [0, 1].
+        disps: D^(1) .. D^(L), each (B, 2, H / 2^(L-l), W / 2^(L-l)) in ndc.
+        warped: I_w (B, 3, H, W), the source image warped by D^(L); used by losses alone.
+        guide: the guidance at level L, (B, C, H, W).
+    """
+
+    image: Tensor
+    disps: list[Tensor]
+    warped: Tensor
+    guide: Tensor
+
+
+class Encoder(nn.Module):
+    """Source image and source-side guidance -> feature pyramid F_s^(1) .. F_s^(L).
+
+    Choice: a 7x7 stem at full resolution, then one strided 3x3 convolution a level, channels doubling
+    up to `max_width`.
+    """
+
+    def __init__(self, config: GeneratorConfig, channels_in: int) -> None:
+        super().__init__()
+        widths = [config.channels(level) for level in range(config.levels, 0, -1)]
+        self.stem = ConvBlock(channels_in, widths[0], kernel=7)
+        self.down = nn.ModuleList(
+            ConvBlock(fine, coarse, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the pyramid, coarsest first."""
+        pyramid = [self.stem(image)]
+        for block in self.down:
+            pyramid.append(block(pyramid[-1]))
+        return pyramid[::-1]
+
+
+class FirstLevel(nn.Module):
+    """F_r^(1), where no realigned features exist yet: no SPADE and no estimated displacement (3.3).
+
+    With a rendered displacement in the guidance, F_s^(1) warped by it joins the original F_s^(1);
+    otherwise F_r^(1) comes from F_s^(1) alone.
+    """
+
+    def __init__(self, width: int, warps: bool) -> None:
+        super().__init__()
+        self.warps = warps
+        self.merge = ConvBlock(2 * width if warps else width, width)
+
+    def forward(self, feat_src: Tensor, guide: Tensor) -> Tensor:
+        """Return F_r^(1); the first two channels of `guide` are the displacement where there is one."""
+        if self.warps:
+            feat_src = torch.cat([warp(feat_src, guide[:, :2]), feat_src], 1)
+        return self.merge(feat_src)
+
+
+class WarpModule(nn.Module):
+    """One progressive warping module: F_r^(l), guide^(l), F_s^(l+1) -> F_r^(l+1), D^(l).
+
+    Choice: the other route of the SPADE output is a 3x3 convolution to the next level's channels
+    before it is upsampled; features are upsampled to the nearest, displacements bilinearly.
+    """
+
+    def __init__(self, config: GeneratorConfig, level: int, guide_channels: int) -> None:
+        super().__init__()
+        width, finer = config.channels(level), config.channels(level + 1)
+        self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
+        self.disp = DisplacementHead(width, config.disp_gain)
+        self.route = conv(width, finer, 3)
+        self.merge = ConvBlock(2 * finer, finer)
+
+    def forward(self, feat: Tensor, guide: Tensor, feat_src_finer: Tensor) -> tuple[Tensor, Tensor]:
+        """Realign the next level's skip; returns (F_r^(l+1), D^(l))."""
+        modulated = self.spade(feat, guide)
+        disp = self.disp(modulated)
+        size = feat_src_finer.shape[-2:]
+        warped = warp(feat_src_finer, resize_disp(disp, size))
+        route = F.interpolate(self.route(modulated), size=size, mode="nearest")
+        return self.merge(torch.cat([warped, route], 1)), disp
+
+
+class LastLevel(nn.Module):
+    """SPADE at full resolution, then D^(L) and a 7x7 convolution to the image I_o.
+
+    Choice: the last level predicts a displacement of its own, which makes I_w ("the last pyramid in
+    the decoder", supplementary 1.4), so that I_w is as sharp as the output. I_o ends in a sigmoid.
+    """
+
+    def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
+        super().__init__()
+        width = config.channels(config.levels)
+        self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
+        self.disp = DisplacementHead(width, config.disp_gain)
+        self.image = conv(width, 3, 7)
+
+    def forward(self, feat: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (I_o, D^(L)), both at the resolution of `feat`."""
+        modulated = self.spade(feat, guide)
+        return torch.sigmoid(self.image(modulated).to(torch.promote_types(feat.dtype, torch.float32))), self.disp(modulated)
+
+
+class Generator(nn.Module):
+    """PWM: source image and guidance -> image, displacements, warped source.
+
+    Args (of the constructor):
+        config: sizes.
+        source_channels: channels that join the source image (codes or NMFC of the source mesh).
+        guide_channels: channels of the guidance.
+        warps_first: whether the first two of those are a rendered displacement.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, source_channels: int, guide_channels: int, warps_first: bool
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config, 3 + source_channels)
+        self.first = FirstLevel(config.channels(1), warps_first)
+        self.modules_coarse_to_fine = nn.ModuleList(
+            WarpModule(config, level, guide_channels) for level in range(1, config.levels)
+        )
+        self.last = LastLevel(config, guide_channels)
+
+    def forward(self, source: Tensor, maps: GuidanceMaps) -> PWMOutput:
+        """Animate source images (B, 3, H, W) in [0, 1] by guidance of any resolution.
+
+        Raises:
+            ValueError: H or W is not a multiple of 2^(L-1).
+        """
+        size = source.shape[-2:]
+        step = 2 ** (self.config.levels - 1)
+        if size[0] % step or size[1] % step:
+            raise ValueError(f"images are {tuple(size)}: height and width must be multiples of {step}")
+        guides = [area_resize(maps.driving, size)]
+        for _ in range(self.config.levels - 1):
+            guides.append(F.avg_pool2d(guides[-1], 2))
+        guides.reverse()
+        feats_src = self.encoder(torch.cat([source, area_resize(maps.source, size)], 1))
+        feat = self.first(feats_src[0], guides[0])
+        disps = []
+        for module, guide, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):
+            feat, disp = module(feat, guide, finer)
+            disps.append(disp)
+        image, disp = self.last(feat, guides[-1])
+        disps.append(disp)
+        return PWMOutput(image, disps, warp(source, disp), guides[-1])

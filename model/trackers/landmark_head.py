@@ -1,0 +1,140 @@
+"""The 68 landmarks of a head as a small function with cheap derivatives, for fitting.
+
+Given the joint rotations, a posed landmark is linear in the identity and expression codes. So each
+landmark l is written C_l(pose) u_l(codes): u_l stacks the rest positions of the mesh corners around
+the landmark and of all joints, C_l is their blended rigid motion, and only C and the camera need
+automatic differentiation.
+
+Legend: B frames, L = 68 landmarks, c corners a landmark, J joints, D = 3c + 3J length of u_l,
+S and E identity and expression codes, P free pose entries.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import jacfwd
+
+from model.heads.head import HeadModel
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """Landmarks of B frames and their derivatives, in the tracker frame's ndc.
+
+    Attributes:
+        points: (B, 68, 2).
+        by_shape: (B, 68, 2, S), or with S = 0 where it was not asked for.
+        by_frame: (B, 68, 2, E + P + C) by expression, free pose and camera, in this order.
+    """
+
+    points: Tensor
+    by_shape: Tensor
+    by_frame: Tensor
+
+
+class LandmarkHead:
+    """A head reduced to its landmarks, in float64.
+
+    Args:
+        head: any head with 68 landmarks.
+        free_joints: names of the joints that a fit may turn; the others keep their rotation. Names
+            that the head lacks are ignored, so one setting serves heads with and without a jaw.
+    """
+
+    def __init__(self, head: HeadModel, free_joints: tuple[str, ...]) -> None:
+        arrays = head.arrays
+        self.head = head
+        self.num_joints = head.num_joints
+        names = [str(n) for n in arrays.joint_names]
+        self.free_pose = [3 * j + axis for j, name in enumerate(names) if name in free_joints for axis in range(3)]
+        if self.free_pose[:3] != [0, 1, 2]:
+            raise ValueError(f"head {head.name}: the first joint, {names[0]!r}, must be among free_joints {free_joints}")
+        corners = torch.from_numpy(arrays.triangles[arrays.landmark_triangles]).long()  # (68, 3)
+        share = torch.from_numpy(arrays.landmark_barycentric).double()  # (68, 3)
+        self.rigid = self.num_joints == 1  # then a landmark moves as one point, not as three corners
+        self.corner_joint = share[..., None] * torch.from_numpy(arrays.skin_weights).double()[corners]  # (68, 3, J)
+        if self.rigid:
+            self.corner_joint = torch.ones(68, 1, 1, dtype=torch.float64)
+
+        def corner_rows(field: Tensor) -> Tensor:  # (..., V, 3) -> (..., 68, 3c)
+            picked = field[..., corners, :].double()
+            picked = (picked * share[..., None]).sum(-2, keepdim=True) if self.rigid else picked
+            return picked.flatten(-2)
+
+        regressor = torch.from_numpy(arrays.joint_regressor).double()
+
+        def with_joints(field: Tensor, moves_joints: bool) -> Tensor:  # (N, V, 3) -> (N, 68, D)
+            joints = regressor @ field.double() if moves_joints else torch.zeros(len(field), self.num_joints, 3)
+            return torch.cat([corner_rows(field), joints.double().flatten(1)[:, None].expand(-1, 68, -1)], -1)
+
+        self.rest = with_joints(torch.from_numpy(arrays.template)[None], True)[0]  # (68, D)
+        self.shape_rows = with_joints(torch.from_numpy(arrays.shape_basis), True)  # (S, 68, D)
+        self.expression_rows = with_joints(torch.from_numpy(arrays.expression_basis), False)  # (E, 68, D)
+        self.corrective_rows = corner_rows(torch.from_numpy(arrays.pose_basis))  # (9(J-1), 68, 3c)
+        # (68, D, K): codes last, ready for one batched product with the camera's and the pose's Jacobian
+        self._shape_columns = self.shape_rows.permute(1, 2, 0).contiguous()
+        self._expression_columns = self.expression_rows.permute(1, 2, 0).contiguous()
+
+    def rest_points(self) -> Tensor:
+        """Return the landmarks of the mean, neutral, unposed head, (68, 3) in head units."""
+        pose = torch.zeros(1, self.head.num_pose, dtype=torch.float64)
+        return self._posed(self.rest[None], pose)[0]
+
+    def points(self, shape: Tensor, expression: Tensor, pose: Tensor, camera: Tensor) -> Tensor:
+        """Project the landmarks of B frames: shape (S,) shared, the others (B, ...); returns (B, 68, 2) ndc."""
+        return self.head.project(self.posed_points(shape, expression, pose), camera)[..., :2]
+
+    def posed_points(self, shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
+        """Return the posed landmarks of B frames, (B, 68, 3) in head units (arguments as `points`)."""
+        return self._posed(self._stacked(shape, expression), pose)
+
+    def linearise(
+        self, shape: Tensor, expression: Tensor, pose: Tensor, camera: Tensor, with_shape: bool
+    ) -> Linearised:
+        """Project the landmarks and differentiate them (arguments as `points`)."""
+        stacked = self._stacked(shape, expression)  # (B, 68, D)
+        posed = self._posed(stacked, pose)  # (B, 68, 3)
+        project = self.head.project
+        by_point = jacfwd(lambda d: project(posed + d, camera)[..., :2])(posed.new_zeros(3))  # (B, 68, 2, 3)
+        by_camera = jacfwd(lambda d: project(posed, camera + d)[..., :2])(camera.new_zeros(camera.shape[1]))
+
+        def turned(delta: Tensor) -> Tensor:
+            full = torch.zeros_like(pose[0]).index_put((torch.tensor(self.free_pose),), delta)
+            return self._posed(stacked, pose + full)
+
+        by_pose = by_point @ jacfwd(turned)(pose.new_zeros(len(self.free_pose)))  # (B, 68, 2, P)
+        by_rest = (by_point @ self._motion(pose)).permute(1, 0, 2, 3).flatten(1, 2)  # (68, 2B, D)
+
+        def by_codes(columns: Tensor) -> Tensor:  # (68, D, K) -> (B, 68, 2, K)
+            return (by_rest @ columns).unflatten(1, (-1, 2)).permute(1, 0, 2, 3)
+
+        by_shape = by_codes(self._shape_columns if with_shape else self._shape_columns[..., :0])
+        by_frame = torch.cat([by_codes(self._expression_columns), by_pose, by_camera], -1)
+        return Linearised(self.head.project(posed, camera)[..., :2], by_shape, by_frame)
+
+    def _stacked(self, shape: Tensor, expression: Tensor) -> Tensor:
+        identity = self.rest + torch.tensordot(shape, self.shape_rows, 1)
+        return identity + (expression @ self.expression_rows.flatten(1)).unflatten(1, (68, -1))
+
+    def _posed(self, stacked: Tensor, pose: Tensor) -> Tensor:
+        """Move stacked rest positions (B, 68, D) by pose (B, 3J); returns (B, 68, 3)."""
+        if self.corrective_rows.shape[0]:
+            rotations = self.head.joint_rotations(pose)[:, 1:]
+            offsets = (rotations - torch.eye(3, dtype=pose.dtype)).flatten(1) @ self.corrective_rows.flatten(1)
+            joints = offsets.new_zeros(len(offsets), 68, 3 * self.num_joints)
+            stacked = stacked + torch.cat([offsets.unflatten(1, (68, -1)), joints], -1)
+        return (self._motion(pose) @ stacked[..., None])[..., 0]
+
+    def _motion(self, pose: Tensor) -> Tensor:
+        """Return C (B, 68, 3, D): how each posed landmark depends on rest corners and joints."""
+        rotations = self.head.joint_rotations(pose)  # (B, J, 3, 3)
+        pick = torch.eye(3 * self.num_joints, dtype=pose.dtype).unflatten(0, (-1, 3))  # (J, 3, 3J): joint j of all
+        turn, place = [rotations[:, 0]], [pick[0].expand(len(pose), -1, -1)]
+        for j, parent in enumerate(self.head.arrays.joint_parents.tolist()[1:], start=1):
+            turn.append(turn[parent] @ rotations[:, j])
+            place.append(place[parent] + turn[parent] @ (pick[j] - pick[parent]))
+        turned = torch.stack(turn, 1)  # (B, J, 3, 3)
+        moved = torch.stack(place, 1) - turned @ pick  # (B, J, 3, 3J)
+        corners = torch.einsum("lcj,bjxy->blxcy", self.corner_joint, turned).flatten(3)
+        return torch.cat([corners, torch.einsum("lcj,bjxd->blxd", self.corner_joint, moved)], -1)

@@ -1,0 +1,196 @@
+"""The puppet tracker: one small network that reads head codes, pose, camera and landmarks from an image.
+
+It stands where DECA (FLAME) and Deep3DFaceRecon (BFM) stand in the paper: its fits drive the generator,
+AED and APD are measured with it, and its trunk is the backbone of the perceptual loss.
+
+Legend: S identity codes beta, E expression codes psi, P pose numbers theta, C camera numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.heads.fit import HeadFit
+from model.heads.rotation import matrix_to_axis_angle, matrix_to_yaw_pitch_roll
+from model.trackers.layers import (
+    Trunk,
+    file_sha256,
+    freeze,
+    read_network,
+    resize_images,
+    rotation_from_6d,
+    save_network,
+)
+
+INPUT_PX = 64
+WIDTHS = (16, 32, 64, 128, 128)
+STRIDES = (2, 2, 2, 2, 1)
+RESIDUAL = (False, True, True, True, False)
+SQUEEZED = 64  # channels that reach the fully connected layer
+HIDDEN = 320
+IDENTITY_6D = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class CodeLayout:
+    """How many numbers a head's fit has, and how its root rotation is written.
+
+    Attributes:
+        num_shape, num_expression, num_pose, num_camera: as in `HeadModel`.
+        rotation: "axis_angle" or "deep3d_euler".
+    """
+
+    num_shape: int
+    num_expression: int
+    num_pose: int
+    num_camera: int
+    rotation: str
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Lengths of the regressed codes: shape, expression, joints after the root, camera."""
+        return self.num_shape, self.num_expression, self.num_pose - 3, self.num_camera
+
+
+class Codes(NamedTuple):
+    """One head's codes as the network regresses them: the root rotation is a matrix.
+
+    Attributes: shape (B, S), expression (B, E), joints (B, P - 3) axis-angle radians of the joints after
+    the root, camera (B, C), rotation (B, 3, 3).
+    """
+
+    shape: Tensor
+    expression: Tensor
+    joints: Tensor
+    camera: Tensor
+    rotation: Tensor
+
+
+class Prediction(NamedTuple):
+    """What `PuppetTracker.predict` returns.
+
+    Attributes: fit (rows of the named head), landmarks_ndc (B, 68, 2) read directly from the image, and
+    score (B,) in [0, 1], the network's belief that the image shows a face.
+    """
+
+    fit: HeadFit
+    landmarks_ndc: Tensor
+    score: Tensor
+
+
+class PuppetTracker(nn.Module):
+    """Regress the codes of several heads, 68 landmarks and a face score from one image.
+
+    Convention: the tracker frame is the whole image, so `tracker_map` is the identity.
+
+    Args:
+        layouts: the code layout of every head, by the head's name.
+
+    Codes that never vary in training (the neck) have a standard deviation of zero and come out as their mean.
+    """
+
+    def __init__(self, layouts: Mapping[str, CodeLayout]) -> None:
+        super().__init__()
+        self.layouts = dict(layouts)
+        self.weights_sha256: str | None = None
+        self.trunk = Trunk(WIDTHS, STRIDES, RESIDUAL)
+        side = INPUT_PX // 16
+        self.neck = nn.Sequential(
+            nn.Conv2d(WIDTHS[-1], SQUEEZED, 1, bias=False),
+            nn.BatchNorm2d(SQUEEZED),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(SQUEEZED * side * side, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.ReLU(inplace=True),
+        )
+        self.landmark_head = nn.Linear(HIDDEN, 136)
+        self.score_head = nn.Linear(HIDDEN, 1)
+        self.code_heads = nn.ModuleDict({name: nn.Linear(HIDDEN, sum(at.sizes) + 6) for name, at in layouts.items()})
+        self.register_buffer("landmark_mean", torch.zeros(136))
+        for name, layout in self.layouts.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(sum(layout.sizes)))
+            self.register_buffer(f"{name}_std", torch.ones(sum(layout.sizes)))
+
+    def features(self, img: Tensor) -> list[Tensor]:
+        """Feature maps of the five trunk blocks, finest first, for a perceptual loss.
+
+        Args:
+            img: (B, 3, H, W) in [0, 1], any size; it is not resized.
+
+        Returns:
+            Maps of 16, 32, 64, 128, 128 channels at strides 2, 4, 8, 16, 16: each block's convolutions,
+            batch-normalised and rectified.
+        """
+        return self.trunk(img)
+
+    def regress(self, img: Tensor) -> tuple[dict[str, Codes], Tensor, Tensor]:
+        """Run the network.
+
+        Args:
+            img: (B, 3, H, W) in [0, 1]; resampled to 64 x 64 if it has another size.
+
+        Returns:
+            codes by head name, landmarks (B, 68, 2) in ndc, face logits (B,).
+        """
+        hidden = self.neck(self.trunk(resize_images(img, INPUT_PX))[-1]).float()
+        landmarks = (self.landmark_mean + 0.25 * self.landmark_head(hidden)).unflatten(-1, (68, 2))
+        codes = {name: self._codes(name, head(hidden)) for name, head in self.code_heads.items()}
+        return codes, landmarks, self.score_head(hidden)[:, 0]
+
+    def _codes(self, name: str, raw: Tensor) -> Codes:
+        mean, std = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_std")
+        six = raw[:, -6:] + raw.new_tensor(IDENTITY_6D)
+        linear = mean + std * raw[:, :-6]
+        return Codes(*linear.split(self.layouts[name].sizes, -1), rotation_from_6d(six))
+
+    @torch.no_grad()
+    def predict(self, img: Tensor, head_name: str) -> Prediction:
+        """Fit one head to every image.
+
+        Args:
+            img: (B, 3, H, W) in [0, 1].
+            head_name: a head that the network was trained for.
+
+        Raises:
+            KeyError: the network knows no such head.
+            ValueError: the images have another shape.
+        """
+        if head_name not in self.layouts:
+            raise KeyError(f"the puppet tracker fits {', '.join(self.layouts)}, not {head_name!r}")
+        codes, landmarks, logits = self.regress(img)
+        return Prediction(to_fit(codes[head_name], self.layouts[head_name].rotation), landmarks, logits.sigmoid())
+
+    def save(self, path: Path | str) -> None:
+        """Write weights and layouts (float16 safetensors)."""
+        save_network(path, self, {"layouts": {name: asdict(layout) for name, layout in self.layouts.items()}})
+
+
+def to_fit(codes: Codes, rotation: str) -> HeadFit:
+    """Turn regressed codes into fit rows whose tracker frame is the whole image."""
+    if rotation == "deep3d_euler":
+        root = matrix_to_yaw_pitch_roll(codes.rotation)[:, [1, 0, 2]]
+    else:
+        root = matrix_to_axis_angle(codes.rotation)
+    identity_map = root.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]).expand(len(root), 6)
+    return HeadFit(codes.shape, codes.expression, torch.cat([root, codes.joints], -1), codes.camera, identity_map)
+
+
+def load_tracker(path: Path | str) -> PuppetTracker:
+    """Load shipped weights, frozen and in inference mode; `weights_sha256` is the hash of the file.
+
+    Raises:
+        FileNotFoundError: the weights are not there.
+        ValueError: the file holds another network.
+    """
+    config, state = read_network(path)
+    if "layouts" not in config:
+        raise ValueError(f"{path} does not hold a puppet tracker")
+    tracker = PuppetTracker({name: CodeLayout(**layout) for name, layout in config["layouts"].items()})
+    tracker.load_state_dict(state)
+    tracker.weights_sha256 = file_sha256(path)
+    return freeze(tracker)

@@ -1,0 +1,101 @@
+"""Weights and heads that this project may not ship: where each comes from, and where it is put.
+
+Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE` copies a
+file that the user has into `data/assets` and records its hash.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.provenance import sha256_file, write_json
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A third-party file: what it is called here and in its release, and under which terms."""
+
+    file: str
+    released_as: str
+    source: str
+    licence: str
+
+
+class AssetMissing(RuntimeError):
+    """A file that this project may not ship has not been imported."""
+
+
+ASSETS = {
+    "inception": Asset(
+        "inception.pth",
+        "weights-inception-2015-12-05-6726825d.pth",
+        "torch-fidelity, release v0.2.0",
+        "Apache-2.0 (TensorFlow)",
+    ),
+    "lpips_alex": Asset("alexnet.pth", "alexnet-owt-7be5be79.pth", "torchvision's AlexNet", "BSD-3-Clause"),
+    "vgg19": Asset("vgg19.pth", "vgg19-dcbb9e9d.pth", "torchvision's VGG-19", "BSD-3-Clause"),
+    "arcface": Asset(
+        "arcface.onnx", "w600k_r50.onnx or another 112 px ArcFace model", "insightface model zoo", "non-commercial research"
+    ),
+    "fan": Asset("fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    "s3fd": Asset("s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    "deca": Asset("deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"),
+}
+
+
+def assets_dir() -> Path:
+    """Folder of imported assets: `$PWM_ASSETS`, or `data/assets` of the project."""
+    return Path(os.environ.get("PWM_ASSETS", Path(os.environ.get("DVC_ROOT", ".")) / "data" / "assets"))
+
+
+def _known(name: str) -> Asset:
+    if name not in ASSETS:
+        raise ValueError(f"unknown asset {name!r}: expected one of {', '.join(sorted(ASSETS))}")
+    return ASSETS[name]
+
+
+def require(name: str) -> Path:
+    """Return the path of an imported asset.
+
+    Raises:
+        AssetMissing: it has not been imported; the message says what to get, from where, and the command.
+    """
+    asset = _known(name)
+    path = assets_dir() / asset.file
+    if not path.exists():
+        raise AssetMissing(
+            f"{name}: no weights; get {asset.released_as} ({asset.source}; {asset.licence}), then "
+            f"`pwm assets import {name} FILE`"
+        )
+    return path
+
+
+def import_asset(name: str, file: Path) -> Path:
+    """Copy a file into the assets folder atomically and record its sha256 beside it."""
+    asset = _known(name)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"{name}: there is no file {file}")
+    path = assets_dir() / asset.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    shutil.copyfile(file, partial)
+    os.replace(partial, path)
+    write_json(path.with_name(path.name + ".json"), {"name": name, "released_as": asset.released_as,
+                                                    "licence": asset.licence, "sha256": sha256_file(path)})  # fmt: skip
+    return path
+
+
+def status() -> list[dict[str, str]]:
+    """One row an asset: name, whether it is there, its hash if recorded, source and licence."""
+    rows = []
+    for name, asset in sorted(ASSETS.items()):
+        path = assets_dir() / asset.file
+        card = path.with_name(path.name + ".json")
+        digest = json.loads(card.read_text())["sha256"] if card.exists() else ""
+        rows.append(
+            {"name": name, "present": "yes" if path.exists() else "no", "sha256": digest[:12],
+             "released_as": asset.released_as, "source": asset.source, "licence": asset.licence}
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,63 @@
+"""`pwm`: what users do beside `dvc repro` - assets and other people's predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import say, stage_command
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
+assets_app = typer.Typer(no_args_is_help=True, help="Weights that this project may not ship.")
+predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
+app.add_typer(assets_app, name="assets")
+app.add_typer(predictions_app, name="predictions")
+
+
+@app.command()
+@stage_command
+def version() -> None:
+    """Print the versions that numbers depend on."""
+    from pipeline.provenance import commit, versions
+
+    for name, value in {"commit": commit(), **versions()}.items():
+        typer.echo(f"{name:12} {value}")
+
+
+@assets_app.command("status")
+@stage_command
+def assets_status() -> None:
+    """List the known assets: which are imported, and where to get the others."""
+    from pipeline.assets import assets_dir, status
+
+    say(f"assets in {assets_dir()}")
+    for row in status():
+        have = f"sha256 {row['sha256']}" if row["present"] == "yes" else f"get {row['released_as']} from {row['source']}"
+        typer.echo(f"{row['name']:12} {row['present']:4} {have} ({row['licence']})")
+
+
+@assets_app.command("import")
+@stage_command
+def assets_import(name: str, file: Path) -> None:
+    """Copy FILE to where the pipeline looks for asset NAME."""
+    from pipeline.assets import import_asset
+
+    typer.echo(str(import_asset(name, file)))
+
+
+@predictions_app.command("import")
+@stage_command
+def predictions_import(
+    folder: Path,
+    method: str,
+    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    results: Annotated[Path, typer.Option(help="where results of methods lie")] = Path("data/results"),
+) -> None:
+    """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
+    from pipeline.predictions import import_folder
+
+    typer.echo(str(import_folder(folder, pairs, results / method / "predictions.arrow")))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,135 @@
+"""Fit tables in memory: from Parquet rows to the tensors that place a head, and back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from pipeline import schema
+
+FIELDS = ("shape", "expression", "pose", "camera", "tracker_map")
+
+
+def column_array(table: pa.Table, name: str) -> np.ndarray:
+    """View a fixed-size vector column as (rows, length) float32 without copying where Arrow allows it."""
+    column = table.column(name)
+    chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if isinstance(chunk, pa.ChunkedArray):
+        chunk = chunk.chunk(0)
+    return chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1)
+
+
+class FitTable:
+    """A fits table with its rows addressable by (clip, frame)."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.metadata = schema.metadata_of(table)
+        self.head = self.metadata.get("head", "")
+        self.status = np.asarray(table.column("status").to_pylist())
+        self._arrays = {name: column_array(table, name) for name in FIELDS}
+        clips = table.column("clip").to_pylist()
+        frames = table.column("frame").to_pylist()
+        self._row = {key: row for row, key in enumerate(zip(clips, frames, strict=True))}
+
+    @classmethod
+    def read(cls, path: Path, head: HeadModel | None = None) -> "FitTable":
+        """Read a fits table.
+
+        Raises:
+            ValueError: the table was fitted with another head than `head`; the message names both.
+        """
+        fits = cls(schema.read_table(path))
+        if head is not None:
+            fits.require_head(head, str(path))
+        return fits
+
+    def require_head(self, head: HeadModel, where: str) -> None:
+        """Refuse a table of another head than `head`."""
+        stored = self.metadata.get("head_sha256", "")
+        if self.head != head.name or stored != head.sha256:
+            raise ValueError(
+                f"{where} was fitted with head {self.head!r} ({stored[:12]}), but the model uses {head.name!r} "
+                f"({head.sha256[:12]}): run the stage `fit` for head {head.name!r}"
+            )
+
+    def row(self, clip: str, frame: int) -> int:
+        """Row number of a frame; KeyError names the frame that has no row."""
+        try:
+            return self._row[clip, frame]
+        except KeyError:
+            raise KeyError(f"no fit for frame {frame} of clip {clip} (head {self.head})") from None
+
+    def ok(self, clip: str, frame: int) -> bool:
+        """Whether the frame has a fit with status ok."""
+        row = self._row.get((clip, frame))
+        return row is not None and self.status[row] == "ok"
+
+    def head_fit(self, rows: Sequence[int] | np.ndarray) -> HeadFit:
+        """Gather rows as a `HeadFit` of float32 CPU tensors."""
+        index = np.asarray(rows, dtype=np.int64)
+        return HeadFit(*(torch.from_numpy(self._arrays[name][index]) for name in FIELDS))
+
+    def angles_deg(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Yaw, pitch and roll of rows, (N, 3) degrees."""
+        index = np.asarray(rows, dtype=np.int64)
+        names = ("yaw_deg", "pitch_deg", "roll_deg")
+        return np.stack([self.table.column(n).to_numpy()[index] for n in names], -1)
+
+
+def fits_to_headfit(table: pa.Table, rows: Sequence[int] | np.ndarray) -> HeadFit:
+    """Gather rows of a plain fits table as a `HeadFit`."""
+    return FitTable(table).head_fit(rows)
+
+
+def vector_column(values: np.ndarray) -> pa.FixedSizeListArray:
+    """Turn (rows, length) numbers into a fixed-size float32 vector column."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def build_fits(
+    head: HeadModel,
+    *,
+    clip: Sequence[str],
+    frame: Sequence[int],
+    status: Sequence[str],
+    score: np.ndarray,
+    residual: np.ndarray,
+    fit: HeadFit,
+    crop_map: np.ndarray,
+    landmarks: np.ndarray,
+) -> pa.Table:
+    """Assemble a fits table; angles follow from the pose. `landmarks` is (rows, 136) or (rows, 68, 2) in clip ndc."""
+    angles = torch.rad2deg(head.yaw_pitch_roll_rad(fit.pose.float())).numpy()
+    columns = {
+        "clip": pa.array(clip, pa.string()),
+        "frame": pa.array(frame, pa.int32()),
+        "status": pa.array(status, pa.string()),
+        "score": pa.array(np.asarray(score, np.float32)),
+        "residual": pa.array(np.asarray(residual, np.float32)),
+        **{name: vector_column(getattr(fit, name).numpy()) for name in FIELDS},
+        "crop_map": vector_column(crop_map),
+        "landmarks": vector_column(np.asarray(landmarks).reshape(len(clip), 136)),
+        "yaw_deg": pa.array(angles[:, 0].astype(np.float32)),
+        "pitch_deg": pa.array(angles[:, 1].astype(np.float32)),
+        "roll_deg": pa.array(angles[:, 2].astype(np.float32)),
+    }
+    wanted = schema.fits_schema(head.num_shape, head.num_expression, head.num_pose, head.num_camera)
+    return pa.table({name: columns[name] for name in wanted.names}, schema=wanted)
+
+
+def fits_metadata(head: HeadModel, tracker: str, weights_sha256: str) -> dict[str, str]:
+    """Metadata of a fits table: who made it, with what, in which units."""
+    return {
+        "head": head.name,
+        "head_sha256": head.sha256,
+        "tracker": tracker,
+        "weights_sha256": weights_sha256,
+        "conventions": "clip ndc: x right, y down, edges at -1 and 1; pose in radians, root joint first; angles in "
+        "degrees, yaw>0 to the viewer's right, pitch>0 down, roll>0 counter-clockwise",
+    }

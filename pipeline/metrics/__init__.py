@@ -1,0 +1,1 @@
+"""Metrics of supplementary section 3: plug-ins over backends that look at images."""

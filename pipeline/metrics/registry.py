@@ -1,0 +1,110 @@
+"""Metrics and backends by name, and the list of measurements a profile asks for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.assets import AssetMissing
+from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Size
+from pipeline.registry import resolve
+from pipeline.report_params import HeadBackends, MetricParams
+
+METRICS = {
+    "fid": "pipeline.metrics.fid:FrechetDistance",
+    "csim": "pipeline.metrics.csim:CosineSimilarity",
+    "akd": "pipeline.metrics.akd:KeypointDistance",
+    "aed": "pipeline.metrics.head_codes:ExpressionDistance",
+    "apd": "pipeline.metrics.head_codes:PoseDistance",
+    "l1": "pipeline.metrics.l1:AbsoluteError",
+    "ssim": "pipeline.metrics.ssim:StructuralSimilarity",
+    "lpips": "pipeline.metrics.lpips:PerceptualDistance",
+}
+
+BACKENDS = {
+    "pixels": "pipeline.metrics.backends.pixels:Pixels",
+    "puppet_judge": "pipeline.metrics.backends.puppet_judge:PuppetJudgeBackend",
+    "puppet_tracker": "pipeline.metrics.backends.puppet_tracker:PuppetTrackerBackend",
+    "inception": "pipeline.metrics.backends.inception:Inception",
+    "arcface": "pipeline.metrics.backends.arcface:ArcFace",
+    "fan": "pipeline.metrics.backends.fan:Fan",
+    "lpips_alex": "pipeline.metrics.backends.lpips_alex:LpipsAlex",
+    "deca": "pipeline.metrics.backends.trackers:Deca",
+    "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric with its backend, ready to run or with the reason why it cannot.
+
+    Attributes:
+        id: metric id, e.g. `aed[puppet_tracker,puppet]`.
+        metric: the metric's class (its constants describe the column).
+        backend_name: key in `BACKENDS`.
+        head: head that a tracker fits; empty for other backends.
+        backend: the loaded backend, None when it cannot run.
+        reason: why there is no number; empty when there is one.
+    """
+
+    id: str
+    metric: type[Metric]
+    backend_name: str
+    head: str
+    backend: Backend | None
+    reason: str
+
+    def describe(self) -> dict[str, object]:
+        """Facts about this column for the scores' metadata."""
+        return {
+            "id": self.id,
+            "name": self.metric.name,
+            "label": self.metric.label,
+            "backend": self.backend_name,
+            "head": self.head,
+            "reading": self.metric.reading,
+            "higher_is_better": self.metric.higher_is_better,
+            "digits": self.metric.digits,
+            "of_sets": self.metric.of_sets,
+            "tasks": sorted(self.metric.against),
+            "weights_sha256": self.backend.weights_sha256 if self.backend else "",
+            "reason": self.reason,
+        }
+
+
+def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, str, str]]:
+    """List (metric, backend, head) of all columns: AED and APD are measured on both heads (Table 3)."""
+    columns = []
+    for name in METRICS:
+        choice = getattr(settings, name)
+        if isinstance(choice, HeadBackends):
+            columns.append((name, choice.backend, heads[0]))
+            columns.append((name, choice.second_backend, heads[1]))
+        else:
+            columns.append((name, choice.backend, ""))
+    return columns
+
+
+def open_measures(
+    settings: MetricParams, heads: tuple[str, str], heads_dir: Path, size_hw: Size, device: str
+) -> list[Measure]:
+    """Open every backend once and pair it with its metrics.
+
+    A backend that cannot run does not stop the others: its measures carry the reason instead.
+    """
+    opened: dict[tuple[str, str], tuple[Backend | None, str]] = {}
+    measures = []
+    for name, backend_name, head in wanted(settings, heads):
+        key = (backend_name, head)
+        if key not in opened:
+            opened[key] = _open(backend_name, heads_dir / f"{head}.npz" if head else None, device)
+        backend, reason = opened[key]
+        metric = resolve(METRICS, name, "metric")
+        measure_id = metric.metric_id(backend_name, head, size_hw)
+        measures.append(Measure(measure_id, metric, backend_name, head, backend, reason))
+    return measures
+
+
+def _open(backend_name: str, head: Path | None, device: str) -> tuple[Backend | None, str]:
+    try:
+        return resolve(BACKENDS, backend_name, "metric backend").open(head, device), ""
+    except (AssetMissing, BackendUnavailable) as error:
+        return None, str(error)

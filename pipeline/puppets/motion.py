@@ -1,0 +1,164 @@
+"""How a puppet moves: smooth random head motion, talk, brows, blinks and gaze.
+
+Everything is drawn as a function of seconds, so a clip at 30 fps is the clip at 25 fps sampled finer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.heads.arrays import HeadArrays
+
+BLINK_SECONDS = 0.28
+
+
+@dataclass(frozen=True)
+class MotionLimits:
+    """Largest angles in degrees."""
+
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Codes of T frames.
+
+    Attributes:
+        expression: (T, E) expression codes, inside the head's bounds.
+        pose: (T, 3J) axis-angle, root first; the neck stays at 0.
+        drift: (T, 3) log scale, and shift right and up as shares of the face's height.
+    """
+
+    expression: np.ndarray
+    pose: np.ndarray
+    drift: np.ndarray
+
+
+def wander(rng: np.random.Generator, seconds: np.ndarray, highest_hz: float, waves: int = 4) -> np.ndarray:
+    """Band-limited noise: a sum of sines below `highest_hz`, scaled so that its peak over the clip is 1."""
+    frequency = rng.uniform(0.15, 1.0, waves) * highest_hz
+    size = rng.uniform(0.4, 1.0, waves) / np.sqrt(frequency)
+    phase = rng.uniform(0, 2 * np.pi, waves)
+    sum_of_sines = (size * np.sin(2 * np.pi * frequency * seconds[:, None] + phase)).sum(1)
+    return sum_of_sines / max(np.abs(sum_of_sines).max(), 1e-6)
+
+
+def rotation_vector(yaw_rad: np.ndarray, pitch_rad: np.ndarray, roll_rad: np.ndarray) -> np.ndarray:
+    """Angles (T,) to axis-angle (T, 3) of R = Rz(roll) @ Ry(yaw) @ Rx(pitch) (model/heads/rotation.py)."""
+    from scipy.spatial.transform import Rotation
+
+    angles = np.stack([roll_rad, yaw_rad, pitch_rad], -1)
+    return Rotation.from_euler("ZYX", angles).as_rotvec().astype(np.float32)
+
+
+def make_motion(seed: int, head: HeadArrays, seconds: np.ndarray, limits: MotionLimits) -> Motion:
+    """Draw a talking clip.
+
+    Args:
+        seed: equal seeds give equal motion.
+        head: its expression names and bounds and its joints.
+        seconds: (T,) times of the frames.
+        limits: largest angles.
+    """
+    rng = np.random.default_rng([seed, 3])
+    yaw = wander(rng, seconds, 0.5) * np.radians(limits.yaw_deg)
+    pitch = wander(rng, seconds, 0.6) * np.radians(limits.pitch_deg) * rng.uniform(0.5, 1.0)
+    roll = wander(rng, seconds, 0.5) * np.radians(limits.roll_deg) * rng.uniform(0.5, 1.0)
+    mouth = _talk(rng, seconds)
+    names = [str(n) for n in head.joint_names]
+    pose = np.zeros((len(seconds), len(names), 3), np.float32)
+    pose[:, 0] = rotation_vector(yaw, pitch, roll)
+    pose[:, names.index("jaw"), 0] = np.radians(16.0) * mouth
+    gaze = _gaze(rng, seconds)
+    gaze[:, 0] -= 0.3 * np.clip(yaw, -0.8, 0.8)  # eyes lag behind the head
+    for eye in ("eye_left", "eye_right"):
+        pose[:, names.index(eye), :2] = gaze[:, ::-1]
+    expression = _expression(rng, head, seconds, mouth)
+    drift = np.stack([wander(rng, seconds, 0.3) * size for size in (0.04, 0.07, 0.05)], -1)
+    return Motion(expression, pose.reshape(len(seconds), -1), drift.astype(np.float32))
+
+
+def random_codes(rng: np.random.Generator, head: HeadArrays, count: int, limits: MotionLimits) -> Motion:
+    """Draw unrelated frames for training networks: angles spread evenly, every expression direction in use."""
+    names = [str(n) for n in head.joint_names]
+    yaw = np.radians(limits.yaw_deg) * rng.uniform(-1, 1, count)
+    pitch = np.radians(limits.pitch_deg) * np.clip(rng.normal(0, 0.5, count), -1, 1)
+    roll = np.radians(limits.roll_deg) * np.clip(rng.normal(0, 0.5, count), -1, 1)
+    pose = np.zeros((count, len(names), 3), np.float32)
+    pose[:, 0] = rotation_vector(yaw, pitch, roll)
+    mouth = rng.beta(0.6, 1.5, count)
+    pose[:, names.index("jaw"), 0] = np.radians(20.0) * mouth
+    gaze = rng.normal(0, np.radians(10.0), (count, 2)).clip(-0.4, 0.4)
+    for eye in ("eye_left", "eye_right"):
+        pose[:, names.index(eye), :2] = gaze
+    low, high = head.expression_low, head.expression_high
+    target = rng.uniform(low, high, (count, len(low)))
+    active = rng.random((count, len(low))) < 0.3
+    expression = np.where(active, target * rng.uniform(0.2, 1.0, (count, 1)), 0.0)
+    blinking = rng.random((count, 1)) < 0.2
+    lids = np.array([_kind(n) == "blink" for n in head.expression_names])
+    expression = np.where(lids, np.where(blinking, high * rng.uniform(0.2, 1.0, (count, 1)), 0.0), expression)
+    drift = rng.normal(0, 0.05, (count, 3))
+    return Motion(expression.astype(np.float32), pose.reshape(count, -1), drift.astype(np.float32))
+
+
+def _talk(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    """Opening of the mouth in [0, 1]: syllables of 3 to 5 Hz inside phrases."""
+    phase = 2 * np.pi * rng.uniform(3.0, 4.6) * seconds + 1.5 * wander(rng, seconds, 1.5) + rng.uniform(0, 6.28)
+    syllables = 0.5 - 0.5 * np.cos(phase)
+    phrase = np.clip(0.55 + 0.9 * wander(rng, seconds, 0.9), 0.0, 1.0)
+    return syllables * phrase * (0.65 + 0.35 * wander(rng, seconds, 2.0))
+
+
+def _blinks(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    """Closure of the lids in [0, 1]: fast to close, slower to open, one in the first second at least."""
+    times = np.cumsum(np.concatenate([rng.uniform(0.3, 1.0, 1), rng.uniform(0.9, 2.6, 60)]))
+    since = seconds[:, None] - times
+    share = np.clip(since / BLINK_SECONDS, 0, 1)
+    return np.sin(np.pi * np.sqrt(share)).clip(0, 1).max(1)
+
+
+def _gaze(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
+    """(T, 2) yaw and pitch of the eyes in radians: fixations joined by fast saccades."""
+    count = 3 + int(seconds[-1] / 0.25)
+    starts = np.cumsum(rng.uniform(0.35, 1.2, count))
+    targets = np.radians(rng.normal(0, (9.0, 5.0), (count + 1, 2)))
+    share = np.clip((seconds[:, None] - starts) / 0.06, 0, 1)[..., None]
+    return targets[0] + (share * np.diff(targets, axis=0)).sum(1)
+
+
+def _kind(name: str) -> str:
+    """Sort an expression direction by its name."""
+    kinds = {"blink": ("blink", "eyes_closed", "lid"), "brow": ("brow",), "smile": ("smile", "corner")}
+    lower = str(name).lower()
+    for kind, words in kinds.items():
+        if any(word in lower for word in words):
+            return kind
+    return "mouth"
+
+
+def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """(T, E) codes: lids blink together, brows and smile come and go, other directions move with the talk."""
+    blink, columns = _blinks(rng, seconds), []
+    brow = np.clip(wander(rng, seconds, 0.7), -1, 1)
+    smile = np.clip(rng.uniform(-0.3, 0.6) + 0.6 * wander(rng, seconds, 0.4), 0, 1)
+    for name, low, high in zip(head.expression_names, head.expression_low, head.expression_high, strict=True):
+        kind = _kind(name)
+        if kind == "blink":
+            column = blink * high
+        elif kind == "brow":
+            column = _scaled(0.7 * brow + 0.4 * wander(rng, seconds, 0.8), low, high) * rng.uniform(0.2, 0.9)
+        elif kind == "smile":
+            column = smile * high * rng.uniform(0.5, 0.9)
+        else:
+            strength = rng.uniform(0.05, 0.5)
+            column = _scaled(wander(rng, seconds, 2.5), low, high) * strength * (0.25 + 0.75 * mouth)
+        columns.append(np.clip(column, low, high))
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def _scaled(signal: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map a signal in [-1, 1] to [low, high], zero to zero."""
+    return np.where(signal > 0, signal * high, -signal * low)

@@ -1,0 +1,1 @@
+"""Training of the puppet tracker and the puppet judge; the pipeline itself uses only the shipped weights."""

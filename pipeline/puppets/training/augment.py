@@ -1,0 +1,206 @@
+"""What a clip or a generator may do to a puppet crop: jitter of the box, colour, blur, JPEG, artefacts.
+
+Every draw comes from the generator that is passed in. Geometry is returned beside the pictures, so that
+landmarks and cameras move with them. Severities (what was done, each in [0, 1]) are returned too: the judge
+learns to read them, which makes its pooled features sensitive to image quality.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.coords import from_u8, identity_grid
+from model.heads.camera import DEEP3D_CENTRE_PX, DEEP3D_DISTANCE, DEEP3D_FOCAL_PX
+from model.warp import warp
+
+SEVERITIES = ("blur", "resample", "jpeg", "noise", "wobble", "stains")
+MAX_BLUR_PX = 1.6  # standard deviation at 64 px
+MAX_NOISE = 0.05
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Largest changes of the crop: shift in ndc, logarithms of scale and of the ratio of width to height."""
+
+    shift_ndc: float
+    log_scale: float
+    log_squeeze: float
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A changed batch.
+
+    Attributes:
+        img: (B, 3, h, w) float32 in [0, 1].
+        landmarks_ndc: (B, 68, 2) after the change.
+        scale_xy: (B, 2) and shift_ndc (B, 2): a point p of the original lies at scale_xy * p + shift_ndc.
+        severity: (B, 6), columns `SEVERITIES`.
+    """
+
+    img: Tensor
+    landmarks_ndc: Tensor
+    scale_xy: Tensor
+    shift_ndc: Tensor
+    severity: Tensor
+
+
+def uniform(generator: torch.Generator, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform draws in [low, high)."""
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def sparse(generator: torch.Generator, count: int, share: float) -> Tensor:
+    """(B,) strengths in [0, 1): zero for all but a share of the batch."""
+    return uniform(generator, (count,)) * (uniform(generator, (count,)) < share)
+
+
+def augment(
+    img_u8: Tensor, landmarks_ndc: Tensor, size: int, jitter: Jitter, generator: torch.Generator
+) -> Augmented:
+    """Change a batch of crops.
+
+    Args:
+        img_u8: (B, 3, H, W) uint8.
+        landmarks_ndc: (B, 68, 2) of these crops.
+        size: height and width of the result.
+        jitter: how far the crop may move.
+        generator: source of all draws.
+    """
+    count = len(img_u8)
+    scale = uniform(generator, (count, 1), -jitter.log_scale, jitter.log_scale)
+    squeeze = 0.5 * uniform(generator, (count, 1), -jitter.log_squeeze, jitter.log_squeeze)
+    scale_xy = torch.cat([scale + squeeze, scale - squeeze], 1).exp()
+    shift = uniform(generator, (count, 2), -jitter.shift_ndc, jitter.shift_ndc)
+    wobble = sparse(generator, count, 0.3)
+    field = 0.035 * wobble[:, None, None, None] * torch.randn(count, 2, 5, 5, generator=generator)
+    field = F.interpolate(field, size=(size, size), mode="bicubic", align_corners=True)
+    grid = identity_grid((size, size))
+    source = (grid - shift[:, :, None, None]) / scale_xy[:, :, None, None] + field
+    img = warp(from_u8(img_u8), source - grid)
+    moved = landmarks_ndc * scale_xy[:, None] + shift[:, None]
+    # field is defined on the target: to first order content moves by minus its value there
+    moved = moved - warp(field, moved.transpose(1, 2)[:, :, None] - identity_grid((1, 68)))[:, :, 0].transpose(1, 2) * (
+        scale_xy[:, None]
+    )
+    img = recolour(img, generator)
+    img, severity = degrade(img, generator)
+    severity[:, SEVERITIES.index("wobble")] = wobble
+    return Augmented(img, moved, scale_xy, shift, severity)
+
+
+def recolour(img: Tensor, generator: torch.Generator) -> Tensor:
+    """Change exposure, contrast, saturation and white balance of (B, 3, H, W)."""
+    count = len(img)
+    gain = uniform(generator, (count, 1, 1, 1), -0.25, 0.25) + uniform(generator, (count, 3, 1, 1), -0.08, 0.08)
+    contrast = uniform(generator, (count, 1, 1, 1), 0.8, 1.2)
+    saturation = uniform(generator, (count, 1, 1, 1), 0.7, 1.2)
+    img = img * gain.exp()
+    img = img.mean(1, keepdim=True).lerp(img, saturation)
+    return ((img - 0.5) * contrast + 0.5).clamp(0, 1)
+
+
+def degrade(img: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Blur, resample, stain, add noise and JPEG to parts of a batch; returns images and severities (B, 6)."""
+    count = len(img)
+    blur, resample, jpeg, noise, stains = (sparse(generator, count, share) for share in (0.4, 0.25, 0.3, 0.35, 0.2))
+    img = gaussian_blur(img, MAX_BLUR_PX * blur)
+    img = _resample(img, resample, generator)
+    img = _stain(img, stains, generator)
+    img = img + MAX_NOISE * noise[:, None, None, None] * torch.randn(img.shape, generator=generator)
+    img = _jpeg(img.clamp(0, 1), jpeg)
+    return img, torch.stack([blur, resample, jpeg, noise, torch.zeros(count), stains], 1)
+
+
+def gaussian_blur(img: Tensor, sigma_px: Tensor) -> Tensor:
+    """Blur every image (B, C, H, W) with its own standard deviation (B,) in pixels; the edge repeats."""
+    count, channels, height, width = img.shape
+    radius = max(1, int(np.ceil(3 * float(sigma_px.max()))))
+    offset = torch.arange(-radius, radius + 1, dtype=img.dtype)
+    kernel = torch.exp(-0.5 * (offset / sigma_px.clamp_min(1e-3)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]
+    groups = count * channels
+    flat = F.pad(img.reshape(1, groups, height, width), (radius,) * 4, mode="replicate")
+    flat = F.conv2d(flat, kernel[:, :, None, :], groups=groups)
+    return F.conv2d(flat, kernel[:, :, :, None], groups=groups).reshape(img.shape)
+
+
+def _resample(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+    """Shrink to as little as 40% and enlarge again, as a coarse generator level would."""
+    out, size = img.clone(), img.shape[-1]
+    for index in strength.nonzero()[:, 0].split(4):
+        small = max(8, round(size * (1 - 0.6 * float(strength[index].mean()))))
+        mode = ("bilinear", "nearest", "bicubic")[int(torch.randint(3, (1,), generator=generator))]
+        shrunk = F.interpolate(img[index], size=(small, small), mode="area")
+        out[index] = F.interpolate(shrunk, size=(size, size), mode=mode)
+    return out.clamp(0, 1)
+
+
+def _stain(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+    """Generator-like faults: smooth colour stains, a faint ghost of the picture, a checkerboard."""
+    count, _, height, width = img.shape
+    amount = strength[:, None, None, None]
+    coarse = torch.randn(count, 3, 6, 6, generator=generator)
+    stains = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    step = int(torch.randint(1, 5, (1,), generator=generator))
+    ghost = img.roll((step, -step), (2, 3))
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    board = ((rows + columns) % 2).float() - 0.5
+    return (img.lerp(ghost, 0.35 * amount) + 0.12 * amount * stains + 0.06 * amount * board).clamp(0, 1)
+
+
+def _jpeg(img: Tensor, strength: Tensor) -> Tensor:
+    """Encode and decode with quality 95 (strength 0+) to 20 (strength 1); strength 0 stays as it is."""
+    out = img.clone()
+    for i in strength.nonzero()[:, 0].tolist():
+        frame = (img[i].permute(1, 2, 0).numpy()[:, :, ::-1] * 255.0).round().astype(np.uint8)
+        quality = int(95 - 75 * float(strength[i]))
+        data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
+        out[i] = torch.from_numpy(decoded.astype(np.float32) / 255.0).permute(2, 0, 1)
+    return out
+
+
+def without_face(img: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn crops (B, 3, H, W) into pictures that show no face: shuffled tiles, or smooth noise."""
+    count, channels, height, width = img.shape
+    rows, columns = height // 4, width // 4
+    tiles = img[..., : 4 * rows, : 4 * columns].reshape(count, channels, 4, rows, 4, columns)
+    tiles = tiles.permute(2, 4, 0, 1, 3, 5).reshape(16, count, channels, rows, columns)
+    tiles = tiles[torch.randperm(16, generator=generator)].reshape(4, 4, count, channels, rows, columns)
+    shuffled = tiles.permute(2, 3, 0, 4, 1, 5).reshape(count, channels, 4 * rows, 4 * columns)
+    shuffled = F.interpolate(shuffled, size=(height, width), mode="nearest")
+    coarse = torch.rand(count, channels, 7, 7, generator=generator)
+    noise = F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
+    return torch.where(uniform(generator, (count, 1, 1, 1)) < 0.6, shuffled, noise)
+
+
+def move_camera(camera: Tensor, kind: str, anchor: Tensor, scale_xy: Tensor, shift_ndc: Tensor) -> Tensor:
+    """Camera that follows a crop's jitter.
+
+    A camera has one scale: the geometric mean of the two is taken, and the anchor lands exactly where the
+    jitter carries it.
+
+    Args:
+        camera: (B, 3) before.
+        kind: "scaled_orthographic" or "deep3d_perspective".
+        anchor: (B, 3) a point of the posed head, head units, such as the mean of its landmarks.
+        scale_xy, shift_ndc: (B, 2) as in `Augmented`.
+    """
+    scale = scale_xy.prod(1, keepdim=True).sqrt()
+    flip = camera.new_tensor([1.0, -1.0])
+    if kind == "scaled_orthographic":
+        before = camera[:, :1]
+        after = before * scale
+        target = before * flip * (anchor[:, :2] + camera[:, 1:]) * scale_xy + shift_ndc
+        return torch.cat([after, target * flip / after - anchor[:, :2]], 1)
+    focal = DEEP3D_FOCAL_PX / DEEP3D_CENTRE_PX
+    distance = DEEP3D_DISTANCE - anchor[:, 2:] - camera[:, 2:]
+    target = focal * flip * (anchor[:, :2] + camera[:, :2]) / distance * scale_xy + shift_ndc
+    distance = distance / scale
+    moved_xy = target * flip * distance / focal - anchor[:, :2]
+    return torch.cat([moved_xy, DEEP3D_DISTANCE - distance - anchor[:, 2:]], 1)

@@ -1,0 +1,152 @@
+"""The row list: every line of Tables 1-3, once, in the paper's order.
+
+A PWM row is keyed `recipe.head.guidance`, which is also its DVC stage and its folder below
+`data/models` and `data/results`. The row that `model.*` names is one more key of the same list and
+collapses into a fixed row when it repeats one, so no model is trained or scored twice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Kind = Literal["baseline", "pwm", "control"]
+
+GUIDANCE_LABELS = {
+    "nmfc": "PWM + NMFC",
+    "geom_disp": "PWM + geom. disp.",
+    "neural_codes": "PWM + neural codes",
+    "geom_disp+neural_codes": "PWM + geom. disp. + neural codes",
+}
+COMBINED = "geom_disp+neural_codes"
+BASELINE_LABELS = {
+    "x2face": "X2Face",
+    "bilayer": "Bi-Layer",
+    "lsr": "LSR",
+    "fomm": "FOMM",
+    "fomm3d": "3D-FOMM",
+    "headgan": "HeadGAN",
+    "pirender": "PIRender",
+}
+CONTROL_TASKS = {
+    "copy_source": ("same", "cross"),
+    "ground_truth": ("same",),
+    "copy_driving": ("cross",),
+    "true_reenactment": ("cross",),
+}
+NO_BASELINE = "baseline not in this version: its network and its adapter are still to come"
+
+
+class BenchNames(Protocol):
+    """What the row list reads of `params.bench`."""
+
+    recipe: str
+    head: str
+    head2: str
+    baselines: str
+
+
+class ModelNames(Protocol):
+    """What the row list reads of `params.model`."""
+
+    recipe: str
+    head: str
+    guidance: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        key: name of the method in scores and below `data/results` and `data/models`.
+        label: what the table prints, in the paper's words.
+        kind: `pwm`, `baseline` or `control` (a control is never printed bold).
+        head: the head whose fits drive the row; empty for controls and for baselines driven otherwise.
+        guidance: guidance of a PWM row, else empty.
+        recipe: training recipe of a PWM row, else empty.
+        tasks: tasks in which the row stands.
+        absent: why the row has no numbers; empty when it is expected to have them.
+    """
+
+    key: str
+    label: str
+    kind: Kind
+    head: str = ""
+    guidance: str = ""
+    recipe: str = ""
+    tasks: tuple[str, ...] = ("same", "cross")
+    absent: str = ""
+
+    @property
+    def results(self) -> str:
+        """Folder of this row below `data/results`."""
+        return f"controls/{self.key}" if self.kind == "control" else self.key
+
+
+def pwm_key(recipe: str, head: str, guidance: str) -> str:
+    """Return the key of a PWM row."""
+    return f"{recipe}.{head}.{guidance}"
+
+
+def paper_rows(bench: BenchNames) -> list[Row]:
+    """Return the five PWM rows of Table 1, in the paper's order."""
+    rows = [
+        Row(pwm_key(bench.recipe, bench.head, guidance), label, "pwm", bench.head, guidance, bench.recipe)
+        for guidance, label in GUIDANCE_LABELS.items()
+    ]
+    label = f"{GUIDANCE_LABELS[COMBINED]} (second head)"
+    key = pwm_key(bench.recipe, bench.head2, COMBINED)
+    return [*rows, Row(key, label, "pwm", bench.head2, COMBINED, bench.recipe)]
+
+
+def selected_row(bench: BenchNames, model: ModelNames) -> Row:
+    """Return the row that `model.*` names: one of the five, or one more with its recipe in the label."""
+    key = pwm_key(model.recipe, model.head, model.guidance)
+    for row in paper_rows(bench):
+        if row.key == key:
+            return row
+    label = f"{GUIDANCE_LABELS[model.guidance]} [{model.recipe}, {model.head}]"
+    return Row(key, label, "pwm", model.head, model.guidance, model.recipe)
+
+
+def pwm_rows(bench: BenchNames, model: ModelNames) -> list[Row]:
+    """Return the five rows and, behind them, the selected one when it is none of them."""
+    rows = paper_rows(bench)
+    chosen = selected_row(bench, model)
+    return rows if chosen in rows else [*rows, chosen]
+
+
+def baseline_rows(bench: BenchNames) -> list[Row]:
+    """Return the seven published systems in the paper's order; HeadGAN is always trained (section 4.1)."""
+    rows = []
+    for name, label in BASELINE_LABELS.items():
+        trained = pwm_key(bench.recipe, bench.head, name) if name == "headgan" else f"{bench.baselines}.{name}"
+        rows.append(Row(trained, label, "baseline", absent=NO_BASELINE))
+    return rows
+
+
+def control_rows(has_truth: bool) -> list[Row]:
+    """Return the control rows; `true reenactment` needs the puppets' true codes."""
+    return [
+        Row(key, key.replace("_", " "), "control", tasks=tasks)
+        for key, tasks in CONTROL_TASKS.items()
+        if has_truth or key != "true_reenactment"
+    ]
+
+
+def all_rows(bench: BenchNames, model: ModelNames, has_truth: bool) -> list[Row]:
+    """Return every row in the order of Table 1: published systems, PWM, controls."""
+    return [*baseline_rows(bench), *pwm_rows(bench, model), *control_rows(has_truth)]
+
+
+def row_named(key: str, rows: Iterable[Row]) -> Row:
+    """Return the row with this key.
+
+    Raises:
+        ValueError: no row has it; the message lists the keys there are.
+    """
+    rows = list(rows)
+    for row in rows:
+        if row.key == key:
+            return row
+    raise ValueError(f"no row is called {key!r}; rows: {', '.join(row.key for row in rows)}")

@@ -1,0 +1,175 @@
+"""Every table that passes between stages: columns, units, and the atomic writer.
+
+Vectors are FixedSizeList<float32>, stored with byte-stream split under zstd. Files are written to a
+temporary name and renamed, and their bytes depend on the content alone.
+"""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = "1"
+ROW_GROUP = 10_000
+
+
+def vector(length: int) -> pa.DataType:
+    """Type of a fixed-length float32 vector."""
+    return pa.list_(pa.float32(), length)
+
+
+# One row a clip that was cropped. `start`, `end`: frames at 25 fps in the source; `crop_map`: row-major
+# 2x3 map from source-video px to clip ndc, squeeze included; `frame_index`: the source-video frame
+# number of every clip frame; `shard`, `batch`: where the frames lie.
+INDEX = pa.schema(
+    [
+        ("clip", pa.string()),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("person", pa.string()),
+        ("video", pa.string()),
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("fps", pa.float64()),
+        ("num_frames", pa.int32()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("crop_map", vector(6)),
+        ("frame_index", pa.list_(pa.int32())),
+        ("shard", pa.string()),
+        ("batch", pa.int32()),
+    ]
+)
+
+# One row a clip asked for: rows in = rows out. `status` is ok, failed or missing.
+LEDGER = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("clip", pa.string()),
+        ("person", pa.string()),
+        ("video", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+# One row a pair of frames, one list for all methods. `task` is same or cross.
+PAIRS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("source_clip", pa.string()),
+        ("source_frame", pa.int32()),
+        ("driving_clip", pa.string()),
+        ("driving_frame", pa.int32()),
+        ("source_person", pa.string()),
+        ("driving_person", pa.string()),
+    ]
+)
+
+# One row a pair and metric, from which every table, interval and test is computed; NaN is a failure.
+SCORES = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("method", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+
+# One lossless frame a pair.
+PREDICTIONS = pa.schema([("pair_id", pa.string()), ("png", pa.binary())])
+
+
+def features_schema(num_features: int) -> pa.Schema:
+    """Pooled features of each pair's generated and reference frame (`role`), for the Frechet distance."""
+    return pa.schema(
+        [
+            ("pair_id", pa.string()),
+            ("dataset", pa.string()),
+            ("task", pa.string()),
+            ("method", pa.string()),
+            ("role", pa.string()),
+            ("features", vector(num_features)),
+        ]
+    )
+
+
+def fits_schema(num_shape: int, num_expression: int, num_pose: int, num_camera: int) -> pa.Schema:
+    """One row a frame: a row alone places the mesh in its clip's frame.
+
+    `status` is ok or a reason; codes as in `model.heads.fit.HeadFit`; `crop_map` source-video px -> clip
+    ndc; `landmarks` x0, y0, x1, ... in clip ndc; `residual` rms landmark distance of the fit as a share
+    of the outer-eye distance (NaN where the tracker has none); angles in degrees.
+    """
+    return pa.schema(
+        [
+            ("clip", pa.string()),
+            ("frame", pa.int32()),
+            ("status", pa.string()),
+            ("score", pa.float32()),
+            ("residual", pa.float32()),
+            ("shape", vector(num_shape)),
+            ("expression", vector(num_expression)),
+            ("pose", vector(num_pose)),
+            ("camera", vector(num_camera)),
+            ("tracker_map", vector(6)),
+            ("crop_map", vector(6)),
+            ("landmarks", vector(136)),
+            ("yaw_deg", pa.float32()),
+            ("pitch_deg", pa.float32()),
+            ("roll_deg", pa.float32()),
+        ]
+    )
+
+
+def write_table(path: Path, table: pa.Table, metadata: dict[str, str] | None = None) -> None:
+    """Write a table atomically as Parquet; `metadata` goes into the file's schema."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    merged = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
+    table = table.replace_schema_metadata({k: str(merged[k]) for k in sorted(merged)})
+    texts = [f.name for f in table.schema if pa.types.is_string(f.type)]
+    split = [f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)]
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(
+        table,
+        partial,
+        row_group_size=ROW_GROUP,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=texts,
+        use_byte_stream_split=split,
+    )
+    os.replace(partial, path)
+
+
+def read_table(path: Path, expected: pa.Schema | None = None) -> pa.Table:
+    """Read a Parquet table, with one chunk a column.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not Parquet, or lacks a column of `expected`; the message names both.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a readable Parquet table: {error}") from error
+    missing = [] if expected is None else [n for n in expected.names if n not in table.column_names]
+    if missing:
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}")
+    return table.combine_chunks()
+
+
+def metadata_of(table: pa.Table) -> dict[str, str]:
+    """Return a table's metadata as text."""
+    return {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}

@@ -1,0 +1,109 @@
+"""VoxCeleb's annotation trees: txt/<person>/<video>/<utterance>.txt beside untrimmed videos.
+
+Choice: the published cropper runs a face detector again and keeps the detection that overlaps the
+annotation most; here the annotation's own boxes are the track, so that the clip list follows from the
+annotations alone and a missing video is still counted. Overlaps are measured in the 360-high reference
+frame (VoxCeleb2's fractions: of a 640x360 one).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pipeline.boxes import Box, TubeBox, follow
+from pipeline.data_params import SourceParams, TubeParams
+from pipeline.ledger import ClipError, LedgerRow
+from pipeline.sources.request import ClipList, ClipRequest, PersonSplit, clip_name
+
+Unit = Literal["height360", "fraction"]
+
+COLUMNS = ["FRAME", "X", "Y", "W", "H"]
+HEADER_LINE = 7  # five lines of facts, an empty one, then the table's header
+LARGEST_FRACTION = 2.0  # a box of fractions may stick out of the frame, but not by this much
+
+
+def list_height360(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
+    """List a VoxCeleb1 tree: integer boxes of a 360-high frame at 25 fps."""
+    return _list_tree(source, folder, tube, "height360")
+
+
+def list_fractions(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
+    """List a VoxCeleb2 tree: boxes in fractions of the frame's width and height, at 25 fps."""
+    return _list_tree(source, folder, tube, "fraction")
+
+
+def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit) -> ClipList:
+    split_of = PersonSplit(source, folder)
+    clips = ClipList()
+    for path in sorted((folder / source.annotations).glob("*/*/*.txt")):
+        person, video, utterance = path.parts[-3], path.parts[-2], path.stem
+        split = "test"
+        try:
+            split = split_of(person)
+            first_frame, track = read_track(path, unit)
+        except ClipError as error:
+            name = f"{person}#{video}#{utterance}"
+            clips.unreadable.append(
+                LedgerRow(source.name, split, name, person, video, error.reason, error.message)
+            )
+            continue
+        scale = (1.0, 1.0) if unit == "height360" else (640.0, 360.0)
+        reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
+        for piece in follow(reference, tube.iou_with_first, tube.max_frames):
+            start, end = first_frame + piece.first, first_frame + piece.end
+            box = tuple(v / s for v, s in zip(piece.box, scale * 2, strict=True))
+            clips.requests.append(
+                ClipRequest(
+                    clip=clip_name(person, video, start, end),
+                    dataset=source.name,
+                    split=split,
+                    person=person,
+                    video=video,
+                    start=start,
+                    end=end,
+                    box=TubeBox(box, unit),
+                    path=folder / source.videos / f"{video}.mp4",
+                )
+            )
+    return clips
+
+
+def read_track(path: Path, unit: Unit) -> tuple[int, list[Box]]:
+    """Read one utterance: its first frame (25 fps) and one (left, top, right, bottom) box a frame.
+
+    Raises:
+        ClipError: `bad_annotation` with file and line, for a wrong header, a bad number, a frame that
+            does not follow the one before it, or boxes in the other format's unit.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClipError("bad_annotation", f"{path}: {error}") from error
+    found = [name.strip() for name in lines[HEADER_LINE - 1].split("\t")] if len(lines) >= HEADER_LINE else []
+    if [name for name in found if name] != COLUMNS:
+        raise ClipError("bad_annotation", f"{path}:{HEADER_LINE}: expected header {' '.join(COLUMNS)}, found {found}")
+    frames, track = [], []
+    for number, line in enumerate(lines[HEADER_LINE:], HEADER_LINE + 1):
+        if line.strip():
+            frame, box = _read_line(line, f"{path}:{number}", unit)
+            if frames and frame != frames[-1] + 1:
+                raise ClipError("bad_annotation", f"{path}:{number}: frame {frame} follows frame {frames[-1]}")
+            frames.append(frame)
+            track.append(box)
+    if not track:
+        raise ClipError("bad_annotation", f"{path}: the table has no rows")
+    return frames[0], track
+
+
+def _read_line(line: str, where: str, unit: Unit) -> tuple[int, Box]:
+    try:
+        frame_text, *numbers = line.split()
+        frame = int(frame_text)
+        left, top, width, height = (float(v) if unit == "fraction" else float(int(v)) for v in numbers)
+    except ValueError as error:
+        kind = "four fractions" if unit == "fraction" else "four integers"
+        raise ClipError("bad_annotation", f"{where}: expected a frame number and {kind}, found {line!r}") from error
+    if not (frame >= 0 and width > 0 and height > 0):
+        raise ClipError("bad_annotation", f"{where}: negative frame or empty box: {line!r}")
+    if unit == "fraction" and not all(abs(v) <= LARGEST_FRACTION for v in (left, top, width, height)):
+        raise ClipError("bad_annotation", f"{where}: not fractions of the frame (VoxCeleb1's pixels?): {line!r}")
+    return frame, (left, top, left + width, top + height)
