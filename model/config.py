@@ -49,6 +49,7 @@ class GeneratorConfig:
         levels: pyramid levels L; level L has the image's resolution, level 1 is 2^(L-1) times coarser.
         width: channels at level L; each coarser level has twice as many.
         max_width: most channels of any level.
+        outer_kernel: side of the first (stem) and the last (image) convolution.
         spade_hidden: most channels between the guidance and SPADE's scale and shift.
         disp_gain: ndc per unit of the displacement convolution before training.
     """
@@ -56,6 +57,7 @@ class GeneratorConfig:
     levels: int
     width: int
     max_width: int
+    outer_kernel: int
     spade_hidden: int
     disp_gain: float
 

@@ -15,7 +15,7 @@ from model.config import GUIDANCE_PARTS, GuidanceConfig
 from model.coords import Size
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.raster import interpolate, rasterize
+from model.raster import Fragments, rasterize
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ class Guidance(nn.Module):
             head: the head of both fits.
             fit_src: fits of the source frames.
             fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
-            size_hw: size of the images; maps come at this size times the least whole number that
-                brings the shorter side to `render_px`, so that every level is an exact area mean.
+            size_hw: size of the images. Meshes are rasterised at this size times the least whole number
+                that brings the shorter side to `render_px`, and maps come at `size_hw` as means over
+                the pixels' areas, so that every level of the pyramid is an exact area mean.
         """
         factor = max(1, math.ceil(self.config.render_px / min(size_hw)))
         size = (size_hw[0] * factor, size_hw[1] * factor)
@@ -77,10 +78,11 @@ class Guidance(nn.Module):
         count = len(verts_drv)
         if self.has_disp:
             disp = verts_src[..., :2] - verts_drv[..., :2]  # (B, V, 2) ndc
-            driving.append(interpolate(fragments[:count], disp, head.triangles))
+            on_driving = Fragments(fragments.triangle[:count], fragments.barycentric[:count], fragments.depth[:count])
+            driving.append(interpolate_area(on_driving, disp, head.triangles, factor))
         if attributes is None:
             return GuidanceMaps(driving[0], driving[0][:, :0])
-        maps_drv, maps_src = interpolate(fragments, attributes, head.triangles).chunk(2)
+        maps_drv, maps_src = interpolate_area(fragments, attributes, head.triangles, factor).chunk(2)
         return GuidanceMaps(torch.cat([*driving, maps_drv], 1), maps_src)
 
 
@@ -91,6 +93,43 @@ def nmfc(template: Tensor) -> Tensor:
     """
     low = template.amin(0)
     return (template - low) / (template.amax(0) - low).max()
+
+
+def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor, factor: int) -> Tensor:
+    """Interpolate vertex attributes and average blocks of factor x factor pixels, in one go.
+
+    Equal to `model.raster.interpolate` followed by `avg_pool2d`, background counting as zero, but the
+    large map is never made: only small pixels that see the mesh are gathered and written.
+
+    Args:
+        fragments: visibility at (factor h, factor w).
+        attributes: (V, C) shared by the batch, or (B, V, C); gradients flow to them.
+        triangles: (F, 3) vertex numbers.
+        factor: side of a block.
+
+    Returns:
+        (B, C, h, w).
+    """
+    batch, height, width = (n // s for n, s in zip(fragments.triangle.shape, (1, factor, factor), strict=True))
+    ids = _blocks(fragments.triangle[..., None], factor)[..., 0]  # (B h w, factor^2)
+    small = (ids >= 0).any(1).nonzero()[:, 0]
+    ids = ids[small]
+    weights = _blocks(fragments.barycentric, factor)[small].to(attributes.dtype) / factor**2  # 0 on background
+    corners = triangles[ids.clamp_min(0)]  # (N, factor^2, 3)
+    if attributes.dim() == 3:
+        corners = corners + (small // (height * width) * attributes.shape[1])[:, None, None]
+    table = attributes.reshape(-1, attributes.shape[-1])
+    corners, weights = corners.flatten(1).unbind(1), weights.flatten(1).unsqueeze(-1).unbind(1)
+    values = sum(table.index_select(0, c) * w for c, w in zip(corners, weights, strict=True))
+    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy(0, small, values)
+    return flat.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
+
+
+def _blocks(values: Tensor, factor: int) -> Tensor:
+    """(B, factor h, factor w, K) -> (B h w, factor^2, K): the pixels of each block side by side."""
+    batch, tall, wide, count = values.shape
+    blocks = values.reshape(batch, tall // factor, factor, wide // factor, factor, count).transpose(2, 3)
+    return blocks.reshape(-1, factor * factor, count)
 
 
 def area_resize(maps: Tensor, size_hw: Size) -> Tensor:

@@ -56,7 +56,7 @@ class Perceptual(nn.Module):
         for scale in range(self.scales):
             maps = self.backbone.features(img if scale == 0 else F.avg_pool2d(img, 2**scale))
             if len(maps) < self.blocks:
-                raise ValueError(f"perceptual backbone has {len(maps)} feature maps, {self.blocks} blocks are asked for")
+                raise ValueError(f"perceptual backbone has {len(maps)} feature maps, {self.blocks} blocks asked for")
             levels.append(maps[: self.blocks])
         return levels
 

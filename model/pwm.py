@@ -38,14 +38,14 @@ class PWMOutput:
 class Encoder(nn.Module):
     """Source image and source-side guidance -> feature pyramid F_s^(1) .. F_s^(L).
 
-    Choice: a 7x7 stem at full resolution, then one strided 3x3 convolution a level, channels doubling
-    up to `max_width`.
+    Choice: a stem of `outer_kernel` at full resolution, then one strided 3x3 convolution a level,
+    channels doubling up to `max_width`.
     """
 
     def __init__(self, config: GeneratorConfig, channels_in: int) -> None:
         super().__init__()
         widths = [config.channels(level) for level in range(config.levels, 0, -1)]
-        self.stem = ConvBlock(channels_in, widths[0], kernel=7)
+        self.stem = ConvBlock(channels_in, widths[0], kernel=config.outer_kernel)
         self.down = nn.ModuleList(
             ConvBlock(fine, coarse, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
         )
@@ -103,7 +103,7 @@ class WarpModule(nn.Module):
 
 
 class LastLevel(nn.Module):
-    """SPADE at full resolution, then D^(L) and a 7x7 convolution to the image I_o.
+    """SPADE at full resolution, then D^(L) and a convolution of `outer_kernel` to the image I_o.
 
     Choice: the last level predicts a displacement of its own, which makes I_w ("the last pyramid in
     the decoder", supplementary 1.4), so that I_w is as sharp as the output. I_o ends in a sigmoid.
@@ -114,12 +114,13 @@ class LastLevel(nn.Module):
         width = config.channels(config.levels)
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
         self.disp = DisplacementHead(width, config.disp_gain)
-        self.image = conv(width, 3, 7)
+        self.image = conv(width, 3, config.outer_kernel)
 
     def forward(self, feat: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """Return (I_o, D^(L)), both at the resolution of `feat`."""
         modulated = self.spade(feat, guide)
-        return torch.sigmoid(self.image(modulated).to(torch.promote_types(feat.dtype, torch.float32))), self.disp(modulated)
+        logits = self.image(modulated)
+        return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), self.disp(modulated)
 
 
 class Generator(nn.Module):

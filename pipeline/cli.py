@@ -51,12 +51,13 @@ def predictions_import(
     folder: Path,
     method: str,
     pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    clips: Annotated[Path, typer.Option(help="the evaluation clips")] = Path("data/clips/eval"),
     results: Annotated[Path, typer.Option(help="where results of methods lie")] = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
     from pipeline.predictions import import_folder
 
-    typer.echo(str(import_folder(folder, pairs, results / method / "predictions.arrow")))
+    typer.echo(str(import_folder(folder, pairs, clips, results / method / "predictions.arrow")))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,15 @@ class SourceParams(_Strict):
 
 
 class DataParams(_Strict):
-    """The two test sets of the tables; the people of `first` who are not for testing are trained on."""
+    """The two test sets of the tables; the people of `first` who are not for testing are trained on.
+
+    Attributes:
+        root: the folder that everything else is relative to.
+        heads: the folder of head files that the stage `heads` reads, relative to the root.
+    """
 
     root: str
+    heads: str
     first: SourceParams
     second: SourceParams
 

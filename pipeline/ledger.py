@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.schema import LEDGER
 
@@ -25,7 +23,7 @@ class ClipError(Exception):
         return f"{self.reason}: {self.message}"
 
 
-class TooManyFailures(Exception):
+class TooManyFailures(RuntimeError):
     """More clips failed or are missing than the parameters allow."""
 
 
@@ -84,12 +82,14 @@ def check_rates(rows: Sequence[LedgerRow], max_fail_rate: float, max_missing_rat
         raise TooManyFailures(f"no clip is left of {len(rows)} asked for{example}")
 
 
-def print_summary(rows: Sequence[LedgerRow], console: Console) -> None:
-    """Print how many clips of each data set and split ended for which reason, with one example."""
+def summary(rows: Sequence[LedgerRow]) -> list[str]:
+    """Say in one line each how many clips of a data set and split ended for which reason, with one example."""
     counts = Counter((row.dataset, row.split, row.status, row.reason) for row in rows)
-    example = {(row.dataset, row.split, row.status, row.reason): row for row in reversed(rows)}
-    table = Table("data set", "split", "status", "reason", "clips", "for example", box=None)
+    example = {(row.dataset, row.split, row.status, row.reason): row for row in reversed(rows) if row.detail}
+    lines = []
     for key in sorted(counts):
-        row = example[key]
-        table.add_row(*key, str(counts[key]), f"{row.clip}: {row.detail}" if row.detail else "")
-    console.print(table)
+        dataset, split, status, reason = key
+        what = reason if status == "ok" else f"{status}, {reason}"
+        such_as = f" (such as {example[key].clip}: {example[key].detail})" if key in example else ""
+        lines.append(f"{dataset} {split}: {counts[key]} {what}{such_as}")
+    return lines

@@ -42,6 +42,7 @@ class GeneratorSection(RecipeSection):
     levels: int = Field(ge=2)
     width: PositiveInt  # channels at full resolution, doubling with each coarser level
     max_width: PositiveInt
+    outer_kernel: PositiveInt  # of the first and the last convolution; odd
     spade_hidden: PositiveInt
     disp_gain: float  # ndc per unit of a displacement convolution before training
 

@@ -66,8 +66,8 @@ class PuppetJudge(nn.Module):
             nn.Linear(SQUEEZED * side * side, 192, bias=False),
             nn.BatchNorm1d(192),
             nn.ReLU(inplace=True),
-            nn.Linear(192, 136),
         )
+        self.landmark_out = nn.Linear(192, 136)
         self.pool_head = nn.Linear(WIDTHS[-1], POOLED)
         self.face_trunk = Trunk(FACE_WIDTHS, FACE_STRIDES, FACE_RESIDUAL)
         self.face_head = nn.Sequential(
@@ -87,8 +87,10 @@ class PuppetJudge(nn.Module):
             img: (B, 3, H, W) in [0, 1]; resampled to 64 x 64 if it has another size.
         """
         top = self.trunk(resize_images(img, INPUT_PX))[-1]
-        landmarks = self.landmark_mean + 0.25 * self.landmark_head(top).float()
-        return landmarks.unflatten(-1, (68, 2)), self.pool_head(top.mean((2, 3))).float()
+        hidden, mean = self.landmark_head(top).float(), top.float().mean((2, 3))
+        with torch.autocast(img.device.type, enabled=False):  # eight bits are too few for points
+            landmarks = (self.landmark_mean + 0.25 * self.landmark_out(hidden)).unflatten(-1, (68, 2))
+            return landmarks, self.pool_head(mean)
 
     def landmarks(self, img: Tensor) -> Tensor:
         """68 iBUG landmarks (B, 68, 2) in ndc of images (B, 3, H, W) in [0, 1]."""
@@ -132,9 +134,9 @@ class PuppetJudge(nn.Module):
         ]
         return torch.stack(distances).mean(0)
 
-    def save(self, path: Path | str) -> None:
-        """Write weights (float16 safetensors)."""
-        save_network(path, self, {"network": "puppet_judge"})
+    def save(self, path: Path | str, training: dict) -> None:
+        """Write weights (float16 safetensors) and the facts about their training."""
+        save_network(path, self, {"network": "puppet_judge", "training": training})
 
 
 def five_points(landmarks: Tensor) -> Tensor:

@@ -138,9 +138,10 @@ class PuppetTracker(nn.Module):
             codes by head name, landmarks (B, 68, 2) in ndc, face logits (B,).
         """
         hidden = self.neck(self.trunk(resize_images(img, INPUT_PX))[-1]).float()
-        landmarks = (self.landmark_mean + 0.25 * self.landmark_head(hidden)).unflatten(-1, (68, 2))
-        codes = {name: self._codes(name, head(hidden)) for name, head in self.code_heads.items()}
-        return codes, landmarks, self.score_head(hidden)[:, 0]
+        with torch.autocast(img.device.type, enabled=False):  # eight bits are too few for codes and points
+            landmarks = (self.landmark_mean + 0.25 * self.landmark_head(hidden)).unflatten(-1, (68, 2))
+            codes = {name: self._codes(name, head(hidden)) for name, head in self.code_heads.items()}
+            return codes, landmarks, self.score_head(hidden)[:, 0]
 
     def _codes(self, name: str, raw: Tensor) -> Codes:
         mean, std = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_std")
@@ -165,9 +166,10 @@ class PuppetTracker(nn.Module):
         codes, landmarks, logits = self.regress(img)
         return Prediction(to_fit(codes[head_name], self.layouts[head_name].rotation), landmarks, logits.sigmoid())
 
-    def save(self, path: Path | str) -> None:
-        """Write weights and layouts (float16 safetensors)."""
-        save_network(path, self, {"layouts": {name: asdict(layout) for name, layout in self.layouts.items()}})
+    def save(self, path: Path | str, training: dict) -> None:
+        """Write weights (float16 safetensors), layouts and the facts about their training."""
+        layouts = {name: asdict(layout) for name, layout in self.layouts.items()}
+        save_network(path, self, {"layouts": layouts, "training": training})
 
 
 def to_fit(codes: Codes, rotation: str) -> HeadFit:

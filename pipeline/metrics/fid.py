@@ -37,9 +37,10 @@ class FrechetDistance:
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Frechet distance of two Gaussians fitted to (N, D) and (M, D) features, in float64.
 
-    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) with unbiased covariances. The last trace is the sum
-    of square roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2), which is symmetric, so a singular
-    covariance (fewer images than features) needs no offset.
+    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) with unbiased covariances. With S = R^T R from a QR
+    factorisation of the centred features, the eigenvalues of S_a S_b are the squared singular values of
+    R_a R_b^T, so the last trace is their sum: no root of a rounding error, also where a covariance is
+    singular (fewer images than features).
 
     Returns:
         The distance, NaN when a set has fewer than two rows.
@@ -47,10 +48,12 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     a, b = np.asarray(features_a, np.float64), np.asarray(features_b, np.float64)
     if len(a) < 2 or len(b) < 2:
         return float("nan")
-    mean_a, cov_a = a.mean(0), np.atleast_2d(np.cov(a, rowvar=False))
-    mean_b, cov_b = b.mean(0), np.atleast_2d(np.cov(b, rowvar=False))
-    values, vectors = np.linalg.eigh(cov_a)
-    root_a = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
-    cross = np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(min=0.0)
-    gap = mean_a - mean_b
-    return float(gap @ gap + np.trace(cov_a) + np.trace(cov_b) - 2.0 * np.sqrt(cross).sum())
+    factor_a, factor_b = _covariance_factor(a), _covariance_factor(b)
+    gap = a.mean(0) - b.mean(0)
+    cross = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
+    return float(gap @ gap + np.square(factor_a).sum() + np.square(factor_b).sum() - 2.0 * cross)
+
+
+def _covariance_factor(features: np.ndarray) -> np.ndarray:
+    """R (min(N, D), D) with R^T R the unbiased covariance of (N, D) features."""
+    return np.linalg.qr((features - features.mean(0)) / np.sqrt(len(features) - 1), mode="r")

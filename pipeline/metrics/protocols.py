@@ -42,8 +42,12 @@ class Backend(Protocol):
         """
         ...
 
-    def observe(self, reading: str, frames_u8: np.ndarray) -> np.ndarray:
-        """Look at (N, H, W, 3) uint8 RGB frames; returns (N, D) numbers, NaN rows where it failed."""
+    def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        """Look at (N, H, W, 3) uint8 RGB frames once.
+
+        Returns:
+            Everything this backend reads, by the reading's name: (N, D) numbers, NaN rows where it failed.
+        """
         ...
 
 

@@ -12,41 +12,46 @@ COLUMNS = ["video_id", "start", "end", "bbox", "fps", "width", "height", "partit
 
 
 def list_rows(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
-    """List the table's clips; a row repeated word for word (the published table has 299) counts once.
+    """List the table's clips. The tube rules do not apply: the table is their result.
 
-    Reference rate and size are those of a video's first row, as in load_videos.py. The tube rules do
-    not apply: the table is their result.
+    Reference rate and size are those of a video's first row, as in load_videos.py. A person with a
+    test row is a test person throughout, and a repeated clip counts once: the published table repeats
+    308 rows, and lists three clips of two test people for training as well.
 
     Raises:
         SourceError: the header is not FOMM's.
     """
     path = folder / source.annotations
-    clips = ClipList()
-    seen: dict[str, ClipRequest] = {}
-    reference: dict[str, tuple[float, int, int]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != COLUMNS:
             raise SourceError(f"{path}:1: expected header {','.join(COLUMNS)}, found {reader.fieldnames}")
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            try:
-                request = _read_row(row, where, source, folder, reference)
-                if seen.setdefault(request.clip, request) != request:
-                    raise ClipError("bad_annotation", f"{where}: {request.clip} was listed before with another box")
-            except ClipError as error:
-                person, video = row["person_id"] or "?", row["video_id"] or "?"
-                name = f"{person}#{video}#line{reader.line_num}"
-                split = _split(source, row["partition"], person)
-                clips.unreadable.append(
-                    LedgerRow(source.name, split, name, person, video, error.reason, error.message)
-                )
+        rows = [(reader.line_num, row) for row in reader]
+    tested = {row["person_id"] for _, row in rows if row["partition"] == "test"}
+    clips = ClipList()
+    seen: dict[str, ClipRequest] = {}
+    reference: dict[str, tuple[float, int, int]] = {}
+    for line, row in rows:
+        person, video = row["person_id"] or "?", row["video_id"] or "?"
+        split = _split(source, row["partition"], person, tested)
+        try:
+            request = _read_row(row, f"{path}:{line}", source, split, folder, reference)
+            if seen.setdefault(request.clip, request) != request:
+                raise ClipError("bad_annotation", f"{path}:{line}: {request.clip} was listed before with another box")
+        except ClipError as error:
+            name = f"{person}#{video}#line{line}"
+            clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
     clips.requests.extend(seen.values())
     return clips
 
 
 def _read_row(
-    row: dict[str, str], where: str, source: SourceParams, folder: Path, reference: dict[str, tuple[float, int, int]]
+    row: dict[str, str],
+    where: str,
+    source: SourceParams,
+    split: str,
+    folder: Path,
+    reference: dict[str, tuple[float, int, int]],
 ) -> ClipRequest:
     try:
         video, person = row["video_id"], row["person_id"]
@@ -62,18 +67,19 @@ def _read_row(
     return ClipRequest(
         clip=clip_name(person, video, start, end),
         dataset=source.name,
-        split=_split(source, row["partition"], person),
+        split=split,
         person=person,
         video=video,
         start=start,
         end=end,
         box=ListedBox((left, top, right, bottom), (width, height)),
         path=folder / source.videos / f"{video}.mp4",
+        min_frames=1,
         reference_fps=fps,
     )
 
 
-def _split(source: SourceParams, partition: str | None, person: str) -> str:
+def _split(source: SourceParams, partition: str | None, person: str, tested: set[str]) -> str:
     if source.split == "official":
         return "test" if person in VOXCELEB1_TEST_PEOPLE else "train"
-    return "train" if source.split == "listed" and partition == "train" else "test"
+    return "train" if source.split == "listed" and partition == "train" and person not in tested else "test"

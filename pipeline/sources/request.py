@@ -14,7 +14,7 @@ REFERENCE_FPS = 25.0  # VoxCeleb counts frames at this rate, whatever the file's
 VOXCELEB1_TEST_PEOPLE = frozenset(f"id{number}" for number in range(10270, 10310))
 
 
-class SourceError(Exception):
+class SourceError(ValueError):
     """A data folder that cannot be read at all; the message names the folder and the parameter."""
 
 
@@ -23,7 +23,8 @@ class ClipRequest:
     """One clip to be made: frames [start, end) of a video at `reference_fps`, cropped by one box rule.
 
     `end` is None for a whole video. `video` names the video within the person (with "/utterance" for
-    the released VoxCeleb2 files, whose utterances are files of their own).
+    the released VoxCeleb2 files, whose utterances are files of their own). `min_frames` counts at the
+    reference rate.
     """
 
     clip: str
@@ -35,6 +36,7 @@ class ClipRequest:
     end: int | None
     box: BoxRule
     path: Path
+    min_frames: int
     reference_fps: float = REFERENCE_FPS
 
     def row(self, reason: str = "ok", detail: str = "") -> LedgerRow:

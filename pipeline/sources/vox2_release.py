@@ -28,6 +28,7 @@ def list_utterances(source: SourceParams, folder: Path, tube: TubeParams) -> Cli
                 end=None,
                 box=WholeFrame(),
                 path=path,
+                min_frames=1,
             )
         )
     return ClipList(requests)

@@ -42,9 +42,7 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
             first_frame, track = read_track(path, unit)
         except ClipError as error:
             name = f"{person}#{video}#{utterance}"
-            clips.unreadable.append(
-                LedgerRow(source.name, split, name, person, video, error.reason, error.message)
-            )
+            clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
             continue
         scale = (1.0, 1.0) if unit == "height360" else (640.0, 360.0)
         reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
@@ -62,6 +60,7 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
                     end=end,
                     box=TubeBox(box, unit),
                     path=folder / source.videos / f"{video}.mp4",
+                    min_frames=tube.min_frames,
                 )
             )
     return clips

@@ -1,137 +1,102 @@
-"""The skin: a grid around the head, cut open at the eyes and the mouth, with lid rims and the bag behind the lips.
-
-The grid's rows and columns name material points. A slit runs along one row between two columns; its inner vertices
-exist twice, once for each lid or lip. Rims and the mouth's bag continue inwards from the slits' loops.
-"""
-
-from dataclasses import dataclass
+"""Where the vertices of the skin lie: the loft, the relief, the open lids, the lips and the bag behind them."""
 
 import numpy as np
 
-from pipeline.puppets.head_geometry import relief, sections
-from pipeline.puppets.head_geometry.sections import (
-    EYE_ROW,
-    HALF_COLUMNS,
-    INNER_EYE_COLUMN,
-    MOUTH_COLUMN,
-    MOUTH_ROW,
-    OUTER_EYE_COLUMN,
-    ROW_V,
-)
+from pipeline.puppets.head_geometry import relief
+from pipeline.puppets.head_geometry.sections import EYE_ROW, MOUTH_ROW, ROW_V, column_azimuths, loft
+from pipeline.puppets.head_geometry.topology import BAG_RINGS, SkinTopology
 
-NUM_COLUMNS = 2 * HALF_COLUMNS
-BAG_RINGS = 5
+_NOSE_ROWS_V = (-1.82, -5.68)  # between these rows the mesh is spread along the nose's profile
+_LID_OVERLAP = 0.03  # cm by which a closed lid passes the line, so that shapes with larger eyes close too
+_FRONT_COSINE = (0.02, 0.40)  # the relief fades in between these cosines of the azimuth
 
 
-@dataclass(frozen=True)
-class SkinTopology:
-    """Which vertex is where.
+def skin_vertices(topology: SkinTopology, lids_open: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
+    """Place the skin.
 
-    Attributes:
-        upper: (R, C) vertex of every grid point, the upper copy on slits.
-        lower: (R, C) the same with the lower copy on slits.
-        crown: the vertex of the pole above the first row.
-        eye_loops: two index loops (22,), left eye then right, around the opening: inner corner, upper lid, outer
-            corner, lower lid.
-        eye_rims: two (22,), the rim's inner edge, in step with eye_loops.
-        mouth_loop: (48,) from the viewer's right corner over the upper lip to the left corner and back below.
-        bag: (BAG_RINGS, 48) rings inwards from the loop; bag_pole closes the last.
-        triangles: (F, 3), counter-clockwise from outside.
-        triangle_part: (F,) one of "skin", "eyelid", "mouth_cavity".
-        num_vertices: vertices of the skin.
+    Args:
+        topology: from `skin_topology`.
+        lids_open: aperture of the person's left and right eye, 0 closed, 1 as in the neutral face.
+
+    Returns:
+        (V, 3) cm.
     """
-
-    upper: np.ndarray
-    lower: np.ndarray
-    crown: int
-    eye_loops: tuple[np.ndarray, np.ndarray]
-    eye_rims: tuple[np.ndarray, np.ndarray]
-    mouth_loop: np.ndarray
-    bag: np.ndarray
-    bag_pole: int
-    triangles: np.ndarray
-    triangle_part: np.ndarray
-    num_vertices: int
-
-
-def _mirror(columns: np.ndarray) -> np.ndarray:
-    return (-columns) % NUM_COLUMNS
-
-
-def _slit(upper: np.ndarray, lower: np.ndarray, row: int, columns: np.ndarray, count: int) -> tuple[np.ndarray, int]:
-    """Give the inner columns of a slit a second, lower vertex; return its loop and the new vertex count."""
-    inner = columns[1:-1]
-    lower[row, inner] = count + np.arange(len(inner))
-    loop = np.concatenate([upper[row, columns], lower[row, inner[::-1]]])
-    return loop, count + len(inner)
+    azimuth = column_azimuths()
+    v = _spread_along_nose(np.repeat(ROW_V[:, None], len(azimuth), 1), azimuth)
+    grid = loft(v, azimuth)
+    front = relief.smooth_step(*_FRONT_COSINE, np.cos(azimuth))[None]
+    points = np.empty((topology.num_vertices, 3))
+    points[topology.crown] = (0.0, 11.30, -0.9)
+    for side, index in ((-1.0, topology.lower), (1.0, topology.upper)):
+        points[index] = _raise(_bend_lips(_bend_lids(grid, side, lids_open), side), front, side)
+    opened = [points[loop] for loop in topology.eye_loops]
+    for rim, loop, sign in zip(topology.eye_rims, opened, (1.0, -1.0), strict=True):
+        centre = relief.EYEBALL_CENTRE * (sign, 1.0, 1.0)
+        out = loop - centre
+        points[rim] = centre + out * (0.975 * relief.EYEBALL_RADIUS / np.linalg.norm(out, axis=1, keepdims=True))
+    points[topology.bag], points[topology.bag_pole] = _mouth_bag(points[topology.mouth_loop])
+    return points
 
 
-def _band(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Triangles between two closed loops in step, seen from the side where `outer` runs clockwise."""
-    a, b = outer, np.roll(outer, -1)
-    c, d = inner, np.roll(inner, -1)
-    return np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
-
-
-def skin_topology() -> SkinTopology:
-    """Build the index structure; it depends on the tables of sections.py only."""
-    rows = len(ROW_V)
-    upper = np.arange(rows * NUM_COLUMNS).reshape(rows, NUM_COLUMNS)
-    lower = upper.copy()
-    count = upper.size
-    eye_columns = np.arange(INNER_EYE_COLUMN, OUTER_EYE_COLUMN + 1)
-    left_loop, count = _slit(upper, lower, EYE_ROW, eye_columns, count)
-    right_loop, count = _slit(upper, lower, EYE_ROW, _mirror(eye_columns), count)
-    mouth_columns = np.arange(MOUTH_COLUMN, -MOUTH_COLUMN - 1, -1) % NUM_COLUMNS
-    mouth_loop, count = _slit(upper, lower, MOUTH_ROW, mouth_columns, count)
-    crown, count = count, count + 1
-    rims = []
-    for loop in (left_loop, right_loop):
-        rims.append(count + np.arange(len(loop)))
-        count += len(loop)
-    bag = count + np.arange(BAG_RINGS * len(mouth_loop)).reshape(BAG_RINGS, -1)
-    bag_pole, count = count + bag.size, count + bag.size + 1
-
-    skin = [_grid_triangles(upper, lower), _crown_triangles(upper[0], crown)]
-    lids = [_band(left_loop, rims[0]), _band(right_loop, rims[1])[:, ::-1]]
-    rings = [mouth_loop, *bag]
-    cavity = [_band(a, b)[:, ::-1] for a, b in zip(rings[:-1], rings[1:], strict=True)]
-    last = rings[-1]
-    cavity.append(np.stack([np.roll(last, -1), last, np.full(len(last), bag_pole)], 1))
-    groups = {"skin": np.concatenate(skin), "eyelid": np.concatenate(lids), "mouth_cavity": np.concatenate(cavity)}
-    triangles = np.concatenate(list(groups.values()))
-    part = np.concatenate([np.full(len(group), name, dtype="U16") for name, group in groups.items()])
-    return SkinTopology(upper, lower, crown, (left_loop, right_loop), (rims[0], rims[1]), mouth_loop, bag, bag_pole,
-                        triangles, part, count)
-
-
-def _grid_triangles(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Two triangles a cell; diagonals mirror across the middle of the face."""
-    top, below = lower[:-1], upper[1:]
-    a, b = top, np.roll(top, -1, axis=1)
-    c, d = below, np.roll(below, -1, axis=1)
-    left_half = np.broadcast_to(np.arange(NUM_COLUMNS) < HALF_COLUMNS, a.shape)
-    one = np.where(left_half[..., None], np.stack([a, c, d], -1), np.stack([a, c, b], -1))
-    two = np.where(left_half[..., None], np.stack([a, d, b], -1), np.stack([b, c, d], -1))
-    return np.concatenate([one.reshape(-1, 3), two.reshape(-1, 3)])
-
-
-def _crown_triangles(first_row: np.ndarray, crown: int) -> np.ndarray:
-    return np.stack([np.full(NUM_COLUMNS, crown), first_row, np.roll(first_row, -1)], 1)
-
-
-def _even_rows(v: np.ndarray, azimuth: np.ndarray, top: int, bottom: int, share: float = 0.75) -> np.ndarray:
-    """Move rows between two fixed ones so that steps along the nose's profile become more even."""
-    fine = np.linspace(v[top], v[bottom], 200)
-    for j in range(azimuth.shape[1]):
-        if np.cos(azimuth[0, j]) < 0.5:
-            continue
-        line = sections.loft(fine, azimuth[0, j])
+def _spread_along_nose(v: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Move the rows of the nose, column by column, so that steps along its profile become more even."""
+    top, bottom = (int(np.flatnonzero(ROW_V == key)[0]) for key in _NOSE_ROWS_V)
+    rows = slice(top, bottom + 1)
+    fine = np.linspace(*_NOSE_ROWS_V, 240)
+    nominal = (ROW_V[rows] - ROW_V[top]) / (ROW_V[bottom] - ROW_V[top])
+    v = v.copy()
+    for j in np.flatnonzero(np.cos(azimuth) > 0.6):
+        line = loft(fine, azimuth[j])
         z = line[:, 2] + relief.nose(line[:, 0], line[:, 1])
-        step = np.hypot(np.diff(line[:, 1]), np.diff(z))
-        arc = np.concatenate([[0.0], np.cumsum(step)])
-        nominal = (v[top : bottom + 1] - v[top]) / (v[bottom] - v[top])
-        even = np.interp(nominal, arc / arc[-1], fine)
-        yield_v = (1 - share) * v[top : bottom + 1] + share * even
-        azimuth_v[top : bottom + 1, j] = yield_v  # noqa: F821
-    return azimuth_v  # noqa: F821
+        arc = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(line[:, 1]), np.diff(z)))])
+        v[rows, j] = 0.3 * v[rows, j] + 0.7 * np.interp(nominal, arc / arc[-1], fine)
+    return v
+
+
+def _bend_lids(grid: np.ndarray, side: float, lids_open: tuple[float, float]) -> np.ndarray:
+    """Shift the rows near the eye's slit up (side +1) or down (side -1) to the lids' margins."""
+    x, y = grid[..., 0], grid[..., 1]
+    upper, lower, closed = relief.lid_curves(x)
+    aperture = np.where(x > 0, lids_open[0], lids_open[1])
+    margin = closed - side * _LID_OVERLAP + aperture * ((upper if side > 0 else lower) - closed + side * _LID_OVERLAP)
+    over = side * (y - y[EYE_ROW])
+    s = np.clip(over / (1.45 if side > 0 else 1.25), 0.0, 1.0)
+    decay = (1.0 - s) ** 2 * (1.0 + 2.0 * s) * (over >= 0)
+    beyond = np.maximum(relief.EYE_INNER_X - np.abs(x), np.abs(x) - relief.EYE_OUTER_X)
+    near = relief.smooth_step(0.9, 0.0, beyond) * (grid[..., 2] > 0)
+    bent = grid.copy()
+    bent[..., 1] += near * decay * (margin - y[EYE_ROW])
+    return bent
+
+
+def _bend_lips(grid: np.ndarray, side: float) -> np.ndarray:
+    """Shift the rows near the mouth's slit onto the line of the lips."""
+    x, y = grid[..., 0], grid[..., 1]
+    s = np.clip(np.abs(y - y[MOUTH_ROW]) / 1.2, 0.0, 1.0)
+    decay = (1.0 - s) ** 2 * (1.0 + 2.0 * s)
+    near = relief.smooth_step(3.6, 2.4, np.abs(x)) * (grid[..., 2] > 0)
+    bent = grid.copy()
+    bent[..., 1] += near * decay * (relief.lip_line(x) - y[MOUTH_ROW]) + side * 1e-4
+    return bent
+
+
+def _raise(grid: np.ndarray, front: np.ndarray, side: float) -> np.ndarray:
+    """Add the face's relief, faded out towards the sides."""
+    x, y, z = np.moveaxis(grid, -1, 0)
+    return np.stack([x, y, z + front * (relief.face_relief(x, y, z) - z)], -1)
+
+
+def _mouth_bag(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rings (BAG_RINGS, 48, 3) from the lips' inner edge back to the throat, and the last point (3,)."""
+    half = len(loop) // 2
+    side = np.where(np.arange(len(loop)) <= half, 1.0, -1.0)
+    t = np.clip(np.abs(loop[:, 0]) / relief.MOUTH_HALF_WIDTH, 0, 1)
+    spread = side * np.sqrt(np.clip(1 - t**2, 0, 1))
+    line = relief.lip_line(loop[:, 0])
+    #        x scale, y spread, z: share of the lips' own z, absolute part
+    plan = ((0.99, 0.05, 1.0, -0.22), (0.97, 0.38, 1.0, -0.60), (0.98, 1.25, 1.0, -1.25), (0.95, 1.45, 0.4, 2.6),
+            (0.55, 0.95, 0.0, 4.2))
+    rings = [np.stack([scale * loop[:, 0], line + spread * rise, share * loop[:, 2] + shift], 1)
+             for scale, rise, share, shift in plan]
+    assert len(rings) == BAG_RINGS
+    return np.stack(rings), np.array([0.0, -7.0, 3.6])

@@ -5,15 +5,16 @@ landmarks and cameras move with them. Severities (what was done, each in [0, 1])
 learns to read them, which makes its pooled features sensitive to image quality.
 """
 
+import io
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.coords import from_u8, identity_grid
+from model.coords import from_u8, identity_grid, to_u8
 from model.heads.camera import DEEP3D_CENTRE_PX, DEEP3D_DISTANCE, DEEP3D_FOCAL_PX
 from model.warp import warp
 
@@ -157,11 +158,10 @@ def _jpeg(img: Tensor, strength: Tensor) -> Tensor:
     """Encode and decode with quality 95 (strength 0+) to 20 (strength 1); strength 0 stays as it is."""
     out = img.clone()
     for i in strength.nonzero()[:, 0].tolist():
-        frame = (img[i].permute(1, 2, 0).numpy()[:, :, ::-1] * 255.0).round().astype(np.uint8)
-        quality = int(95 - 75 * float(strength[i]))
-        data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
-        out[i] = torch.from_numpy(decoded.astype(np.float32) / 255.0).permute(2, 0, 1)
+        frame = to_u8(img[i]).permute(1, 2, 0).numpy()
+        data = io.BytesIO()
+        Image.fromarray(frame).save(data, "JPEG", quality=int(95 - 75 * float(strength[i])))
+        out[i] = from_u8(torch.from_numpy(np.array(Image.open(data))).permute(2, 0, 1))
     return out
 
 

@@ -1,0 +1,140 @@
+"""One clip: its frames decoded, cropped by one fixed box, resized, encoded, and kept until packing.
+
+Finished clips lie in a scratch folder, one atomic file each, named by a fingerprint of the video file,
+the request and the settings; a stage that was killed goes on where it stopped.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from pipeline.boxes import PixelBox
+from pipeline.clips import Encoding, encode_frame
+from pipeline.data_params import CropParams, TubeParams
+from pipeline.ledger import ClipError
+from pipeline.provenance import sha256_text
+from pipeline.sources.request import ClipRequest
+from pipeline.video import Transform, VideoInfo, decode, frames_in_range
+
+# Changes whenever equal settings give other bytes. The resize is a triangle filter as wide as a source
+# pixel's share (Pillow's bilinear): at 64 px within half a grey level of the reference's anti-aliased
+# skimage resize on average, where area averaging is two levels off.
+PROTOCOL = "fomm-tube-1/triangle-antialias"
+
+
+@dataclass(frozen=True)
+class CropTask:
+    """A request, and everything that decides on the bytes that come of it."""
+
+    request: ClipRequest
+    size_px: int
+    encoding: Encoding
+    jpeg_quality: int
+    tube: TubeParams
+    scratch: Path
+
+    @classmethod
+    def plan(cls, request: ClipRequest, params: CropParams, scratch: Path) -> "CropTask":
+        """Training clips are JPEG; test clips are PNG, so that no metric sees a codec."""
+        encoding: Encoding = "jpeg" if request.split == "train" else "png"
+        return cls(request, params.size_px, encoding, params.jpeg_quality, params.tube, scratch)
+
+    def file(self) -> Path | None:
+        """Where the finished clip lies, or None while there is no video to make it from."""
+        try:
+            stat = self.request.path.stat()
+        except OSError:
+            return None
+        quality = self.jpeg_quality if self.encoding == "jpeg" else None
+        video = (self.request.path.name, stat.st_size, stat.st_mtime_ns)
+        asked = {**asdict(self.request), "path": None}
+        settings = (PROTOCOL, self.size_px, self.encoding, quality, self.tube.model_dump())
+        return self.scratch / f"{sha256_text(video, asked, settings)[:32]}.arrow"
+
+
+@dataclass(frozen=True)
+class CroppedClip:
+    """A finished clip: its encoded frames and its part of the index row."""
+
+    facts: dict
+    images: list[bytes]
+
+
+def crop_clip(task: CropTask) -> tuple[str, str]:
+    """Make one clip and keep it in scratch; returns its ledger reason and detail ("ok" and a note)."""
+    cv2.setNumThreads(1)
+    request = task.request
+    try:
+        video = decode(request.path, lambda info: _plan(task, info))
+        box = request.box.place((video.info.width, video.info.height), task.tube)
+    except ClipError as error:
+        return error.reason, error.message
+    end = request.end
+    if end is None:
+        end = request.start + round(len(video.numbers) * request.reference_fps / video.info.fps)
+    note = "; ".join(filter(None, (video.note, _early_end(request, video.info))))
+    facts = {
+        "end": end,
+        "fps": video.info.fps,
+        "num_frames": len(video.numbers),
+        "source_width": video.info.width,
+        "source_height": video.info.height,
+        "crop_map": crop_map(box),
+        "frame_index": video.numbers,
+        "note": note,
+    }
+    images = [encode_frame(frame, task.encoding, task.jpeg_quality) for frame in video.frames]
+    _save(task.file(), CroppedClip(facts, images))
+    return "ok", note
+
+
+def crop_map(box: PixelBox) -> list[float]:
+    """Row-major 2x3 map from source-video px to clip ndc: the box's edges become -1 and 1, squeeze included."""
+    left, top, right, bottom = box
+    x, y = 2 / (right - left), 2 / (bottom - top)
+    return [x, 0.0, -1 - x * left, 0.0, y, -1 - y * top]
+
+
+def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
+    """Resize an (H, W, 3) uint8 frame to a square, each axis by its own factor, anti-aliased."""
+    return np.asarray(Image.fromarray(frame).resize((size_px, size_px), Image.Resampling.BILINEAR))
+
+
+def load_cropped(path: Path) -> CroppedClip:
+    """Read a finished clip back from scratch."""
+    with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
+        facts = json.loads(reader.schema.metadata[b"facts"])
+        return CroppedClip(facts, reader.get_batch(0).column(0).to_pylist())
+
+
+def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
+    request = task.request
+    numbers = frames_in_range(request.start, request.end, request.reference_fps, info)
+    length = len(numbers) * request.reference_fps / info.fps
+    if length < request.min_frames:
+        asked = f"crop.tube.min_frames is {request.min_frames}"
+        raise ClipError("too_short", f"{length:.0f} frames at {request.reference_fps:g} fps, {asked}")
+    left, top, right, bottom = request.box.place((info.width, info.height), task.tube)
+    return numbers, lambda frame: resize(np.ascontiguousarray(frame[top:bottom, left:right]), task.size_px)
+
+
+def _early_end(request: ClipRequest, info: VideoInfo) -> str:
+    """Say so when the video is over before the annotated range is (FOMM keeps the shorter clip)."""
+    held = info.num_frames * request.reference_fps / info.fps
+    if request.end is None or held > request.end - 1:
+        return ""
+    return f"the video ends at reference frame {held:.0f} of [{request.start}, {request.end})"
+
+
+def _save(path: Path, clip: CroppedClip) -> None:
+    schema = pa.schema([("image", pa.binary())], metadata={"facts": json.dumps(clip.facts)})
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with pa.ipc.new_file(str(partial), schema) as writer:
+        writer.write_batch(pa.record_batch([pa.array(clip.images, pa.binary())], schema=schema))
+    os.replace(partial, path)

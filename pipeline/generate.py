@@ -1,0 +1,73 @@
+"""Run a trained PWM row on every pair."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.animator import Animator
+from model.checkpoint import load_animator
+from model.coords import frames_to_tensor, tensor_to_frames
+from model.heads.fit import HeadFit
+from model.heads.head import load_head
+from model.pwm import PWMOutput
+from model.retarget import retarget
+from pipeline.fits import FitTable
+from pipeline.pair_frames import PairFrames
+
+
+class RowRunner:
+    """A row's animator with the fits that drive it.
+
+    Args:
+        model: folder of the trained model.
+        head: the head's .npz.
+        fits: the head's fits of the evaluation clips.
+        device: where to run.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: model, head and fits do not belong together; the message names both sides.
+    """
+
+    def __init__(self, model: Path, head: Path, fits: Path, device: str) -> None:
+        loaded = load_head(head)
+        self.fits = FitTable.read(fits, loaded)
+        self.animator: Animator = load_animator(model, loaded).to(device).eval()
+        self.head = self.animator.head
+        self.device = device
+
+    def fits_of(self, pairs: PairFrames, rows: slice | np.ndarray) -> tuple[HeadFit, HeadFit]:
+        """Return source fits and retargeted driving fits of some pairs, on the device."""
+        source = self._fit(pairs.source_clip[rows], pairs.source_frame[rows])
+        driving = self._fit(pairs.driving_clip[rows], pairs.driving_frame[rows])
+        same = pairs.task[rows] == "same"
+        crossed = retarget(source, driving, False, self.head)
+        own = retarget(source, driving, True, self.head)
+        return source, _choose(torch.from_numpy(same).to(self.device), own, crossed)
+
+    @torch.inference_mode()
+    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> PWMOutput:
+        """Generate some pairs."""
+        source, driving = self.fits_of(pairs, rows)
+        frames = torch.from_numpy(np.ascontiguousarray(pairs.source_u8[rows]))
+        return self.animator(frames_to_tensor(frames).to(self.device), source, driving)
+
+    def _fit(self, clips: np.ndarray, frames: np.ndarray) -> HeadFit:
+        index = [self.fits.row(clip, int(frame)) for clip, frame in zip(clips, frames, strict=True)]
+        return self.fits.head_fit(index).to(self.device)
+
+
+def generate(runner: RowRunner, pairs: PairFrames, batch_size: int) -> np.ndarray:
+    """Generate all pairs: (N, H, W, 3) uint8 RGB, rounded once."""
+    frames = np.empty_like(pairs.source_u8)
+    for start in range(0, len(pairs), batch_size):
+        rows = slice(start, start + batch_size)
+        frames[rows] = tensor_to_frames(runner.animate(pairs, rows).image).cpu().numpy()
+    return frames
+
+
+def _choose(mask: torch.Tensor, yes: HeadFit, no: HeadFit) -> HeadFit:
+    """Take rows of `yes` where the mask (B,) holds, of `no` elsewhere."""
+    fields = ("shape", "expression", "pose", "camera", "tracker_map")
+    return HeadFit(*(torch.where(mask[:, None], getattr(yes, name), getattr(no, name)) for name in fields))

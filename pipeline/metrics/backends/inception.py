@@ -1,0 +1,40 @@
+"""InceptionV3 (2015-12-05) through torchmetrics and torch-fidelity: FID of the voxceleb profile.
+
+Convention: images are resized to 299 by half-pixel bilinear interpolation with anti-aliasing, which for
+256 px is pytorch-fid's resize (torchmetrics 1.8 and later; its older TensorFlow-1 sampling differs by a
+grey level), and scaled by (x - 128) / 128. Features: the last average pooling, 2048 numbers.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.assets import require
+from pipeline.provenance import sha256_file, sha256_sources, sha256_text
+
+
+class Inception:
+    """Reading: `pooled` (N, 2048)."""
+
+    name = "inception"
+
+    def __init__(self, weights: Path, device: str) -> None:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        torch.load(weights, map_location="cpu", weights_only=True)  # refuses a pickle that would run code
+        self.net = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(device)
+        self.device = device
+        self.weights_sha256 = sha256_file(weights)
+        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+
+    @classmethod
+    def open(cls, head: Path | None, device: str) -> "Inception":
+        """Load the imported weights, or say how to get them (AssetMissing)."""
+        return cls(require("inception"), device)
+
+    @torch.inference_mode()
+    def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        """Read (N, H, W, 3) uint8 frames."""
+        planes = torch.from_numpy(np.ascontiguousarray(frames_u8)).permute(0, 3, 1, 2)
+        return {"pooled": self.net(planes.to(self.device)).float().cpu().numpy()}

@@ -1,0 +1,301 @@
+"""A puppet ready to be filmed: head, hair, glasses and clothes as one mesh over one texture, and how it moves.
+
+Vertices come in three runs: the head's own; shells, which are head vertices pushed out along their normals (hair on
+the scalp, a beard); and rigid pieces (locks, glasses, garment), which follow the skull, the torso or a blend.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.heads.head import HeadModel
+from model.heads.rotation import axis_angle_to_matrix
+from pipeline.puppets import appearance, hair, outfit
+from pipeline.puppets.appearance import PART, Texture
+from pipeline.puppets.backdrop import make_backdrop
+from pipeline.puppets.head_geometry import regions
+from pipeline.puppets.people import Person
+
+TORSO_TURN = 0.3  # share of the head's rotation that the shoulders make
+_PART_OF = {
+    "skin": "skin", "eyelid": "skin", "scalp": "skin", "lips": "skin", "ear": "ears", "neck": "neck",
+    "eyeball_left": "eyes", "eyeball_right": "eyes",
+    "mouth_cavity": "mouth", "teeth": "mouth", "gums": "mouth", "tongue": "mouth",
+}  # fmt: skip
+_SWATCH_OF = {"mouth_cavity": "mouth", "teeth": "teeth", "gums": "tongue", "tongue": "tongue"}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person built on a head.
+
+    Attributes:
+        person: identity and look.
+        texture: the painted atlas.
+        backdrop: background picture (`pipeline.puppets.backdrop`).
+        triangles: (F, 3) int64, over all vertices.
+        uv: (F, 3, 2) atlas coordinates of every corner, in [0, 1].
+        part: (F,) int64 index into `appearance.PARTS`.
+        soft: number of leading triangles whose normals are recomputed from the posed vertices.
+        shell_vertex: (n,) head vertex under every shell vertex.
+        shell_cm: (n, 1) thickness there.
+        shell_along: (n, 3) direction of strands on the neutral head.
+        points: (m, 3) rigid vertices on the person's neutral head.
+        normals: (m, 3).
+        along: (m, 3) direction of strands, 0 where there are none.
+        anchor: (m,) head vertex whose change of shape a rigid vertex follows.
+        torso: (m, 1) share of the torso's motion, the rest being the skull's.
+        rest: (V, 3) the person's neutral head.
+    """
+
+    person: Person
+    texture: Texture
+    backdrop: np.ndarray
+    triangles: Tensor
+    uv: Tensor
+    part: Tensor
+    soft: int
+    shell_vertex: Tensor
+    shell_cm: Tensor
+    shell_along: Tensor
+    points: Tensor
+    normals: Tensor
+    along: Tensor
+    anchor: Tensor
+    torso: Tensor
+    rest: Tensor
+
+
+@dataclass
+class _Parts:
+    """Triangles collected while an actor is built."""
+
+    triangles: list[np.ndarray]
+    uv: list[np.ndarray]
+    part: list[np.ndarray]
+
+    def add(self, triangles: np.ndarray, uv: np.ndarray, part: np.ndarray | int) -> None:
+        self.triangles.append(triangles)
+        self.uv.append(uv)
+        self.part.append(np.broadcast_to(part, len(triangles)))
+
+
+class Studio:
+    """Builds actors on a head and poses them.
+
+    Args:
+        head: the puppet head.
+        texture_size: side of a person's atlas in pixels.
+    """
+
+    def __init__(self, head: HeadModel, texture_size: int) -> None:
+        self.head = head
+        self.texture_size = texture_size
+        arrays = head.arrays
+        self.template = np.asarray(arrays.template, np.float64)
+        self.triangles = np.asarray(arrays.triangles, np.int64)
+        names = np.array(arrays.part_names)[arrays.triangle_part]
+        self.part_name = names
+        self.skin = self.triangles[np.isin(names, ("skin", "scalp", "eyelid", "neck", "lips"))]
+        self.hairy = self.triangles[np.isin(names, ("skin", "scalp", "neck"))]
+        self.uv = self._head_uv(names)
+        self.part = np.array([PART[_PART_OF[name]] for name in names])
+        self.landmarks = head.landmarks_of(head.template[None])[0].numpy()
+        self.skull = torch.from_numpy(np.unique(self.triangles[names == "scalp"]))
+        used = np.unique(self.skin)
+        self.collar = torch.from_numpy(used[self.template[used, 1] < self.template[used, 1].min() + 2.0])
+        self.canvas = appearance.Canvas(self.template, self.triangles[np.isin(names, ("skin", "scalp", "eyelid", "neck", "lips"))], self.landmarks, texture_size)
+
+    def _head_uv(self, names: np.ndarray) -> np.ndarray:
+        corners = self.template[self.triangles]
+        uv = appearance.head_uv(corners)
+        u = uv[..., 0]
+        uv[..., 0] = u - np.round(u - u[:, :1])  # corners beyond the seam at the back of the head: same side as the first
+        for side in ("eye_left", "eye_right"):
+            eye = names == side.replace("eye", "eyeball")
+            vertices = np.unique(self.triangles[eye])
+            points = self.template[vertices]
+            centre = 0.5 * (points.min(0) + points.max(0))
+            direction = corners[eye] - centre
+            uv[eye] = appearance.eye_uv(side, direction / np.linalg.norm(direction, axis=-1, keepdims=True))
+        for name, swatch in _SWATCH_OF.items():
+            uv[names == name] = appearance.swatch_uv(swatch)
+        return uv
+
+    def dress(self, person: Person) -> Actor:
+        """Build a person: neutral head, hair, glasses, clothes, texture and backdrop."""
+        shape = torch.from_numpy(person.identity.shape)[None]
+        rest = self._neutral(shape)[0]
+        normals = vertex_normals(rest[None], torch.from_numpy(self.triangles))[0].numpy().astype(np.float64)
+        rest_np = rest.numpy().astype(np.float64)
+        look, collected = person.look, _Parts([], [], [])
+        shells = [s for s in (hair.grow_shell(look, rest_np, self.template, self.hairy), self._beard(person)) if s]
+        hidden = self._hidden(shells)
+        collected.add(self.triangles[~hidden], self.uv[~hidden], self.part[~hidden])
+        first = len(rest_np)
+        for shell in shells:
+            is_beard = shell.along is None
+            corner = self.template[shell.vertices][shell.triangles]
+            uv = self._seamless_uv(corner) if is_beard else _shell_uv(corner)
+            collected.add(shell.triangles + first, uv, PART["beard" if is_beard else "hair"])
+            first += len(shell.vertices)
+        soft = sum(map(len, collected.triangles))
+        rigid = self._rigid(person, rest_np, normals)
+        for piece in rigid:
+            collected.add(piece.triangles + first, piece.uv, PART[piece.part])
+            first += len(piece.points)
+
+        def joined(name: str, width: int) -> Tensor:
+            values = [np.asarray(getattr(p, name), np.float64).reshape(-1, width) for p in rigid]
+            return torch.from_numpy(np.concatenate(values)).float()
+
+        return Actor(
+            person=person,
+            texture=appearance.paint_person(person, self.canvas),
+            backdrop=make_backdrop(look),
+            triangles=torch.from_numpy(np.concatenate(collected.triangles)),
+            uv=torch.from_numpy(np.concatenate(collected.uv)).float(),
+            part=torch.from_numpy(np.concatenate(collected.part).astype(np.int64)),
+            soft=soft,
+            shell_vertex=torch.from_numpy(np.concatenate([s.vertices for s in shells] or [np.zeros(0, np.int64)])),
+            shell_cm=torch.from_numpy(np.concatenate([s.thickness for s in shells] or [np.zeros(0)])).float()[:, None],
+            shell_along=torch.from_numpy(
+                np.concatenate([np.zeros((len(s.vertices), 3)) if s.along is None else s.along for s in shells] or [np.zeros((0, 3))])
+            ).float(),
+            points=joined("points", 3),
+            normals=joined("normals", 3),
+            along=joined("along", 3),
+            anchor=torch.from_numpy(np.concatenate([p.anchor for p in rigid])),
+            torso=joined("torso", 1),
+            rest=rest,
+        )
+
+    def _neutral(self, shape: Tensor) -> Tensor:
+        head = self.head
+        return head.vertices(shape, shape.new_zeros(len(shape), head.num_expression), shape.new_zeros(len(shape), head.num_pose))
+
+    def _seamless_uv(self, corners: np.ndarray) -> np.ndarray:
+        uv = appearance.head_uv(corners)
+        uv[..., 0] -= np.round(uv[..., 0] - uv[:, :1, 0])
+        return uv
+
+    def _hidden(self, shells: list[hair.Shell]) -> np.ndarray:
+        """Head triangles that lie deep under hair, away from the shells' borders: not worth drawing."""
+        hidden = np.zeros(len(self.triangles), bool)
+        for shell in shells:
+            depth = np.zeros(len(self.template))
+            depth[shell.vertices] = shell.thickness
+            covered = np.zeros(len(self.template), bool)
+            covered[shell.vertices] = True
+            open_vertices = np.unique(self.triangles[~covered[self.triangles].all(1)])
+            depth[open_vertices] = 0
+            hidden |= (depth[self.triangles] > 0.12).all(1) & np.isin(self.part_name, ("skin", "scalp", "neck"))
+        return hidden
+
+    def _beard(self, person: Person) -> hair.Shell | None:
+        if person.look.beard not in ("full", "goatee", "moustache"):
+            return None
+        share = appearance.beard_share(person.look.beard, self.template)
+        kept = self.hairy[(share[self.hairy] > 0.25).all(1)]
+        vertices, local = np.unique(kept, return_inverse=True)
+        rng = np.random.default_rng([person.look.seed, 12])
+        thickness = (share[vertices] - 0.3).clip(-0.1) * (0.45 + 0.12 * rng.standard_normal(len(vertices)))
+        return hair.Shell(vertices, thickness.astype(np.float32), local.reshape(-1, 3), None)
+
+    def _rigid(self, person: Person, rest: np.ndarray, normals: np.ndarray) -> list["_Piece"]:
+        look, pieces = person.look, []
+        locks = hair.grow_locks(look, rest, normals, self.template, self.hairy)
+        if locks:
+            torso = np.clip((-9.0 - locks.points[:, 1]) / 12.0, 0, 1)
+            uv = appearance.region_uv("hair", locks.uv)[locks.triangles]
+            pieces.append(_Piece(locks.points, locks.normals, locks.along, locks.triangles, uv, locks.anchor, torso, "hair"))
+        glasses = outfit.make_glasses(look)
+        if glasses:
+            bridge = int(np.linalg.norm(self.template - self.landmarks[27], axis=1).argmin())
+            width = np.ptp(rest[:, 0]) / np.ptp(self.template[:, 0])
+            points = (glasses.points - self.template[bridge]) * np.array([width, 1, 1]) + rest[bridge]
+            pieces.append(_piece(points, glasses, appearance.swatch_uv("glasses"), bridge, 0.0, "glasses"))
+        garment = outfit.make_garment(look)
+        ring = self.collar.numpy()
+        here, there = self.template[ring], rest[ring]
+        size = np.ptp(there, axis=0) / np.ptp(here, axis=0)
+        stretch = np.array([size[0], 1.0, size[2]])
+        points = (garment.points - here.mean(0)) * stretch + there.mean(0)
+        uv = appearance.region_uv("garment", garment.share)[garment.triangles]
+        pieces.append(_piece(points, garment, uv, int(ring[0]), 1.0, "clothes"))
+        return pieces
+
+    def pose(self, actor: Actor, shape: Tensor, expression: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pose an actor, which need not wear its own shape.
+
+        Args:
+            actor: from `dress`.
+            shape: (B, S) identity codes.
+            expression: (B, E) expression codes.
+            pose: (B, 3J) joint rotations.
+
+        Returns:
+            (B, N, 3) vertices in head units, unit normals, and unit directions of strands (0 where none).
+        """
+        head = self.head
+        posed, neutral = head.vertices(shape, expression, pose), self._neutral(shape)
+        base = torch.from_numpy(self.triangles)
+        normals = vertex_normals(posed, base)
+        shell = posed[:, actor.shell_vertex] + normals[:, actor.shell_vertex] * actor.shell_cm
+        rotations = head.joint_rotations(pose)
+        skull = rotations[:, 0] @ rotations[:, 1]
+        torso = axis_angle_to_matrix(TORSO_TURN * pose[:, :3])
+        points = actor.points + (neutral - actor.rest)[:, actor.anchor]
+        on_skull = _carry(points, skull, neutral[:, self.skull].mean(1), posed[:, self.skull].mean(1))
+        on_torso = _carry(points, torso, neutral[:, self.collar].mean(1), posed[:, self.collar].mean(1))
+        rigid = torch.lerp(on_skull, on_torso, actor.torso)
+        verts = torch.cat([posed, shell, rigid], 1)
+        turned = torch.lerp(actor.normals @ skull.transpose(1, 2), actor.normals @ torso.transpose(1, 2), actor.torso)
+        soft = vertex_normals(verts[:, : posed.shape[1] + shell.shape[1]], actor.triangles[: actor.soft])
+        hidden = soft.abs().sum(-1, keepdim=True) == 0
+        soft = torch.where(hidden, torch.cat([normals, normals[:, actor.shell_vertex]], 1), soft)
+        along = torch.cat([torch.zeros_like(posed), actor.shell_along @ skull.transpose(1, 2), actor.along @ skull.transpose(1, 2)], 1)
+        return verts, torch.cat([soft, turned], 1), along
+
+
+@dataclass(frozen=True)
+class _Piece:
+    points: np.ndarray
+    normals: np.ndarray
+    along: np.ndarray
+    triangles: np.ndarray
+    uv: np.ndarray
+    anchor: np.ndarray
+    torso: np.ndarray
+    part: str
+
+
+def _piece(points: np.ndarray, surface: outfit.Surface, uv: np.ndarray, anchor: int, torso: float, part: str) -> _Piece:
+    normals = vertex_normals(torch.from_numpy(points)[None], torch.from_numpy(surface.triangles))[0].numpy()
+    count = len(points)
+    corners = np.broadcast_to(uv, (len(surface.triangles), 3, 2))
+    return _Piece(points, normals, np.zeros((count, 3)), surface.triangles, corners, np.full(count, anchor), np.full(count, torso), part)
+
+
+def _shell_uv(corners: np.ndarray) -> np.ndarray:
+    """Strands of a shell run down the head: across = azimuth, folded so that it has no seam."""
+    across = np.abs(((hair.azimuth_of(corners) / np.pi * 2.0 + 0.5) % 2.0) - 1.0)
+    along = np.clip((11.5 - corners[..., 1]) / 18.0, 0, 1)
+    return appearance.region_uv("hair", np.stack([across, 0.15 + 0.6 * along], -1))
+
+
+def _carry(points: Tensor, rotation: Tensor, centre: Tensor, moved: Tensor) -> Tensor:
+    """Turn points (B, n, 3) about `centre` (B, 3) and bring it to `moved`."""
+    return (points - centre[:, None]) @ rotation.transpose(1, 2) + moved[:, None]
+
+
+def vertex_normals(verts: Tensor, triangles: Tensor) -> Tensor:
+    """Area-weighted unit normals (B, V, 3); 0 where no triangle meets a vertex."""
+    a, b, c = (verts[:, triangles[:, k]] for k in range(3))
+    face = torch.cross(b - a, c - a, dim=-1)
+    total = torch.zeros_like(verts)
+    for k in range(3):
+        total.index_add_(1, triangles[:, k], face)
+    return torch.nn.functional.normalize(total, dim=-1)

@@ -1,0 +1,173 @@
+"""Train the puppet tracker: python -m pipeline.puppets.training.tracker --help."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from model.heads.rotation import matrix_to_axis_angle
+from model.trackers.puppet import CodeLayout, Codes, PuppetTracker
+from pipeline.puppets.training.augment import Augmented, Jitter, augment, move_camera, without_face
+from pipeline.console import run_command, say
+from pipeline.puppets.training.crops import Crops, load_crops, puppet_heads
+from pipeline.puppets.training.loop import Settings, optimise
+from pipeline.puppets.training.reduced import landmark_head
+
+JITTER = Jitter(shift_ndc=0.08, log_scale=0.12, log_squeeze=0.12)
+WEIGHTS = {
+    "landmarks": 15.0,  # mean distance per coordinate, ndc
+    "reprojected": 10.0,  # the same for the fitted head's landmarks
+    "rotation": 8.0,  # Frobenius norm of the difference, about 1.4 times the angle in radians
+    "expression": 2.0,  # Huber loss of standardised codes
+    "joints": 1.0,
+    "shape": 0.7,
+    "camera": 0.7,
+    "face": 0.2,  # cross entropy
+}
+
+
+class TrackerLoss:
+    """Everything a step needs: the network, targets of both heads, augmentation.
+
+    Args:
+        tracker: the network that is trained; its buffers of means and deviations are filled here.
+        heads: the full heads by name.
+        crops: the training set.
+        settings: seed and precision.
+    """
+
+    def __init__(
+        self, tracker: PuppetTracker, heads: dict[str, HeadModel], crops: Crops, settings: Settings
+    ) -> None:
+        self.tracker, self.crops, self.settings = tracker, crops, settings
+        self.generator = torch.Generator().manual_seed(settings.seed + 1)
+        self.cameras = {name: head.arrays.camera for name, head in heads.items()}
+        self.reduced = {name: landmark_head(head.arrays) for name, head in heads.items()}
+        self.targets = {name: target_codes(heads[name], crops.fits[name]) for name in heads}
+        self.anchors = {name: self._anchors(name) for name in heads}
+        self.weights = {name: self._effects(name) for name in heads}
+        tracker.landmark_mean.copy_(crops.landmarks_ndc.mean(0).flatten())
+        for name, codes in self.targets.items():
+            linear = torch.cat(codes[:4], -1)
+            std = linear.std(0)
+            tracker.get_buffer(f"{name}_mean").copy_(linear.mean(0))
+            tracker.get_buffer(f"{name}_std").copy_(torch.where(std > 1e-5, std, 0.0))
+
+    def _posed_landmarks(self, name: str, codes: Codes) -> Tensor:
+        pose = torch.cat([matrix_to_axis_angle(codes.rotation), codes.joints], -1)
+        head = self.reduced[name]
+        return head.landmarks_of(head.vertices(codes.shape, codes.expression, pose))
+
+    @torch.no_grad()
+    def _anchors(self, name: str) -> Tensor:
+        """Mean of each crop's posed landmarks (N, 3), head units: what jitter keeps in place."""
+        rows = torch.arange(len(self.crops)).split(4096)
+        codes = self.targets[name]
+        return torch.cat([self._posed_landmarks(name, Codes(*(c[r] for c in codes))).mean(1) for r in rows])
+
+    def _effects(self, name: str) -> Tensor:
+        """Weights (S,) of the shape codes, mean 1: how far one unit moves the landmarks."""
+        head = self.reduced[name]
+        moved = head.basis[: head.num_shape].unflatten(-1, (-1, 3)).norm(dim=-1).mean(-1)
+        return 0.25 + 0.75 * moved / moved.mean()
+
+    def __call__(self, rows: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of one batch of row numbers."""
+        changed = augment(
+            self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator
+        )
+        empty = without_face(changed.img[: len(rows) // 16], self.generator)
+        img = torch.cat([changed.img, empty]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+            codes, landmarks, logits = self.tracker.regress(img)
+        count = len(rows)
+        is_face = (torch.arange(len(img)) < count).float()
+        losses = {
+            "landmarks": (landmarks[:count] - changed.landmarks_ndc).abs().mean(),
+            "face": F.binary_cross_entropy_with_logits(logits, is_face),
+        }
+        for name, found in codes.items():
+            found = Codes(*(c[:count] for c in found))
+            for term, value in self._head_losses(name, found, rows, changed).items():
+                losses[term] = losses.get(term, 0.0) + value / len(codes)
+        return {term: WEIGHTS[term] * value for term, value in losses.items()}
+
+    def _head_losses(self, name: str, found: Codes, rows: Tensor, changed: Augmented) -> dict[str, Tensor]:
+        true = Codes(*(c[rows] for c in self.targets[name]))
+        camera = move_camera(
+            true.camera, self.cameras[name], self.anchors[name][rows], changed.scale_xy, changed.shift_ndc
+        )
+        std = self.tracker.get_buffer(f"{name}_std").clamp_min(1e-6).split(self.tracker.layouts[name].sizes)
+        placed = self.reduced[name].project(self._posed_landmarks(name, found), found.camera)[..., :2]
+        shape_error = (found.shape - true.shape).abs() / std[0]
+        losses = {
+            "reprojected": (placed - changed.landmarks_ndc).abs().mean(),
+            "rotation": (found.rotation - true.rotation).flatten(1).norm(dim=1).mean(),
+            "expression": F.huber_loss(found.expression / std[1], true.expression / std[1], delta=0.3) / 0.3,
+            "shape": (shape_error * self.weights[name]).mean(),
+            "camera": ((found.camera - camera).abs() / std[3]).mean(),
+        }
+        if found.joints.shape[1]:
+            losses["joints"] = ((found.joints - true.joints).abs() / std[2]).mean()
+        return losses
+
+
+def target_codes(head: HeadModel, fit: HeadFit) -> Codes:
+    """True fits in the form that the network regresses."""
+    return Codes(fit.shape, fit.expression, fit.pose[:, 3:], fit.camera, head.head_rotation(fit.pose))
+
+
+def layout_of(head: HeadModel) -> CodeLayout:
+    """Code lengths and rotation of a head."""
+    return CodeLayout(
+        head.num_shape, head.num_expression, head.num_pose, head.num_camera, head.arrays.rotation
+    )
+
+
+def train_tracker(
+    crops: Crops, heads: dict[str, HeadModel], settings: Settings, report: Callable[[str], None]
+) -> tuple[PuppetTracker, dict[str, float]]:
+    """Train a tracker on crops; returns it in inference mode, and what `optimise` says.
+
+    Args:
+        crops: the training set.
+        heads: both puppet heads by name.
+        settings: see `Settings`.
+        report: receives a line of text now and then.
+    """
+    torch.manual_seed(settings.seed)
+    tracker = PuppetTracker({name: layout_of(head) for name, head in heads.items()})
+    tracker = tracker.to(memory_format=torch.channels_last)
+    loss = TrackerLoss(tracker, heads, crops, settings)
+    summary = optimise(tracker, len(crops), settings, loss, report)
+    return tracker, summary
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="weights to write")],
+    crops: Annotated[Path, typer.Option(help="folder of rendered crops")] = Path("data/scratch/puppet_crops"),
+    minutes: Annotated[float, typer.Option(help="length of the run; its schedule follows the clock")] = 20.0,
+    steps: Annotated[int | None, typer.Option(help="count steps instead: repeats a run exactly")] = None,
+    batch: int = 96,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 0.01,
+    bfloat16: bool = True,
+    seed: int = 1,
+) -> None:
+    """Train the puppet tracker on crops that `pipeline.puppets.training.crops` has rendered."""
+    torch.set_num_threads(1)
+    settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
+    rendered = load_crops(crops)
+    tracker, summary = train_tracker(rendered, puppet_heads(), settings, say)
+    tracker.save(out, {"script": __name__, **asdict(settings), **rendered.facts, **summary, "loss_weights": WEIGHTS})
+
+
+if __name__ == "__main__":
+    run_command(main)

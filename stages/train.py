@@ -1,0 +1,43 @@
+"""train: clips and fits -> the trained model of one row (paper sections 3.2 to 3.4)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import run_command, say
+from pipeline.params import Params, load_params
+from pipeline.recipe import split_row
+
+
+def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: Path, device: str) -> None:
+    """Train the row `recipe.head.guidance` and write its model into `out`."""
+    recipe_name, head_name, guidance = split_row(row)
+    if recipe_name not in params.recipes:
+        raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
+    import torch
+
+    from pipeline.training import TrainInputs, train_row
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    inputs = TrainInputs(clips=clips, fits=fits, head=head)
+    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device))
+    say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
+
+
+def main(
+    row: Annotated[str, typer.Option(help="row key: recipe.head.guidance")],
+    clips: Annotated[Path, typer.Option(help="folder of packed training clips")],
+    fits: Annotated[Path, typer.Option(help="fits of these clips with the row's head")],
+    head: Annotated[Path, typer.Option(help="the head's .npz")],
+    out: Annotated[Path, typer.Option(help="folder of the trained model")],
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+) -> None:
+    """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
+    run(row, load_params(params), clips=clips, fits=fits, head=head, out=out, device=device)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,78 @@
+"""dvc.yaml against the code: the rows, what each stage depends on, and how fast commands start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from pipeline.params import load_params
+from pipeline.rows import pwm_rows
+from tests.arch.stage_deps import ROOT, closure, stage_script
+
+PROFILES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
+HEAVY = {"torch", "decord", "distributed", "cv2", "pandas", "matplotlib"}
+
+
+def stage_bodies() -> dict[str, dict]:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+@pytest.fixture(params=PROFILES)
+def profile(request, tmp_path):
+    """The graph of one profile, loaded by DVC itself."""
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    (tmp_path / "params.yaml").write_text((ROOT / "profiles" / f"{request.param}.yaml").read_text())
+    Repo.init(str(tmp_path), no_scm=True).close()
+    with Repo(str(tmp_path)) as repo:
+        yield load_params(tmp_path / "params.yaml"), {stage.addressing: stage for stage in repo.index.stages}
+
+
+def test_params_yaml_is_a_copy_of_the_puppets_profile():
+    assert (ROOT / "params.yaml").read_text() == (ROOT / "profiles" / "puppets.yaml").read_text()
+
+
+def test_every_row_has_one_training_and_one_evaluation(profile):
+    params, stages = profile
+    rows = {row.key for row in pwm_rows(params.bench, params.model)}
+    assert {name.removeprefix("train@") for name in stages if name.startswith("train@")} == rows
+    assert {n.removeprefix("evaluate@") for n in stages if n.startswith("evaluate@")} == rows | {"controls"}
+
+
+def test_the_report_depends_on_the_results_of_every_row(profile):
+    params, stages = profile
+    wanted = {f"data/results/{row.key}" for row in pwm_rows(params.bench, params.model)} | {"data/results/controls"}
+    for name in ("report", "figures"):
+        deps = {Path(str(d)).as_posix() for d in stages[name].deps}
+        assert wanted <= deps | {"data/results/controls"} if name == "figures" else wanted <= deps
+
+
+def test_outputs_are_unique_and_keep_the_run_cache(profile):
+    _, stages = profile
+    outs = [str(out) for stage in stages.values() for out in stage.outs]
+    assert len(outs) == len(set(outs))
+    for name, stage in stages.items():
+        if name.split("@")[0] in {"videos", "crop", "fit", "pairs", "train", "evaluate"}:
+            assert all(out.use_cache and not out.persist for out in stage.outs), name
+
+
+@pytest.mark.parametrize("stage", sorted(stage_bodies()))
+def test_code_dependencies_are_the_import_closure(stage):
+    body = stage_bodies()[stage]
+    listed = [d for d in body["deps"] if d.endswith(".py")]
+    assert listed == closure(stage_script(body["cmd"])), "run `python -m tests.arch.stage_deps`"
+
+
+@pytest.mark.parametrize("script", sorted(p.stem for p in (ROOT / "stages").glob("[a-z]*.py")))
+def test_help_of_a_stage_loads_nothing_heavy(script):
+    code = (
+        f"import sys; sys.argv = ['x', '--help']\nimport runpy\n"
+        f"try: runpy.run_module('stages.{script}', run_name='__main__')\nexcept SystemExit: pass\n"
+        f"print('LOADED', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+    assert "Usage" in done.stdout

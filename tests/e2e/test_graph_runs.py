@@ -1,0 +1,77 @@
+"""The whole graph, small, as a user runs it: a copy of the project, `dvc repro`, `dvc exp run`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.arch.stage_deps import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A git repository with this working tree and the small parameters."""
+    folder = tmp_path_factory.mktemp("graph") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    shutil.copyfile(ROOT / "tests" / "data" / "small.yaml", folder / "params.yaml")
+    run("git", "init", "-q", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "import", cwd=folder)
+    return folder
+
+
+def run(*command: str, cwd: Path, ok: bool = True) -> str:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+           "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
+           "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}  # fmt: skip
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert (done.returncode == 0) == ok, output[-4000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def reproduced(project):
+    run("dvc", "repro", cwd=project)
+    return project
+
+
+def test_repro_writes_every_table_and_figure(reproduced):
+    tables = reproduced / "reports" / "small" / "tables"
+    assert {p.name for p in tables.iterdir()} >= {f"table{i}.{e}" for i in (1, 2, 3) for e in ("csv", "md")} | {"scores.csv"}
+    text = (tables / "table1.md").read_text()
+    for label in ("PWM + NMFC", "PWM + geom. disp.", "PWM + neural codes", "X2Face", "PIRender", "copy source"):
+        assert label in text
+    assert len(list((reproduced / "reports" / "small" / "figures").glob("*.png"))) >= 5
+    assert (reproduced / "reports" / "small" / "metrics.json").exists()
+
+
+def test_a_second_repro_runs_nothing(reproduced):
+    output = run("dvc", "repro", cwd=reproduced)
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+def test_selecting_a_trained_row_trains_nothing(reproduced):
+    output = run("dvc", "exp", "run", "-S", "model.guidance=geom_disp", cwd=reproduced)
+    assert "Running stage 'headline'" in output
+    assert "Running stage 'train" not in output
+    assert "Running stage 'evaluate" not in output
+
+
+def test_an_unknown_guidance_ends_in_one_message(reproduced):
+    output = run("dvc", "exp", "run", "-S", "model.guidance=foo", cwd=reproduced, ok=False)
+    assert "Traceback" not in output
+    assert "geom_disp" in output
+    assert "foo" in output

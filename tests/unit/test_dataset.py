@@ -1,0 +1,108 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from pipeline.clips import ClipWriter, encode_frame
+from pipeline.dataset import PairDataset
+from pipeline.fits import build_fits, fits_metadata
+from pipeline.schema import INDEX, write_table
+from tests.helpers import random_head
+
+SIZE = (24, 32)
+LENGTHS = {"a": 6, "b": 9, "c": 5}
+
+
+@pytest.fixture(scope="module")
+def head():
+    return HeadModel(random_head())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, head):
+    """Three clips whose frames carry their clip in red and their number in green; shape codes carry both."""
+    root = tmp_path_factory.mktemp("packed")
+    index, clips, frames = [], [], []
+    with ClipWriter(root / "train", "png", 1 << 20) as writer:
+        for number, (clip, length) in enumerate(LENGTHS.items()):
+            images = [np.full((*SIZE, 3), (50 * number, 20 * i, 7), np.uint8) for i in range(length)]
+            shard, batch = writer.add(number, [encode_frame(image, "png", 95) for image in images])
+            row = dict.fromkeys(INDEX.names) | {"clip": clip, "num_frames": length, "shard": shard, "batch": batch}
+            index.append(row)
+            clips += [clip] * length
+            frames += range(length)
+    write_table(root / "train" / "index.parquet", pa.Table.from_pylist(index, schema=INDEX))
+    count = len(clips)
+    fit = HeadFit(
+        torch.zeros(count, head.num_shape),
+        torch.zeros(count, head.num_expression),
+        torch.zeros(count, head.num_pose),
+        torch.zeros(count, head.num_camera),
+        torch.zeros(count, 6),
+    )
+    fit.shape[:, 0] = torch.tensor(["abc".index(clip) for clip in clips]).float()
+    fit.shape[:, 1] = torch.tensor(frames).float()
+    status = ["no_face" if clip == "c" or (clip, frame) == ("a", 3) else "ok" for clip, frame in zip(clips, frames)]
+    table = build_fits(
+        head,
+        clip=clips,
+        frame=frames,
+        status=status,
+        score=np.ones(count),
+        residual=np.zeros(count),
+        fit=fit,
+        crop_map=np.zeros((count, 6)),
+        landmarks=np.zeros((count, 136)),
+    )
+    write_table(root / "fits.parquet", table, fits_metadata(head, "truth", ""))
+    return root
+
+
+@pytest.fixture
+def dataset(folder, head):
+    return PairDataset(folder / "train", folder / "fits.parquet", head)
+
+
+def names(image, fit):
+    """(clip, frame) of every item, from the image's colours and from the fit's codes."""
+    colours = (image[:, :2, 5, 9] * 255).round() / torch.tensor([50.0, 20.0])
+    return [tuple(c) for c in colours.round().int().tolist()], [tuple(c) for c in fit.shape[:, :2].int().tolist()]
+
+
+def test_images_and_fits_are_of_the_same_frames_of_one_clip(dataset):
+    batch = dataset.batch(5, seed=1, batch_size=64)
+    assert batch.source.shape == batch.driving.shape == (64, 3, *SIZE)
+    assert batch.source.dtype == torch.float32
+    sources, source_fits = names(batch.source, batch.fit_src)
+    drivings, driving_fits = names(batch.driving, batch.fit_drv)
+    assert sources == source_fits
+    assert drivings == driving_fits
+    assert torch.allclose(batch.source[:, 2], torch.tensor(7 / 255))
+    for (clip, i), (other, j) in zip(sources, drivings, strict=True):
+        assert clip == other
+        assert i != j
+
+
+def test_frames_without_a_fit_are_never_drawn_and_all_others_are(dataset):
+    drawn = set()
+    for step in range(20):
+        batch = dataset.batch(step, seed=1, batch_size=16)
+        drawn |= set(names(batch.source, batch.fit_src)[0])
+    assert drawn == {(0, i) for i in (0, 1, 2, 4, 5)} | {(1, i) for i in range(9)}
+    assert len(dataset) == 2
+
+
+def test_a_batch_is_a_function_of_seed_and_step(dataset, folder):
+    fresh = PairDataset(folder / "train", folder / "fits.parquet")
+    fresh.batch(0, 1, 8)
+    assert torch.equal(dataset.batch(7, 1, 8).source, fresh.batch(7, 1, 8).source)
+    assert torch.equal(dataset.batch(7, 1, 8).fit_drv.shape, fresh.batch(7, 1, 8).fit_drv.shape)
+    assert not torch.equal(dataset.batch(7, 1, 8).source, dataset.batch(8, 1, 8).source)
+    assert not torch.equal(dataset.batch(7, 1, 8).source, dataset.batch(7, 2, 8).source)
+
+
+def test_fits_of_another_head_are_refused(folder):
+    with pytest.raises(ValueError, match="was fitted with head"):
+        PairDataset(folder / "train", folder / "fits.parquet", HeadModel(random_head(1)))
