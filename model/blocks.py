@@ -13,10 +13,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 SLOPE = 0.2  # of every leaky ReLU
 
 
-def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     """Return a spectrally normalised convolution that keeps (stride 1) or halves (stride 2) the size."""
     padding = (kernel - 1) // 2
-    return spectral_norm(nn.Conv2d(channels_in, channels_out, kernel, stride, padding))
+    return spectral_norm(nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=bias))
 
 
 class ConvBlock(nn.Sequential):
@@ -24,7 +24,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
-            conv(channels_in, channels_out, kernel, stride),
+            conv(channels_in, channels_out, kernel, stride, bias=False),  # BatchNorm has one
             nn.BatchNorm2d(channels_out),
             nn.LeakyReLU(SLOPE, inplace=True),
         )

@@ -46,24 +46,27 @@ class GeneratorConfig:
     """Size of the encoder and of the progressive warping modules.
 
     Attributes:
-        levels: pyramid levels L; level L has the image's resolution, level 1 is 2^(L-1) times coarser.
-        width: channels at level L; each coarser level has twice as many.
-        max_width: most channels of any level.
+        channels: of the features at levels 1 .. L. Level L has the image's resolution, each level before
+            it half the next one's.
         outer_kernel: side of the first (stem) and the last (image) convolution.
         spade_hidden: most channels between the guidance and SPADE's scale and shift.
         disp_gain: ndc per unit of the displacement convolution before training.
+        guide_scale: factor on a rendered displacement where it modulates features.
     """
 
-    levels: int
-    width: int
-    max_width: int
+    channels: tuple[int, ...]
     outer_kernel: int
     spade_hidden: int
     disp_gain: float
+    guide_scale: float
 
-    def channels(self, level: int) -> int:
-        """Channels of level 1 (coarsest) to L (finest)."""
-        return min(self.width * 2 ** (self.levels - level), self.max_width)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))  # a list where it comes from JSON
+
+    @property
+    def levels(self) -> int:
+        """Number of pyramid levels L."""
+        return len(self.channels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

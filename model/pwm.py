@@ -38,13 +38,12 @@ class PWMOutput:
 class Encoder(nn.Module):
     """Source image and source-side guidance -> feature pyramid F_s^(1) .. F_s^(L).
 
-    Choice: a stem of `outer_kernel` at full resolution, then one strided 3x3 convolution a level,
-    channels doubling up to `max_width`.
+    Choice: a stem of `outer_kernel` at full resolution, then one strided 3x3 convolution a level.
     """
 
     def __init__(self, config: GeneratorConfig, channels_in: int) -> None:
         super().__init__()
-        widths = [config.channels(level) for level in range(config.levels, 0, -1)]
+        widths = config.channels[::-1]
         self.stem = ConvBlock(channels_in, widths[0], kernel=config.outer_kernel)
         self.down = nn.ModuleList(
             ConvBlock(fine, coarse, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
@@ -86,7 +85,7 @@ class WarpModule(nn.Module):
 
     def __init__(self, config: GeneratorConfig, level: int, guide_channels: int) -> None:
         super().__init__()
-        width, finer = config.channels(level), config.channels(level + 1)
+        width, finer = config.channels[level - 1], config.channels[level]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
         self.disp = DisplacementHead(width, config.disp_gain)
         self.route = conv(width, finer, 3)
@@ -111,7 +110,7 @@ class LastLevel(nn.Module):
 
     def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
         super().__init__()
-        width = config.channels(config.levels)
+        width = config.channels[-1]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
         self.disp = DisplacementHead(width, config.disp_gain)
         self.image = conv(width, 3, config.outer_kernel)
@@ -126,6 +125,10 @@ class LastLevel(nn.Module):
 class Generator(nn.Module):
     """PWM: source image and guidance -> image, displacements, warped source.
 
+    Choice: a rendered displacement modulates features after multiplication by `guide_scale`, which
+    brings ndc to the order of one; spectrally normalised convolutions cannot amplify it themselves.
+    It warps as it is.
+
     Args (of the constructor):
         config: sizes.
         source_channels: channels that join the source image (codes or NMFC of the source mesh).
@@ -139,7 +142,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config, 3 + source_channels)
-        self.first = FirstLevel(config.channels(1), warps_first)
+        self.first = FirstLevel(config.channels[0], warps_first)
         self.modules_coarse_to_fine = nn.ModuleList(
             WarpModule(config, level, guide_channels) for level in range(1, config.levels)
         )
@@ -155,16 +158,22 @@ class Generator(nn.Module):
         step = 2 ** (self.config.levels - 1)
         if size[0] % step or size[1] % step:
             raise ValueError(f"images are {tuple(size)}: height and width must be multiples of {step}")
-        guides = [area_resize(maps.driving, size)]
+        guide = area_resize(maps.driving, size)
+        guides = [self._scaled(guide)]
         for _ in range(self.config.levels - 1):
             guides.append(F.avg_pool2d(guides[-1], 2))
         guides.reverse()
         feats_src = self.encoder(torch.cat([source, area_resize(maps.source, size)], 1))
-        feat = self.first(feats_src[0], guides[0])
+        feat = self.first(feats_src[0], F.avg_pool2d(guide, step))
         disps = []
-        for module, guide, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):
-            feat, disp = module(feat, guide, finer)
+        for module, modulator, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):
+            feat, disp = module(feat, modulator, finer)
             disps.append(disp)
         image, disp = self.last(feat, guides[-1])
         disps.append(disp)
-        return PWMOutput(image, disps, warp(source, disp), guides[-1])
+        return PWMOutput(image, disps, warp(source, disp), guide)
+
+    def _scaled(self, guide: Tensor) -> Tensor:
+        if not self.first.warps:
+            return guide
+        return torch.cat([guide[:, :2] * self.config.guide_scale, guide[:, 2:]], 1)

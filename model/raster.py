@@ -3,15 +3,17 @@
 Visibility (`rasterize`) has no gradient; interpolation (`interpolate`) is differentiable in the attributes. Both
 are plain torch and run unchanged on CPU and CUDA.
 
-Visibility is exact. Vertices are snapped to integers (1/SUB of a pixel, 1/DEPTH_STEPS of the mesh's depth range)
-that are held in float64, where sums and products of integers below 2**53 have no rounding error. So the answer does
-not depend on the device, the batch or the chunks, and equals a brute-force search on the snapped vertices. The
-stages: cull -> a flat list of scanline spans -> a flat list of fragments -> one `amin` per pixel over
+Visibility is exact. Vertices are snapped to multiples of 1/SUB px and of 1/DEPTH_STEPS of the mesh's depth range.
+They are held in float64, where sums and products that fit in 53 bits have no rounding error: coverage is exact for
+every triangle, depth for triangles up to 16384 px2 (in larger ones the last depth level is rounded). So the answer
+does not depend on the device, the batch or the chunks, and equals a brute-force search on the snapped vertices.
+The stages: cull -> a flat list of scanline spans -> a flat list of fragments -> one `amin` per pixel over
 `depth << 32 | triangle` -> barycentrics of the winners.
 
 Legend: B batch, V vertices, F triangles, C channels, H, W frame; N live triangles, S spans, P covered pixels. The
 edge function of corner k, `e_k(x, y) = a_k*x + b_k*y + c_k`, is zero on the opposite edge and `area2`, twice the
-area, at the corner itself: e_k / area2 is the corner's barycentric weight, and e_0 = area2 - e_1 - e_2.
+area, at the corner itself: e_k / area2 is the corner's barycentric weight, and e_0 = area2 - e_1 - e_2. Inside,
+all three are >= 0. x and y count from the centre of the first pixel.
 """
 
 from collections.abc import Sequence
@@ -24,11 +26,11 @@ from torch import Tensor
 
 SUB = 1024  # positions along one pixel
 DEPTH_STEPS = 1 << 18  # depth levels between the nearest and the farthest vertex of a mesh
-MAX_SIDE = 4096  # px of a frame; with GUARD_PX it keeps every edge function below 2**53
-GUARD_PX = 4 * MAX_SIDE  # vertices farther than this from the frame's origin are not drawable
+MAX_SIDE = 4096  # px of a frame; with GUARD_PX it keeps every edge function within 53 bits
+GUARD_PX = 4 * MAX_SIDE  # vertices farther than this from the first pixel, in x or y, are not drawable
 MAX_FRAGMENTS = 1 << 23  # pixels of bounding boxes worked on at once: bounds the memory, whatever the mesh
-MESHES_ON_CPU, MESHES_ON_GPU = 8, 64  # in one pass: a CPU wants to stay in its cache, a GPU wants few launches
-TINY = 2.0**-100
+MESHES_ON_CPU, MESHES_ON_GPU = 4, 64  # in one pass: a CPU wants to stay in its cache, a GPU wants few launches
+TINY = 2.0**-100  # a positive slope less than any other
 TRIANGLE_BITS = 32
 NOTHING = torch.iinfo(torch.int64).max
 
@@ -75,8 +77,8 @@ def rasterize(
 
     Depth is compared in steps of 1/2**18 of the mesh's own depth range (of 1/depth with `perspective`: that is what
     varies linearly over the frame), so neither units nor an offset matter. The range is taken for each mesh alone,
-    over its drawable vertices: in front of the camera and within 16384 px of the frame's origin. A triangle with a
-    corner that is not drawable is dropped, and so is one without area after snapping.
+    over its drawable vertices: in front of the camera and within 16384 px of the first pixel. A triangle with a corner
+    that is not drawable is dropped, and so is one without area after snapping.
 
     Args:
         verts: (B, V, 3) float32 or float64: x, y in ndc and depth, which is a camera distance with `perspective`.
@@ -115,7 +117,7 @@ def rasterize(
 def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> Tensor:
     """Blend vertex attributes over the triangles that the pixels see.
 
-    Only covered pixels are read and written, so background costs nothing and is zero.
+    Only covered pixels are read and written. On CUDA the sums of the gradient have no fixed order.
 
     Args:
         fragments: What `rasterize` found.
@@ -123,7 +125,7 @@ def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> 
         triangles: (F, 3) integer vertex indices, as given to `rasterize`.
 
     Returns:
-        (B, C, H, W) in the dtype of `attributes`, 0 on the background.
+        (B, C, H, W) in the dtype of `attributes`, 0 on the background; channels_last in memory.
 
     Raises:
         ValueError: If the attributes are of another shape or batch.
@@ -137,12 +139,12 @@ def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> 
     ids = ids.index_select(0, pixel)
     offset = 0 if shared else pixel // (height * width) * attributes.shape[1]
     table = attributes.reshape(-1, attributes.shape[-1])
-    values = 0
+    values = table.new_zeros(len(pixel), table.shape[1])
     for corner, weight in zip(triangles.to(pixel).unbind(1), fragments.barycentric.unbind(-1), strict=True):
         weight = weight.reshape(-1).index_select(0, pixel).to(table.dtype)
-        values = values + table.index_select(0, corner.index_select(0, ids) + offset) * weight[:, None]
-    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy(0, pixel, values)
-    return flat.view(batch, height, width, -1).permute(0, 3, 1, 2).contiguous()
+        values = values.addcmul(table.index_select(0, corner.index_select(0, ids) + offset), weight[:, None])
+    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy_(0, pixel, values)
+    return flat.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def interpolate_faces(fragments: Fragments, per_triangle: Tensor, background: float = -1) -> Tensor:
@@ -244,6 +246,7 @@ def _scan(live: _Live, begin: int, end: int, size_hw: tuple[int, int]) -> tuple[
     a1, b1, c1, a2, b2, c2, area2 = live.edges
     level0, d1, d2 = live.levels
     left, top, columns, rows = live.box
+    slope = a1 * d1 + a2 * d2  # of the depth numerator along a row
     slot, row = _expand(rows[begin:end])
     slot = slot + begin
     corner1, corner2 = a1 * left + b1 * top + c1, a2 * left + b2 * top + c2  # e_1, e_2 at the box's first pixel
@@ -252,7 +255,7 @@ def _scan(live: _Live, begin: int, end: int, size_hw: tuple[int, int]) -> tuple[
     e2 = corner2.index_select(0, slot) + row * b2.index_select(0, slot)
     skip, spare = torch.zeros_like(row), torch.zeros_like(row)  # pixels outside at the row's start, and at its end
     for e, a in ((area2.index_select(0, slot) - e1 - e2, -(a1 + a2)), (e1, a1), (e2, a2)):
-        # Steps of a from a negative e to zero. A quotient below 4096 that is not whole is at least 2**-25 away from
+        # Steps of a from a negative e to zero. A quotient below 4096 that is not whole is at least 2**-35 away from
         # whole, more than its rounding error. Where a has the other sign or is 0, e < 0 empties the row: TINY.
         skip = torch.maximum(skip, -e / a.clamp(min=TINY))
         spare = torch.maximum(spare, (e + a * last) / a.clamp(max=-TINY))
@@ -262,7 +265,7 @@ def _scan(live: _Live, begin: int, end: int, size_hw: tuple[int, int]) -> tuple[
     first = ((live.mesh * size_hw[0] + top) * size_hw[1] + left).index_select(0, slot) + row * size_hw[1] + skip
     span, column = _expand(count)
     slot = slot.index_select(0, span)
-    rise = start.index_select(0, span) + column * (live.edges[0] * d1 + live.edges[3] * d2).index_select(0, slot)
+    rise = start.index_select(0, span) + column * slope.index_select(0, slot)
     level = level0.index_select(0, slot) + (rise / area2.index_select(0, slot)).floor_()
     return (first.index_select(0, span) + column).long(), (level.long() << TRIANGLE_BITS) | slot
 

@@ -44,7 +44,7 @@ class Scorer:
             ]
             frames = np.concatenate(parts)
             if len(frames):
-                self.readings.read(measure.backend, measure.metric.reading, frames)
+                self.readings.read(measure.backend, measure.reading, frames)
                 self.readings.keep(measure.backend, frames)
 
     def save_and_score(self, method: str, tasks: Sequence[str], frames_u8: np.ndarray, out: Path) -> None:
@@ -87,7 +87,7 @@ class Scorer:
         write_table(out / "features.parquet", pa.concat_tables(features or [features_schema(1).empty_table()]), facts)
 
     def _read(self, measure: Measure, frames_u8: np.ndarray) -> np.ndarray:
-        return self.readings.read(measure.backend, measure.metric.reading, frames_u8)
+        return self.readings.read(measure.backend, measure.reading, frames_u8)
 
     def _compare(self, measure: Measure, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
         metric = measure.metric(measure.backend)

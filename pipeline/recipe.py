@@ -39,12 +39,11 @@ class LearningRates(RecipeSection):
 class GeneratorSection(RecipeSection):
     """Sizes of the encoder and the progressive warping modules (model/pwm.py)."""
 
-    levels: int = Field(ge=2)
-    width: PositiveInt  # channels at full resolution, doubling with each coarser level
-    max_width: PositiveInt
+    channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
     outer_kernel: PositiveInt  # of the first and the last convolution; odd
     spade_hidden: PositiveInt
     disp_gain: float  # ndc per unit of a displacement convolution before training
+    guide_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
 
 
 class DiscriminatorSection(RecipeSection):

@@ -32,8 +32,8 @@ class LandmarkBackend(Strict):
 class HeadBackends(Strict):
     """Backends of AED and APD: a tracker for the first head and one for the second (Table 3)."""
 
-    backend: Literal["puppet_tracker", "deca"]
-    second_backend: Literal["puppet_tracker", "deep3d", "deca"]
+    backend: Literal["puppet_tracker", "deca", "landmarks"]
+    second_backend: Literal["puppet_tracker", "deep3d", "landmarks"]
 
 
 class PixelBackend(Strict):

@@ -70,7 +70,8 @@ def train_row(
     data = PairDataset(inputs.clips, inputs.fits, head)
     _check_size(data, recipe.image_px)
     provenance = _provenance(row, guidance, recipe, inputs, head)
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, sha256_sources(["model", "pipeline/dataset.py"]))))
+    code = sha256_sources(["model", "pipeline/dataset.py"])
+    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code)))
     torch.manual_seed(recipe.seed)
     animator = Animator(
         head,

@@ -5,7 +5,7 @@ processes that `pipeline.dask_run` ends after a time limit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -165,10 +165,10 @@ class _AvReader:
 
     def _packet_times(self) -> np.ndarray:
         times = []
-        try:
-            times = [packet.pts for packet in self._container.demux(self._stream) if packet.pts is not None]
-        except self._error:
-            pass  # a damaged tail: what comes before it can still be read
+        with suppress(self._error):  # a damaged tail: what comes before it can still be read
+            for packet in self._container.demux(self._stream):
+                if packet.pts is not None:
+                    times.append(packet.pts)
         return np.unique(np.array(times, dtype=np.int64))
 
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:

@@ -27,6 +27,7 @@ def run(
 ) -> None:
     """Write predictions.arrow, scores.parquet and features.parquet below `out` (a folder each for controls)."""
     from pipeline.evaluate import Scorer, control_frames
+    from pipeline.metrics.protocols import Opening
     from pipeline.metrics.readings import Readings
     from pipeline.metrics.registry import open_measures
     from pipeline.pair_frames import load_pair_frames
@@ -34,7 +35,9 @@ def run(
 
     loaded, hashes = load_pair_frames(pairs, clips)
     bench = params.bench
-    measures = open_measures(params.metrics, (bench.head, bench.head2), heads, loaded.size_hw, device)
+    both = (bench.head, bench.head2)
+    opening = Opening({name: heads / f"{name}.npz" for name in both}, params.fit.min_score, device)
+    measures = open_measures(params.metrics, both, loaded.size_hw, opening)
     for measure in measures:
         if measure.reason:
             say(f"{measure.id}: no number ({measure.reason})")

@@ -12,20 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.coords import identity_grid, ndc_to_px, px_to_ndc
+from model.trackers.alignment import ALIGNED_PX, align
 from model.trackers.layers import (
     Trunk,
-    check_images,
     file_sha256,
     freeze,
     read_network,
     resize_images,
     save_network,
 )
-from model.warp import warp
 
 INPUT_PX = 64
-ALIGNED_PX = 48
 WIDTHS = (16, 32, 48, 96, 96)
 STRIDES = (2, 2, 2, 2, 1)
 RESIDUAL = (False, True, True, True, True)
@@ -36,14 +33,6 @@ SQUEEZED = 40
 FACE_SQUEEZED = 24
 EMBEDDING = 96
 POOLED = 64
-# ArcFace's five points in a 112 px frame: eyes, nose tip, mouth corners (insightface, utils/face_align.py).
-TEMPLATE_112_PX = (
-    (38.2946, 51.6963),
-    (73.5318, 51.5014),
-    (56.0252, 71.7366),
-    (41.5493, 92.3655),
-    (70.7299, 92.2041),
-)
 
 
 class PuppetJudge(nn.Module):
@@ -106,7 +95,7 @@ class PuppetJudge(nn.Module):
         Returns:
             (B, 96) vectors of length 1; CSIM is the dot product of two.
         """
-        return self.embed_aligned(align(img, self.landmarks(img)))
+        return self.embed_aligned(align(img, self.landmarks(img)).face)
 
     def embed_aligned(self, face: Tensor) -> Tensor:
         """Identity (B, 96), length 1, of faces (B, 3, 48, 48) that `align` has cut out."""
@@ -137,59 +126,6 @@ class PuppetJudge(nn.Module):
     def save(self, path: Path | str, training: dict) -> None:
         """Write weights (float16 safetensors) and the facts about their training."""
         save_network(path, self, {"network": "puppet_judge", "training": training})
-
-
-def five_points(landmarks: Tensor) -> Tensor:
-    """Eye centres, nose tip and mouth corners (B, 5, 2) of 68 iBUG landmarks (B, 68, 2)."""
-    return torch.stack(
-        [
-            landmarks[:, 36:42].mean(1),
-            landmarks[:, 42:48].mean(1),
-            landmarks[:, 30],
-            landmarks[:, 48],
-            landmarks[:, 54],
-        ],
-        1,
-    )
-
-
-def similarity_to(points: Tensor, targets: Tensor) -> Tensor:
-    """Least-squares similarities that carry points (B, N, 2) to targets (B, N, 2), as (B, 2, 3) matrices.
-
-    Rotation, one scale and translation, no reflection: Umeyama 1991 in the plane, where it is linear.
-    """
-    mean_p, mean_t = points.mean(1, keepdim=True), targets.mean(1, keepdim=True)
-    p, t = points - mean_p, targets - mean_t
-    power = p.square().sum((1, 2)).clamp_min(1e-12)
-    a = (p * t).sum((1, 2)) / power
-    b = (p[..., 0] * t[..., 1] - p[..., 1] * t[..., 0]).sum(1) / power
-    linear = torch.stack([a, -b, b, a], -1).unflatten(-1, (2, 2))
-    shift = mean_t[:, 0] - (linear @ mean_p[:, 0, :, None])[..., 0]
-    return torch.cat([linear, shift[..., None]], -1)
-
-
-def align(img: Tensor, landmarks_ndc: Tensor) -> Tensor:
-    """Cut out faces so that their five points lie on ArcFace's template.
-
-    The similarity is found in pixels of the image, so non-square images do not distort the face.
-
-    Args:
-        img: (B, 3, H, W) in [0, 1].
-        landmarks_ndc: (B, 68, 2) of these images.
-
-    Returns:
-        (B, 3, 48, 48).
-    """
-    check_images(img)
-    size = img.shape[-2:]
-    found_px = ndc_to_px(five_points(landmarks_ndc.float()), size)
-    template_px = found_px.new_tensor(TEMPLATE_112_PX).expand_as(found_px) * (ALIGNED_PX / 112)
-    to_image = similarity_to(template_px, found_px)
-    grid_ndc = identity_grid((ALIGNED_PX, ALIGNED_PX), img.device)  # (1, 2, 48, 48)
-    grid_px = ndc_to_px(grid_ndc.flatten(2).transpose(1, 2), (ALIGNED_PX, ALIGNED_PX))  # (1, 48 * 48, 2)
-    source_px = grid_px @ to_image[:, :, :2].transpose(1, 2) + to_image[:, None, :, 2]
-    source_ndc = px_to_ndc(source_px, size).transpose(1, 2).unflatten(-1, (ALIGNED_PX, ALIGNED_PX))
-    return warp(img, source_ndc - grid_ndc)
 
 
 def load_judge(path: Path | str) -> PuppetJudge:

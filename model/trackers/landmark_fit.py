@@ -12,6 +12,9 @@ be in frontal view, so the weight of a landmark does not depend on the image's s
 Choice: iBUG's contour points 0-16 lie on the visible outline and slide over the skin as the head
 turns. They are not moved along the mesh; they weigh `contour_weight`, and those on the averted side
 fade linearly in sin(yaw), to nothing at `hidden_yaw_deg`.
+Choice: the frames of a clip repeat the same errors, the detector's and the head model's, so they do
+not count as independent: the identity prior is added once a frame, and identity does not depend on
+how many frames there are.
 Choice: the neck and the eyes keep their rest rotation (as in DECA; 68 landmarks do not show gaze).
 
 Legend: B frames, S identity codes, D = E + P + C unknowns of a frame (expression, free pose, camera).
@@ -45,7 +48,7 @@ class FitSettings:
         contour_weight: weight of contour points against the others, 0 to 1.
         hidden_yaw_deg: yaw at which the averted side's contour points count no more.
         huber_sigmas: error, in sigmas, beyond which the loss grows linearly.
-        shape_sigma: standard deviation of the identity codes' prior.
+        shape_sigma: standard deviation of the identity codes' prior, against one frame's landmarks.
         expression_sigma: standard deviation of the expression codes' prior, as a share of their bounds.
         joint_sigma_rad: standard deviation of the prior on joints other than the root, radians.
         identity_frames: key frames from which identity is fitted.
@@ -99,7 +102,6 @@ class LandmarkFitter:
         precision = torch.zeros(others, dtype=torch.float64)
         precision[3 : len(self.reduced.free_pose)] = settings.joint_sigma_rad**-2
         self.frame_prior = torch.cat([spread**-2, precision])  # (D,)
-        self.shape_prior = settings.shape_sigma**-2
 
     @torch.no_grad()
     def fit(self, targets: Tensor, used: Tensor) -> ClipFit:
@@ -118,11 +120,12 @@ class LandmarkFitter:
         start, size = self._start(targets, used)
         count = min(self.settings.identity_frames, len(targets))
         keys = torch.linspace(0, len(targets) - 1, count).round().long()
-        shape = self._fit_identity(_Frames(targets[keys], size[keys], used), start[keys])
-        parts = [
-            self._fit_frames(_Frames(targets[rows], size[rows], used), shape, start[rows])
-            for rows in torch.arange(len(targets)).split(_CHUNK)
-        ]
+        shape, solved = self._descend(_Frames(targets[keys], size[keys], used), None, start[keys])
+        nearest = solved[(torch.arange(len(targets))[:, None] - keys).abs().argmin(1)]
+        parts = []
+        for rows in torch.arange(len(targets)).split(_CHUNK):
+            frames = _Frames(targets[rows], size[rows], used)
+            parts.append(self._descend(frames, shape, self._better(frames, shape, start[rows], nearest[rows]))[1])
         expression, pose, camera = self._split(torch.cat(parts))
         points = self.reduced.points(shape, expression, pose, camera)
         error = (points - targets).norm(dim=-1) / size[:, None]
@@ -158,40 +161,60 @@ class LandmarkFitter:
         unknowns[:, -self.head.num_camera :] = camera
         return unknowns, scale * self.outer_eyes
 
-    def _fit_identity(self, frames: "_Frames", unknowns: Tensor) -> Tensor:
-        """First phase: the identity codes (S,) of key frames, their frames' unknowns (B, D) alongside."""
-        shape = unknowns.new_zeros(self.head.num_shape)
-        damping = _DAMPING_START
-        for _ in range(self.settings.identity_steps):
-            system = self._normal_equations(frames, shape, unknowns, with_shape=True)
-            step = _schur_step(system, damping)
-            new_shape = shape + step[0]
-            new_unknowns = (unknowns + step[1]).clamp(self.low, self.high)
-            before = self._cost(frames, shape, unknowns, system.weights).sum() + self._shape_cost(shape)
-            after = self._cost(frames, new_shape, new_unknowns, system.weights).sum() + self._shape_cost(new_shape)
-            if after < before:
-                shape, unknowns, damping = new_shape, new_unknowns, damping * _DAMPING_DOWN
-            else:
-                damping *= _DAMPING_UP
-        return shape
+    def _better(self, frames: "_Frames", shape: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """Choose for each frame the start of less cost, (B, D)."""
+        costs = []
+        for unknowns in (one, other):
+            expression, pose, camera = self._split(unknowns)
+            points = self.reduced.points(shape, expression, pose, camera)
+            costs.append(self._cost(frames, points, unknowns, self._visibility(pose)))
+        return torch.where((costs[0] < costs[1])[:, None], one, other)
 
-    def _fit_frames(self, frames: "_Frames", shape: Tensor, unknowns: Tensor) -> Tensor:
-        """Second phase: the unknowns (B, D) of frames whose identity is known."""
+    def _descend(self, frames: "_Frames", given: Tensor | None, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """Levenberg-Marquardt from unknowns (B, D): for frames whose identity is given, or together with it.
+
+        With identity given each frame has its own damping and takes or refuses its own step; otherwise all
+        do so together. Returns identity (S,) and unknowns (B, D).
+        """
+        joint = given is None
+        shape = unknowns.new_zeros(self.head.num_shape) if joint else given
+        prior = len(unknowns) * self.settings.shape_sigma**-2 if joint else 0.0
         damping = unknowns.new_full((len(unknowns), 1), _DAMPING_START)
-        for _ in range(self.settings.frame_steps):
-            system = self._normal_equations(frames, shape, unknowns, with_shape=False)
-            factor = torch.linalg.cholesky(_damped(system.hessian, damping))
-            trial = unknowns - torch.cholesky_solve(system.gradient[..., None], factor)[..., 0]
-            trial = trial.clamp(self.low, self.high)
-            before = self._cost(frames, shape, unknowns, system.weights)
-            better = (self._cost(frames, shape, trial, system.weights) < before)[:, None]
+        for _ in range(self.settings.identity_steps if joint else self.settings.frame_steps):
+            system = self._normal_equations(frames, shape, unknowns, joint)
+            system.shape_hessian.diagonal().add_(prior)
+            system.shape_gradient.add_(prior * shape[: len(system.shape_gradient)])
+            shape_step, trial = self._bounded_step(system, damping, unknowns)
+            new_shape = shape + shape_step if joint else shape
+            points = self.reduced.points(new_shape, *self._split(trial))
+            gain = system.cost - self._cost(frames, points, trial, system.weights)
+            if joint:
+                gain = (gain.sum() + 0.5 * prior * (shape.dot(shape) - new_shape.dot(new_shape))).expand(len(gain))
+            better = (gain > 0)[:, None]
+            shape = torch.where(better[0], new_shape, shape)
             unknowns = torch.where(better, trial, unknowns)
             damping = damping * torch.where(better, _DAMPING_DOWN, _DAMPING_UP)
-        return unknowns
+        return shape, unknowns
 
-    def _normal_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, with_shape: bool) -> "_System":
+    def _bounded_step(self, system: "_System", damping: Tensor, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """Solve the damped system within bounds; returns the step of identity and the new unknowns.
+
+        Codes that are pressed against their bound stay. Codes that would cross it are put on it, and the
+        others are solved for once more.
+        """
+        gradient = system.gradient
+        fixed = ((unknowns <= self.low) & (gradient > 0)) | ((unknowns >= self.high) & (gradient < 0))
+        move = torch.zeros_like(unknowns)
+        _, step = _solve(system, damping, fixed, move)
+        trial = unknowns + step
+        crossing = (trial < self.low) | (trial > self.high)
+        move = torch.where(crossing, trial.clamp(self.low, self.high) - unknowns, move)
+        shape_step, step = _solve(system, damping, fixed | crossing, move)
+        return shape_step, (unknowns + step).clamp(self.low, self.high)
+
+    def _normal_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, joint: bool) -> "_System":
         expression, pose, camera = self._split(unknowns)
-        model = self.reduced.linearise(shape, expression, pose, camera, with_shape)
+        model = self.reduced.linearise(shape, expression, pose, camera, with_shape=joint)
         sigma = self.settings.landmark_sigma * frames.size[:, None]  # (B, 1)
         error = (model.points - frames.targets) / sigma[..., None]
         weights = self._visibility(pose) * frames.used
@@ -200,18 +223,20 @@ class LandmarkFitter:
         residual = (root * error).flatten(1)  # (B, 136)
         scale = (root / sigma[..., None])[..., None]
         by_frame = (scale * model.by_frame).flatten(1, 2)  # (B, 136, D)
-        gradient = (by_frame.transpose(1, 2) @ residual[..., None])[..., 0] + self.frame_prior * unknowns
-        held = ((unknowns <= self.low) & (gradient > 0)) | ((unknowns >= self.high) & (gradient < 0))
-        free = (~held).double()  # a code pressed against its bound leaves this step's system
-        by_frame = by_frame * free[:, None]
-        hessian = by_frame.transpose(1, 2) @ by_frame
-        hessian.diagonal(dim1=1, dim2=2).add_(self.frame_prior + 1e-9)
         by_shape = (scale * model.by_shape).flatten(1, 2)  # (B, 136, S)
+        gradient = (by_frame.mT @ residual[..., None])[..., 0] + self.frame_prior * unknowns
+        hessian = by_frame.mT @ by_frame
+        hessian.diagonal(dim1=1, dim2=2).add_(self.frame_prior + 1e-9)
         rows = by_shape.flatten(0, 1)
-        shape_hessian = rows.T @ rows + self.shape_prior * torch.eye(rows.shape[1], dtype=rows.dtype)
-        shape_gradient = rows.T @ residual.flatten() + self.shape_prior * shape[: rows.shape[1]]
-        mixed = by_frame.transpose(1, 2) @ by_shape  # (B, D, S)
-        return _System(weights, hessian, gradient * free, shape_hessian, shape_gradient, mixed)
+        return _System(
+            cost=self._cost(frames, model.points, unknowns, weights),
+            weights=weights,
+            hessian=hessian,
+            gradient=gradient,
+            shape_hessian=rows.T @ rows,
+            shape_gradient=rows.T @ residual.flatten(),
+            mixed=by_frame.mT @ by_shape,
+        )
 
     def _visibility(self, pose: Tensor) -> Tensor:
         """Weights (B, 68) of the landmarks before any robustness: 1, or less on the contour."""
@@ -222,16 +247,12 @@ class LandmarkFitter:
         weights[:, _CONTOUR] = self.settings.contour_weight * (1.0 - averted)
         return weights
 
-    def _cost(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, weights: Tensor) -> Tensor:
-        """Half the minimised sum of each frame, (B,), at given landmark weights."""
-        points = self.reduced.points(shape, *self._split(unknowns))
+    def _cost(self, frames: "_Frames", points: Tensor, unknowns: Tensor, weights: Tensor) -> Tensor:
+        """Half the minimised sum of each frame, (B,), for placed landmarks (B, 68, 2) and given weights."""
         error = (points - frames.targets).norm(dim=-1) / (self.settings.landmark_sigma * frames.size[:, None])
         knee = self.settings.huber_sigmas
         loss = torch.where(error < knee, 0.5 * error**2, knee * (error - 0.5 * knee))
-        return (weights * loss).sum(1) + 0.5 * (self.frame_prior * unknowns**2).sum(1)
-
-    def _shape_cost(self, shape: Tensor) -> Tensor:
-        return 0.5 * self.shape_prior * (shape**2).sum()
+        return (weights * frames.used * loss).sum(1) + 0.5 * (self.frame_prior * unknowns**2).sum(1)
 
     def _split(self, unknowns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cut unknowns (B, D) into expression (B, E), full pose (B, 3J) and camera (B, C)."""
@@ -253,8 +274,9 @@ class _Frames:
 
 @dataclass(frozen=True)
 class _System:
-    """Normal equations of B frames around one point: blocks of the frames, of identity, and mixed."""
+    """Normal equations of B frames: blocks of the frames (priors added), of identity (data only), and mixed."""
 
+    cost: Tensor  # (B,)
     weights: Tensor  # (B, 68)
     hessian: Tensor  # (B, D, D)
     gradient: Tensor  # (B, D)
@@ -263,17 +285,29 @@ class _System:
     mixed: Tensor  # (B, D, S)
 
 
-def _damped(hessian: Tensor, damping: Tensor | float) -> Tensor:
-    """Scale the diagonal by 1 + damping (Marquardt)."""
-    return hessian + torch.diag_embed(hessian.diagonal(dim1=-2, dim2=-1) * damping)
+def _solve(system: _System, damping: Tensor, fixed: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve identity and frames together; frames are eliminated by their Schur complement.
 
+    Args:
+        system: with S = 0 where identity is given.
+        damping: (B, 1); diagonals grow by this share (Marquardt).
+        fixed: (B, D) bool: unknowns that do `move` and nothing else.
+        move: (B, D), zero where not fixed.
 
-def _schur_step(system: _System, damping: float) -> tuple[Tensor, Tensor]:
-    """Solve identity and frames together; returns their steps (S,) and (B, D)."""
-    factor = torch.linalg.cholesky(_damped(system.hessian, damping))
-    eliminated = torch.cholesky_solve(torch.cat([system.mixed, system.gradient[..., None]], -1), factor)
+    Returns:
+        Steps of identity (S,) and of the frames (B, D).
+    """
+    keep = (~fixed).double()
+    hessian = system.hessian * (keep[:, :, None] * keep[:, None])
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    diagonal.mul_(1.0 + damping).add_(fixed)
+    gradient = keep * (system.gradient + (system.hessian @ move[..., None])[..., 0])
+    mixed = keep[..., None] * system.mixed
+    factor = torch.linalg.cholesky(hessian)
+    eliminated = torch.cholesky_solve(torch.cat([mixed, gradient[..., None]], -1), factor)
     by_shape, by_frame = eliminated[..., :-1], eliminated[..., -1]
-    rows = system.mixed.flatten(0, 1)  # (B D, S)
-    reduced = _damped(system.shape_hessian, damping) - rows.T @ by_shape.flatten(0, 1)
-    shape_step = torch.linalg.solve(reduced, rows.T @ by_frame.flatten() - system.shape_gradient)
-    return shape_step, -by_frame - by_shape @ shape_step
+    reduced = system.shape_hessian + torch.diag(system.shape_hessian.diagonal() * damping.max())
+    reduced = reduced - mixed.flatten(0, 1).T @ by_shape.flatten(0, 1)
+    shape_gradient = system.shape_gradient + system.mixed.flatten(0, 1).T @ move.flatten()
+    shape_step = torch.linalg.solve(reduced, mixed.flatten(0, 1).T @ by_frame.flatten() - shape_gradient)
+    return shape_step, move - by_frame - by_shape @ shape_step

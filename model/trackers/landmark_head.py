@@ -49,7 +49,9 @@ class LandmarkHead:
         names = [str(n) for n in arrays.joint_names]
         self.free_pose = [3 * j + axis for j, name in enumerate(names) if name in free_joints for axis in range(3)]
         if self.free_pose[:3] != [0, 1, 2]:
-            raise ValueError(f"head {head.name}: the first joint, {names[0]!r}, must be among free_joints {free_joints}")
+            raise ValueError(
+                f"head {head.name}: the first joint, {names[0]!r}, must be among free_joints {free_joints}"
+            )
         corners = torch.from_numpy(arrays.triangles[arrays.landmark_triangles]).long()  # (68, 3)
         share = torch.from_numpy(arrays.landmark_barycentric).double()  # (68, 3)
         self.rigid = self.num_joints == 1  # then a landmark moves as one point, not as three corners
@@ -82,7 +84,14 @@ class LandmarkHead:
         return self._posed(self.rest[None], pose)[0]
 
     def points(self, shape: Tensor, expression: Tensor, pose: Tensor, camera: Tensor) -> Tensor:
-        """Project the landmarks of B frames: shape (S,) shared, the others (B, ...); returns (B, 68, 2) ndc."""
+        """Project the landmarks of B frames to the tracker frame's ndc, (B, 68, 2).
+
+        Args:
+            shape: (S,) shared by the frames, or (B, S).
+            expression: (B, E).
+            pose: (B, 3J).
+            camera: (B, C).
+        """
         return self.head.project(self.posed_points(shape, expression, pose), camera)[..., :2]
 
     def posed_points(self, shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
@@ -92,7 +101,7 @@ class LandmarkHead:
     def linearise(
         self, shape: Tensor, expression: Tensor, pose: Tensor, camera: Tensor, with_shape: bool
     ) -> Linearised:
-        """Project the landmarks and differentiate them (arguments as `points`)."""
+        """Project the landmarks and differentiate them (arguments as `points`; shape shared)."""
         stacked = self._stacked(shape, expression)  # (B, 68, D)
         posed = self._posed(stacked, pose)  # (B, 68, 3)
         project = self.head.project
@@ -114,7 +123,7 @@ class LandmarkHead:
         return Linearised(self.head.project(posed, camera)[..., :2], by_shape, by_frame)
 
     def _stacked(self, shape: Tensor, expression: Tensor) -> Tensor:
-        identity = self.rest + torch.tensordot(shape, self.shape_rows, 1)
+        identity = self.rest + (shape @ self.shape_rows.flatten(1)).unflatten(-1, (68, -1))
         return identity + (expression @ self.expression_rows.flatten(1)).unflatten(1, (68, -1))
 
     def _posed(self, stacked: Tensor, pose: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from model.heads.fit import HeadFit
-from model.heads.rotation import matrix_to_axis_angle, matrix_to_yaw_pitch_roll
+from model.heads.rotation import euler_to_matrix, matrix_to_axis_angle, matrix_to_yaw_pitch_roll
+from model.trackers.alignment import ALIGNED_PX, Aligned, align
 from model.trackers.layers import (
     Trunk,
     file_sha256,
@@ -27,11 +28,12 @@ from model.trackers.layers import (
 )
 
 INPUT_PX = 64
-WIDTHS = (16, 32, 64, 128, 128)
+WIDTHS = (16, 32, 48, 96, 96)
 STRIDES = (2, 2, 2, 2, 1)
 RESIDUAL = (False, True, True, True, False)
-SQUEEZED = 64  # channels that reach the fully connected layer
-HIDDEN = 320
+FACE_WIDTHS = (24, 32, 48, 96)
+FACE_STRIDES = (2, 1, 2, 2)
+FACE_RESIDUAL = (False, False, True, True)
 IDENTITY_6D = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -51,9 +53,9 @@ class CodeLayout:
     rotation: str
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Lengths of the regressed codes: shape, expression, joints after the root, camera."""
-        return self.num_shape, self.num_expression, self.num_pose - 3, self.num_camera
+    def sizes(self) -> tuple[int, int, int]:
+        """Lengths of the codes that are read from the face: shape, expression, joints after the root."""
+        return self.num_shape, self.num_expression, self.num_pose - 3
 
 
 class Codes(NamedTuple):
@@ -82,15 +84,30 @@ class Prediction(NamedTuple):
     score: Tensor
 
 
+def flat_neck(channels: int, squeezed: int, side: int, hidden: int) -> nn.Sequential:
+    """Feature map (B, channels, side, side) -> (B, hidden), positions kept apart."""
+    return nn.Sequential(
+        nn.Conv2d(channels, squeezed, 1, bias=False),
+        nn.BatchNorm2d(squeezed),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+        nn.Linear(squeezed * side * side, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(inplace=True),
+    )
+
+
 class PuppetTracker(nn.Module):
-    """Regress the codes of several heads, 68 landmarks and a face score from one image.
+    """Read landmarks, cameras and a face score from an image, then codes and pose from the aligned face.
 
     Convention: the tracker frame is the whole image, so `tracker_map` is the identity.
 
     Args:
         layouts: the code layout of every head, by the head's name.
 
-    Codes that never vary in training (the neck) have a standard deviation of zero and come out as their mean.
+    Two trunks: `trunk` sees the whole image; `face_trunk` sees the face that landmarks have cut out and
+    turned upright, and its rotation is turned back. Codes that never vary in training (the neck) have a
+    standard deviation of zero and come out as their mean.
     """
 
     def __init__(self, layouts: Mapping[str, CodeLayout]) -> None:
@@ -98,23 +115,18 @@ class PuppetTracker(nn.Module):
         self.layouts = dict(layouts)
         self.weights_sha256: str | None = None
         self.trunk = Trunk(WIDTHS, STRIDES, RESIDUAL)
-        side = INPUT_PX // 16
-        self.neck = nn.Sequential(
-            nn.Conv2d(WIDTHS[-1], SQUEEZED, 1, bias=False),
-            nn.BatchNorm2d(SQUEEZED),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
-            nn.Linear(SQUEEZED * side * side, HIDDEN, bias=False),
-            nn.BatchNorm1d(HIDDEN),
-            nn.ReLU(inplace=True),
-        )
-        self.landmark_head = nn.Linear(HIDDEN, 136)
-        self.score_head = nn.Linear(HIDDEN, 1)
-        self.code_heads = nn.ModuleDict({name: nn.Linear(HIDDEN, sum(at.sizes) + 6) for name, at in layouts.items()})
+        self.neck = flat_neck(WIDTHS[-1], 48, INPUT_PX // 16, 192)
+        self.landmark_head = nn.Linear(192, 136)
+        self.score_head = nn.Linear(192, 1)
+        self.camera_heads = nn.ModuleDict({name: nn.Linear(192, at.num_camera) for name, at in layouts.items()})
+        self.face_trunk = Trunk(FACE_WIDTHS, FACE_STRIDES, FACE_RESIDUAL)
+        self.face_neck = flat_neck(FACE_WIDTHS[-1], 32, ALIGNED_PX // 8, 256)
+        self.code_heads = nn.ModuleDict({name: nn.Linear(256, sum(at.sizes) + 6) for name, at in layouts.items()})
         self.register_buffer("landmark_mean", torch.zeros(136))
         for name, layout in self.layouts.items():
-            self.register_buffer(f"{name}_mean", torch.zeros(sum(layout.sizes)))
-            self.register_buffer(f"{name}_std", torch.ones(sum(layout.sizes)))
+            for part, size in (("codes", sum(layout.sizes)), ("camera", layout.num_camera)):
+                self.register_buffer(f"{name}_{part}_mean", torch.zeros(size))
+                self.register_buffer(f"{name}_{part}_std", torch.ones(size))
 
     def features(self, img: Tensor) -> list[Tensor]:
         """Feature maps of the five trunk blocks, finest first, for a perceptual loss.
@@ -123,31 +135,43 @@ class PuppetTracker(nn.Module):
             img: (B, 3, H, W) in [0, 1], any size; it is not resized.
 
         Returns:
-            Maps of 16, 32, 64, 128, 128 channels at strides 2, 4, 8, 16, 16: each block's convolutions,
+            Maps of 16, 32, 48, 96, 96 channels at strides 2, 4, 8, 16, 16: each block's convolutions,
             batch-normalised and rectified.
         """
         return self.trunk(img)
 
-    def regress(self, img: Tensor) -> tuple[dict[str, Codes], Tensor, Tensor]:
-        """Run the network.
+    def look(self, img: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Run the first trunk.
 
         Args:
             img: (B, 3, H, W) in [0, 1]; resampled to 64 x 64 if it has another size.
 
         Returns:
-            codes by head name, landmarks (B, 68, 2) in ndc, face logits (B,).
+            landmarks (B, 68, 2) in ndc, face logits (B,), cameras (B, C) by head name.
         """
         hidden = self.neck(self.trunk(resize_images(img, INPUT_PX))[-1]).float()
-        with torch.autocast(img.device.type, enabled=False):  # eight bits are too few for codes and points
+        with torch.autocast(img.device.type, enabled=False):  # eight bits are too few for points
             landmarks = (self.landmark_mean + 0.25 * self.landmark_head(hidden)).unflatten(-1, (68, 2))
-            codes = {name: self._codes(name, head(hidden)) for name, head in self.code_heads.items()}
-            return codes, landmarks, self.score_head(hidden)[:, 0]
+            cameras = {name: self._scaled(f"{name}_camera", head(hidden)) for name, head in self.camera_heads.items()}
+            return landmarks, self.score_head(hidden)[:, 0], cameras
 
-    def _codes(self, name: str, raw: Tensor) -> Codes:
-        mean, std = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_std")
-        six = raw[:, -6:] + raw.new_tensor(IDENTITY_6D)
-        linear = mean + std * raw[:, :-6]
-        return Codes(*linear.split(self.layouts[name].sizes, -1), rotation_from_6d(six))
+    def read_face(self, aligned: Aligned, cameras: dict[str, Tensor]) -> dict[str, Codes]:
+        """Run the second trunk on aligned faces; `cameras` (from `look`) are passed through into the codes."""
+        hidden = self.face_neck(self.face_trunk(aligned.face)[-1]).float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            return {
+                name: self._codes(name, head(hidden), aligned, cameras[name]) for name, head in self.code_heads.items()
+            }
+
+    def _scaled(self, name: str, raw: Tensor) -> Tensor:
+        return self.get_buffer(f"{name}_mean") + self.get_buffer(f"{name}_std") * raw
+
+    def _codes(self, name: str, raw: Tensor, aligned: Aligned, camera: Tensor) -> Codes:
+        shape, expression, joints = self._scaled(f"{name}_codes", raw[:, :-6]).split(self.layouts[name].sizes, -1)
+        upright = rotation_from_6d(raw[:, -6:] + raw.new_tensor(IDENTITY_6D))
+        zero = torch.zeros_like(aligned.roll_rad)
+        turned_back = euler_to_matrix(torch.stack([zero, zero, aligned.roll_rad], -1))
+        return Codes(shape, expression, joints, camera, turned_back @ upright)
 
     @torch.no_grad()
     def predict(self, img: Tensor, head_name: str) -> Prediction:
@@ -163,7 +187,8 @@ class PuppetTracker(nn.Module):
         """
         if head_name not in self.layouts:
             raise KeyError(f"the puppet tracker fits {', '.join(self.layouts)}, not {head_name!r}")
-        codes, landmarks, logits = self.regress(img)
+        landmarks, logits, cameras = self.look(img)
+        codes = self.read_face(align(img, landmarks), cameras)
         return Prediction(to_fit(codes[head_name], self.layouts[head_name].rotation), landmarks, logits.sigmoid())
 
     def save(self, path: Path | str, training: dict) -> None:

@@ -6,6 +6,7 @@ measured on saved 8-bit images.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -18,6 +19,21 @@ PIXELS = "pixels"
 
 class BackendUnavailable(RuntimeError):
     """A backend cannot run here; the message is the reason that the table prints beside its dash."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a backend may need to be opened.
+
+    Attributes:
+        heads: the .npz of each head that AED and APD are measured on, by the head's name.
+        min_score: a tracker's score below which an image shows no face (section `fit`).
+        device: where networks run.
+    """
+
+    heads: Mapping[str, Path]
+    min_score: float
+    device: str
 
 
 class Backend(Protocol):
@@ -34,8 +50,8 @@ class Backend(Protocol):
     weights_sha256: str
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "Backend":
-        """Load weights; `head` is the .npz of the head that a tracker fits (None for other backends).
+    def open(cls, opening: Opening) -> "Backend":
+        """Load weights.
 
         Raises:
             BackendUnavailable or pipeline.assets.AssetMissing: it cannot run here.
@@ -57,7 +73,8 @@ class Metric(Protocol):
     Attributes:
         name: key in params.yaml and in reports/paper.csv.
         label: what a table's header prints.
-        reading: what it asks its backend for; `pixels` asks for nothing.
+        reading: what it asks its backend for; `pixels` asks for nothing. A tracker has one reading a head,
+            `reading:head`.
         higher_is_better: which way the arrow points.
         digits: decimals in the Markdown tables, as in the paper.
         against: task -> the image that generated ones are compared with (supplementary 3).

@@ -1,10 +1,9 @@
 """Metrics and backends by name, and the list of measurements a profile asks for."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.assets import AssetMissing
-from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Size
+from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
 from pipeline.registry import resolve
 from pipeline.report_params import HeadBackends, MetricParams
 
@@ -29,6 +28,7 @@ BACKENDS = {
     "lpips_alex": "pipeline.metrics.backends.lpips_alex:LpipsAlex",
     "deca": "pipeline.metrics.backends.trackers:Deca",
     "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
+    "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
 }
 
 
@@ -52,6 +52,11 @@ class Measure:
     backend: Backend | None
     reason: str
 
+    @property
+    def reading(self) -> str:
+        """What the metric asks of the backend; a tracker has one reading a head."""
+        return f"{self.metric.reading}:{self.head}" if self.head else self.metric.reading
+
     def describe(self) -> dict[str, object]:
         """Facts about this column for the scores' metadata."""
         return {
@@ -60,7 +65,6 @@ class Measure:
             "label": self.metric.label,
             "backend": self.backend_name,
             "head": self.head,
-            "reading": self.metric.reading,
             "higher_is_better": self.metric.higher_is_better,
             "digits": self.metric.digits,
             "of_sets": self.metric.of_sets,
@@ -84,27 +88,32 @@ def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, st
 
 
 def open_measures(
-    settings: MetricParams, heads: tuple[str, str], heads_dir: Path, size_hw: Size, device: str
+    settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening
 ) -> list[Measure]:
     """Open every backend once and pair it with its metrics.
 
     A backend that cannot run does not stop the others: its measures carry the reason instead.
+
+    Args:
+        settings: section `metrics`.
+        heads: the two heads that AED and APD are measured on.
+        size_hw: height and width of the clips.
+        opening: what backends may need.
     """
-    opened: dict[tuple[str, str], tuple[Backend | None, str]] = {}
+    opened: dict[str, tuple[Backend | None, str]] = {}
     measures = []
     for name, backend_name, head in wanted(settings, heads):
-        key = (backend_name, head)
-        if key not in opened:
-            opened[key] = _open(backend_name, heads_dir / f"{head}.npz" if head else None, device)
-        backend, reason = opened[key]
+        if backend_name not in opened:
+            opened[backend_name] = _open(backend_name, opening)
+        backend, reason = opened[backend_name]
         metric = resolve(METRICS, name, "metric")
         measure_id = metric.metric_id(backend_name, head, size_hw)
         measures.append(Measure(measure_id, metric, backend_name, head, backend, reason))
     return measures
 
 
-def _open(backend_name: str, head: Path | None, device: str) -> tuple[Backend | None, str]:
+def _open(backend_name: str, opening: Opening) -> tuple[Backend | None, str]:
     try:
-        return resolve(BACKENDS, backend_name, "metric backend").open(head, device), ""
+        return resolve(BACKENDS, backend_name, "metric backend").open(opening), ""
     except (AssetMissing, BackendUnavailable) as error:
         return None, str(error)

@@ -5,9 +5,8 @@ reflected) and a test holds it to that; importing torchmetrics itself costs 4 s,
 method may take.
 """
 
+import cv2
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from pipeline.metrics.protocols import PIXELS, Backend, Size
 
@@ -43,35 +42,22 @@ class StructuralSimilarity:
         """
         if min(generated.shape[1:3]) < WINDOW:
             raise ValueError(f"SSIM needs frames of at least {WINDOW} px, not {generated.shape[1:3]}")
-        return ssim(_planes(generated), _planes(reference)).numpy().astype(np.float64)
+        pairs = zip(generated / 255.0, reference / 255.0, strict=True)
+        return np.array([ssim_map(a, b).mean() for a, b in pairs])
 
 
-def _planes(frames_u8: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(frames_u8)).permute(0, 3, 1, 2).double() / 255.0
-
-
-def ssim(img_a: torch.Tensor, img_b: torch.Tensor) -> torch.Tensor:
-    """SSIM of (N, C, H, W) images in [0, 1], one value an image (N,)."""
-    return ssim_map(img_a, img_b).flatten(1).mean(1)
-
-
-def ssim_map(img_a: torch.Tensor, img_b: torch.Tensor) -> torch.Tensor:
-    """SSIM of every pixel and channel, (N, C, H, W)."""
-    num = len(img_a)
-    moments = torch.cat([img_a, img_b, img_a * img_a, img_b * img_b, img_a * img_b])
-    mean_a, mean_b, square_a, square_b, product = _blur(moments).unflatten(0, (5, num))
+def ssim_map(img_a: np.ndarray, img_b: np.ndarray) -> np.ndarray:
+    """SSIM of every pixel and channel of two (H, W, C) float64 images in [0, 1]: (H, W, C)."""
+    moments = np.concatenate([img_a, img_b, img_a * img_a, img_b * img_b, img_a * img_b], 2)
+    mean_a, mean_b, square_a, square_b, product = np.split(_blur(moments), 5, 2)
     var_a, var_b = square_a - mean_a * mean_a, square_b - mean_b * mean_b
     covariance = product - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + K1**2) / (mean_a * mean_a + mean_b * mean_b + K1**2)
     return luminance * (2 * covariance + K2**2) / (var_a + var_b + K2**2)
 
 
-def _blur(img: torch.Tensor) -> torch.Tensor:
-    """Separable Gaussian of (N, C, H, W) images, borders reflected."""
-    offset = torch.arange(WINDOW, dtype=img.dtype) - WINDOW // 2
-    taps = torch.exp(-0.5 * (offset / SIGMA) ** 2)
-    taps = taps / taps.sum()
-    half = WINDOW // 2
-    planes = F.pad(img, (half, half, half, half), mode="reflect").flatten(0, 1).unsqueeze(1)
-    blurred = F.conv2d(F.conv2d(planes, taps.view(1, 1, -1, 1)), taps.view(1, 1, 1, -1))
-    return blurred.squeeze(1).unflatten(0, img.shape[:2])
+def _blur(planes: np.ndarray) -> np.ndarray:
+    """Gaussian of (H, W, C) planes, borders reflected about the outermost pixel's centre."""
+    taps = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / SIGMA) ** 2)
+    taps /= taps.sum()
+    return cv2.sepFilter2D(planes, cv2.CV_64F, taps, taps, borderType=cv2.BORDER_REFLECT_101)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.puppets.head_geometry import regions
 from pipeline.puppets.hair import above_hairline, azimuth_of
+from pipeline.puppets.head_geometry import regions
 from pipeline.puppets.people import Identity, Look, Person
 
 # name -> (left, top, right, bottom) as shares of the atlas
@@ -126,6 +126,7 @@ class Canvas:
         return interpolate(fragments, values, triangles)[0].permute(1, 2, 0).numpy()
 
     def blob(self, centre: np.ndarray, radius_cm: tuple[float, float]) -> np.ndarray:
+        """A soft spot of strength 1 at its centre."""
         dx = (self.x[0] - centre[0]) / (radius_cm[0] * self.px_per_cm)
         dy = (self.y[:, 0] - centre[1]) / (radius_cm[1] * self.px_per_cm)
         return np.exp(-dy * dy)[:, None] * np.exp(-dx * dx)
@@ -141,6 +142,7 @@ class Canvas:
         return cv2.GaussianBlur(mask.astype(np.float32) / 255 * thin, (0, 0), max(soft_cm * self.px_per_cm, 0.3))
 
     def dot(self, at: np.ndarray, radius_cm: float) -> np.ndarray:
+        """A disc, fainter where it is smaller than a pixel."""
         import cv2
 
         mask = np.zeros((self.height, self.width), np.float32)
@@ -198,11 +200,12 @@ def _complexion(rng: np.random.Generator, identity: Identity, view: Canvas) -> n
     red = skin * np.array([1.02, 0.80, 0.80], np.float32)
     cheeks = [0.5 * (points[a] + points[b]) + np.array([0, 0.9 * view.px_per_cm]) for a, b in ((40, 3), (47, 13))]
     for centre in cheeks:
-        image = _over(image, red, (0.25 + 0.6 * identity.blush) * view.blob(centre, (2.0, 1.6)))
+        image = _over(image, red, (0.15 + 0.4 * identity.blush) * view.blob(centre, (2.2, 1.7)))
     image = _over(image, red, 0.45 * view.blob(points[33], (1.5, 1.1)) + 0.2 * view.blob(points[8], (2.0, 1.3)))
     for first, last in ((36, 39), (42, 45)):
         below = points[first : last + 3].mean(0) + np.array([0, 0.9 * view.px_per_cm])
-        image = _over(image, skin * np.array([0.8, 0.7, 0.75]), (0.2 + 0.25 * identity.age) * view.blob(below, (1.5, 0.55)))
+        tired = 0.2 + 0.25 * identity.age
+        image = _over(image, skin * np.array([0.8, 0.7, 0.75]), tired * view.blob(below, (1.5, 0.55)))
         above = points[first : last + 3].mean(0) - np.array([0, 0.75 * view.px_per_cm])
         image = _over(image, skin * np.array([0.84, 0.74, 0.74]), 0.4 * view.blob(above, (1.7, 0.6)))
     return _over(image, skin * 0.2, 0.8 * view.nostrils)
@@ -219,7 +222,7 @@ def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np
     image = _over(image, skin * np.array([0.68, 0.52, 0.42]), spots)
     for _ in range(identity.moles):
         at = points[30] + rng.uniform((-6, -4), (6, 7)) * cm
-        image = _over(image, skin * np.array([0.4, 0.3, 0.28]), 0.85 * view.dot(at, rng.uniform(0.08, 0.16)))
+        image = _over(image, skin * np.array([0.4, 0.3, 0.28]), 0.85 * view.dot(at, rng.uniform(0.05, 0.11)))
     lines = np.zeros(image.shape[:2], np.float32)
     for level in (2.0, 2.9, 3.8):
         x = np.linspace(points[19, 0], points[24, 0], 12)
@@ -228,7 +231,8 @@ def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np
     for nose, corner in ((31, 48), (35, 54)):
         outwards = np.sign(points[corner, 0] - points[nose, 0])
         bend = np.array([[0.3, -0.1], [0.75, 0.6], [0.55, 1.9]]) * np.array([outwards, 1.0]) * cm
-        fold = np.stack([points[nose] + bend[0], 0.5 * (points[nose] + points[corner]) + bend[1], points[corner] + bend[2] * 0.6])
+        middle = 0.5 * (points[nose] + points[corner])
+        fold = np.stack([points[nose] + bend[0], middle + bend[1], points[corner] + 0.6 * bend[2]])
         lines += 0.9 * view.stroke(fold, 0.12, 0.14)
     return _over(image, skin * np.array([0.62, 0.5, 0.48]), (0.08 + 0.5 * identity.age) * lines)
 

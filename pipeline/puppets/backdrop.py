@@ -64,7 +64,7 @@ def _blocks(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) 
 
 
 def _shelves(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    image = np.empty((*x.shape, 3)) + look.wall * 0.55
+    image = np.broadcast_to(look.wall * 0.5, (*x.shape, 3)).copy()
     edges = np.cumsum(rng.uniform(0.11, 0.19, 12)) - 0.05
     for top, bottom in zip(edges[:-1], edges[1:], strict=True):
         left = rng.uniform(-0.03, 0.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model.heads.arrays import HeadArrays, save_head
+from pipeline.puppets.face_head import build_face
 from pipeline.puppets.head_geometry import expressions, rig, shapes
 from pipeline.puppets.head_geometry.assembly import PART_NAMES, PIECES, build_mesh
 
@@ -53,7 +54,9 @@ def build_puppet() -> HeadArrays:
 def main() -> None:
     """Write the assets."""
     ASSETS.mkdir(exist_ok=True)
-    save_head(ASSETS / "puppet.npz", build_puppet())
+    puppet = build_puppet()
+    save_head(ASSETS / "puppet.npz", puppet)
+    save_head(ASSETS / "puppet_face.npz", build_face(puppet))
 
 
 if __name__ == "__main__":

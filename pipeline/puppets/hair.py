@@ -29,6 +29,7 @@ class Style:
         lift: how far locks stand off the scalp.
         gravity: pull downwards per step against the combing.
         curl: radius and turns of a curl.
+        cling: share of the outward direction that the comb takes away at each step.
         comb: key of `_COMBS`.
         ends_at: height y where hair ends, or None for lengths.
     """
@@ -40,20 +41,21 @@ class Style:
     lift: float
     gravity: float
     curl: tuple[float, float]
+    cling: float
     comb: str
     ends_at: float | None = None
 
 
 _TABLE = {
-    "buzz": Style((0.22, 0.14), 0, (0, 0, 0), 0.0, 0.0, 0.0, (0, 0), "crown"),
-    "short": Style((0.7, 0.25), 330, (3.6, 1.8, 1.8), 1.0, 0.55, 0.10, (0.08, 0.6), "crown"),
-    "side": Style((1.2, 0.4), 340, (7.0, 2.6, 2.4), 1.15, 0.75, 0.10, (0.10, 0.5), "parted"),
-    "fringe": Style((0.9, 0.6), 380, (6.6, 6.0, 5.0), 1.0, 0.65, 0.35, (0.12, 0.7), "forward"),
-    "bob": Style((1.0, 0.8), 420, (0, 0, 0), 1.35, 0.75, 0.42, (0.15, 0.6), "parted", -9.5),
-    "long": Style((1.0, 0.8), 460, (0, 0, 0), 1.5, 0.8, 0.42, (0.30, 1.2), "parted", -21.0),
-    "bun": Style((0.6, 0.5), 360, (9.0, 9.5, 8.5), 1.1, 0.35, 0.0, (0.04, 0.3), "gathered"),
-    "curly": Style((1.7, 1.1), 420, (6.5, 6.5, 6.0), 0.9, 1.1, 0.30, (0.62, 2.1), "parted"),
-    "afro": Style((3.6, 2.7), 420, (2.6, 2.4, 2.4), 0.95, 3.2, 0.0, (0.45, 1.6), "radial"),
+    "buzz": Style((0.22, 0.14), 0, (0, 0, 0), 0.0, 0.0, 0.0, (0, 0), 0, "crown"),
+    "short": Style((0.45, 0.2), 340, (3.6, 1.9, 1.9), 1.0, 0.75, 0.12, (0.08, 0.6), 0.55, "crown"),
+    "side": Style((0.5, 0.25), 340, (7.0, 2.6, 2.4), 1.15, 1.25, 0.10, (0.10, 0.5), 0.7, "parted"),
+    "fringe": Style((0.5, 0.4), 380, (6.6, 6.0, 5.0), 1.0, 0.9, 0.35, (0.12, 0.7), 0.7, "forward"),
+    "bob": Style((0.5, 0.45), 420, (0, 0, 0), 1.35, 1.1, 0.42, (0.15, 0.6), 0.9, "parted", -9.5),
+    "long": Style((0.5, 0.45), 460, (0, 0, 0), 1.5, 1.1, 0.42, (0.35, 1.2), 0.9, "parted", -21.0),
+    "bun": Style((0.4, 0.35), 360, (0, 0, 0), 1.1, 0.7, 0.0, (0.04, 0.3), 0.9, "gathered"),
+    "curly": Style((1.0, 0.7), 420, (6.5, 6.5, 6.0), 0.9, 1.3, 0.30, (0.62, 2.1), 0.4, "parted"),
+    "afro": Style((3.2, 2.6), 620, (1.9, 1.9, 1.9), 1.25, 3.0, 0.0, (0.4, 1.2), 0.0, "radial"),
 }
 
 
@@ -104,10 +106,10 @@ def _crown(p: np.ndarray, look: Look) -> np.ndarray:
 
 
 def _parted(p: np.ndarray, look: Look) -> np.ndarray:
-    """Away from a parting that runs from front to back, and a little backwards."""
+    """Away from a parting that runs from front to back, a little backwards, and down at the sides."""
     side = np.tanh((p[:, 0] - 3.0 * look.parting) * 1.2)
-    backwards = np.where(np.abs(side) > 0, -0.25, 0.0)
-    return np.stack([side, 0.25 * np.ones(len(p)), backwards], -1)
+    down = _step(2.0, 7.0, np.abs(p[:, 0])) + _step(-3.0, -8.0, p[:, 2])
+    return np.stack([side * np.clip(1 - down, 0.05, 1), -1.2 * down, -0.3 * np.ones(len(p))], -1)
 
 
 def _forward(p: np.ndarray, look: Look) -> np.ndarray:
@@ -155,7 +157,7 @@ def grow_shell(look: Look, rest: np.ndarray, template: np.ndarray, skin: np.ndar
     rng = np.random.default_rng([look.seed, 5])
     top = _step(1.0, 8.5, template[vertices, 1])
     full = style.shell[1] + (style.shell[0] - style.shell[1]) * top
-    uneven = 1.0 + 0.12 * rng.standard_normal(len(vertices)) * (style.shell[0] > 0.4)
+    uneven = 1.0 + 0.06 * min(style.shell[0], 2.5) * rng.standard_normal(len(vertices)).clip(-2, 2)
     thickness = full * look.volume * uneven * _step(-0.1, 1.5, inside[vertices]) - 0.06 * (inside[vertices] < 0.1)
     along = _COMBS[style.comb](rest[vertices], look)
     return Shell(vertices, thickness.astype(np.float32), local.reshape(-1, 3), _unit(along).astype(np.float32))
@@ -186,14 +188,15 @@ def grow_locks(
     body = np.unique(skin)
     tree = cKDTree(rest[body])
     length = _lengths(rng, style, look, root)
-    lift = style.lift * look.volume * rng.uniform(0.45, 1.15, len(root))
+    lift = style.lift * look.volume * rng.uniform(0.9 if style.comb == "radial" else 0.45, 1.15, len(root))
     comb = _COMBS[style.comb]
     heading = _unit(_flat(comb(root, look), normals[anchor]) + 0.35 * normals[anchor])
     line, out = [root], [normals[anchor]]
     point = root
     for k in range(1, LOCK_SECTIONS):
-        pull = np.array([0, -style.gravity * (1.6 if k > 2 else 0.8), 0])
-        heading = _unit(heading + 0.55 * _flat(_unit(comb(point, look)), out[-1]) * (k < 4) + pull)
+        combed = _flat(comb(point, look), out[-1])
+        heading = 0.5 * heading + (0.7 if k < 5 else 0.2) * combed + np.array([0, -style.gravity, 0])
+        heading = _unit(heading - style.cling * (heading * out[-1]).sum(-1, keepdims=True).clip(0) * out[-1])
         point = point + heading * (length / (LOCK_SECTIONS - 1))[:, None]
         point, normal = _off_the_head(point, tree, rest[body], normals[body], lift * min(1.0, 0.5 + 0.3 * k))
         heading = _unit(point - line[-1])
@@ -242,7 +245,8 @@ def _off_the_head(
     """Push points out until they are `distance` off the nearest skin; also return that skin's normals."""
     _, nearest = tree.query(point)
     normal = normals[nearest]
-    ear = np.exp(-(((np.abs(point[:, 0]) - 8.0) / 2.0) ** 2) - ((point[:, 1] + 1.5) / 2.6) ** 2 - (point[:, 2] / 3.0) ** 2)
+    across, up, forward = (np.abs(point[:, 0]) - 8.0) / 2.0, (point[:, 1] + 1.5) / 2.6, point[:, 2] / 3.0
+    ear = np.exp(-(across**2) - up**2 - forward**2)
     height = ((point - surface[nearest]) * normal).sum(-1)
     short = np.clip(distance + 1.0 * ear - height, 0, None)
     return point + normal * short[:, None], normal
@@ -261,7 +265,10 @@ def _ribbons(
     grow = radius * look.volume * np.minimum(1.0, 1.6 * share)
     centre = centre + (grow * np.cos(phase))[..., None] * side + (grow * np.sin(phase))[..., None] * out
     along = _unit(np.gradient(centre, axis=1))
+    loose = 0.9 if style.gravity > 0 else 0.3
+    turn = rng.uniform(-loose, loose, (count, 1, 1))  # so that some ribbons face every viewer
     side = _unit(np.cross(out, along))
+    side = np.cos(turn) * side + np.sin(turn) * _unit(np.cross(along, side))
     profile = np.minimum(1.0, 0.65 + 1.2 * share) * np.sqrt(np.clip(1.02 - share**3, 0, 1))
     width = 0.5 * style.width * profile * rng.uniform(0.6, 1.3, (count, 1))
     edge = np.array([-1.0, 1.0])[:, None]
@@ -270,7 +277,7 @@ def _ribbons(
     normal = normal * np.sign((normal * out).sum(-1, keepdims=True) + 1e-9)
     bent = _unit(0.6 * normal + 0.4 * out)[:, :, None] + 0.55 * edge * side[:, :, None]
     across = rng.random((count, 1, 1)) * 0.86 + np.array([0.0, 0.14])
-    uv = np.stack([np.broadcast_to(across, (count, sections, 2)), np.broadcast_to(share[:, None], (count, sections, 2))], -1)
+    uv = np.stack(np.broadcast_arrays(across, share[None, :, None]), -1)
     first = (np.arange(count)[:, None] * sections + np.arange(sections - 1)) * 2
     a, b, c, d = first, first + 1, first + 2, first + 3
     quads = np.stack([a, b, d, a, d, c], -1).reshape(-1, 3)

@@ -94,12 +94,17 @@ def random_codes(rng: np.random.Generator, head: HeadArrays, count: int, limits:
     for eye in ("eye_left", "eye_right"):
         pose[:, names.index(eye), :2] = gaze
     low, high = head.expression_low, head.expression_high
-    target = rng.uniform(low, high, (count, len(low)))
-    active = rng.random((count, len(low))) < 0.3
-    expression = np.where(active, target * rng.uniform(0.2, 1.0, (count, 1)), 0.0)
+    group = _pairs(head)
+    target = rng.uniform(size=(count, len(low)))
+    active = rng.random((count, len(low))) < 0.25
+    paired = rng.random((count, len(low)))[:, group] < 0.75  # most faces move both sides together
+    target, active = (np.where(paired, value[:, group], value) for value in (target, active))
+    expression = np.where(active, (low + target * (high - low)) * rng.uniform(0.3, 1.0, (count, 1)), 0.0)
     blinking = rng.random((count, 1)) < 0.2
     lids = np.array([_kind(n) == "blink" for n in head.expression_names])
-    expression = np.where(lids, np.where(blinking, high * rng.uniform(0.2, 1.0, (count, 1)), 0.0), expression)
+    closed = np.where(blinking, high * rng.uniform(0.2, 1.0, (count, 1)), 0.0)
+    winking = active & ~paired
+    expression = np.where(lids, np.where(winking, expression, closed), expression)
     drift = rng.normal(0, 0.05, (count, 3))
     return Motion(expression.astype(np.float32), pose.reshape(count, -1), drift.astype(np.float32))
 
@@ -130,35 +135,44 @@ def _gaze(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
 
 
 def _kind(name: str) -> str:
-    """Sort an expression direction by its name."""
-    kinds = {"blink": ("blink", "eyes_closed", "lid"), "brow": ("brow",), "smile": ("smile", "corner")}
-    lower = str(name).lower()
-    for kind, words in kinds.items():
-        if any(word in lower for word in words):
+    """Sort an expression direction of the puppet head by its name."""
+    for kind in ("blink", "brow_down", "brow", "smile"):
+        if str(name).startswith(kind):
             return kind
     return "mouth"
 
 
+def _pairs(head: HeadArrays) -> np.ndarray:
+    """(E,) number of the first direction of the same name but for its side: `brow_down_right` -> `brow_down_left`."""
+    bases = [str(n).removesuffix("_left").removesuffix("_right") for n in head.expression_names]
+    return np.array([bases.index(base) for base in bases])
+
+
 def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-    """(T, E) codes: lids blink together, brows and smile come and go, other directions move with the talk."""
+    """(T, E) codes: lids blink together, brows and smile come and go, other directions move with the talk.
+
+    Left and right follow one signal, one side a little weaker.
+    """
     blink, columns = _blinks(rng, seconds), []
-    brow = np.clip(wander(rng, seconds, 0.7), -1, 1)
+    brow = 1.2 * wander(rng, seconds, 0.7)
     smile = np.clip(rng.uniform(-0.3, 0.6) + 0.6 * wander(rng, seconds, 0.4), 0, 1)
-    for name, low, high in zip(head.expression_names, head.expression_low, head.expression_high, strict=True):
+    pairs = _pairs(head)
+    for number, (name, low, high) in enumerate(
+        zip(head.expression_names, head.expression_low, head.expression_high, strict=True)
+    ):
         kind = _kind(name)
-        if kind == "blink":
+        if pairs[number] != number:
+            column = columns[pairs[number]] * (1.0 if kind == "blink" else rng.uniform(0.75, 1.0))
+        elif kind == "blink":
             column = blink * high
+        elif kind == "brow_down":
+            column = np.clip(-brow - 0.2, 0, 1) * high * rng.uniform(0.2, 0.8)
         elif kind == "brow":
-            column = _scaled(0.7 * brow + 0.4 * wander(rng, seconds, 0.8), low, high) * rng.uniform(0.2, 0.9)
+            column = np.clip(brow, 0, 1) * high * rng.uniform(0.3, 1.0)
         elif kind == "smile":
             column = smile * high * rng.uniform(0.5, 0.9)
         else:
-            strength = rng.uniform(0.05, 0.5)
-            column = _scaled(wander(rng, seconds, 2.5), low, high) * strength * (0.25 + 0.75 * mouth)
+            signal = wander(rng, seconds, 2.5)
+            column = np.where(signal > 0, signal * high, -signal * low) * rng.uniform(0.05, 0.5) * (0.25 + 0.75 * mouth)
         columns.append(np.clip(column, low, high))
     return np.stack(columns, 1).astype(np.float32)
-
-
-def _scaled(signal: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map a signal in [-1, 1] to [low, high], zero to zero."""
-    return np.where(signal > 0, signal * high, -signal * low)

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.puppets.people import Look
 
 SEGMENTS = 28
+RAISED_CM = 1.0
 EYE = np.array([3.1, 0.0, 10.15])  # middle of a lens, in front of the template's eye
 
 
@@ -57,7 +58,7 @@ def make_garment(look: Look) -> Surface:
     cosine, sine = np.cos(phi), np.sin(phi)
     x = width * np.sign(cosine) * np.abs(cosine) ** power
     z = forward + depth * np.sign(sine) * np.abs(sine) ** power
-    y = height - hang * 0.5 * (1 + sine)
+    y = height + RAISED_CM - hang * 0.5 * (1 + sine)
     points = np.stack([x, y, z], -1).reshape(-1, 3)
     triangles = grid_triangles(len(rings), SEGMENTS, closed=True)[:, [0, 2, 1]]
     around = np.abs(phi / np.pi - 1.0)  # mirrored, so that the texture has no seam

@@ -23,7 +23,7 @@ GARMENTS = ("crew", "shirt", "hoodie", "turtleneck")
 
 # sRGB, pale to dark
 _SKIN = np.array(
-    [(250, 222, 205), (240, 200, 175), (226, 178, 144), (205, 150, 112), (172, 116, 80), (130, 82, 56), (88, 54, 38)]
+    [(250, 222, 205), (240, 200, 175), (226, 178, 144), (205, 150, 112), (170, 119, 86), (124, 84, 62), (84, 58, 46)]
 )
 _IRIS = np.array([(92, 130, 165), (110, 145, 140), (96, 125, 70), (140, 105, 50), (95, 58, 28), (58, 34, 20)])
 _NATURAL_HAIR = np.array(
@@ -67,7 +67,7 @@ _DAY = Palette(
     warmth=(-0.15, 0.35),
 )
 _EVENING = Palette(
-    hair=np.array([(150, 40, 45), (60, 60, 100), (225, 205, 190), (80, 30, 60)]),
+    hair=np.array([(88, 38, 36), (28, 28, 34), (206, 188, 162), (150, 80, 46), (92, 90, 92)]),
     dyed=0.4,
     clothes=np.array([(20, 20, 24), (200, 160, 60), (95, 60, 120), (30, 90, 110), (190, 90, 60), (235, 200, 205)]),
     walls=np.array([(45, 40, 60), (90, 50, 40), (30, 60, 65), (120, 90, 60), (70, 70, 78)]),
@@ -155,7 +155,7 @@ def make_identity(seed: int, num_shape: int) -> Identity:
     rng = np.random.default_rng([seed, 1])
     shape = np.clip(rng.standard_normal(num_shape), -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
     tone = rng.uniform(0, len(_SKIN) - 1)
-    redness = rng.normal(0, 0.018)
+    redness = rng.normal(0, 0.014)
     skin = _along(_SKIN, tone) + np.array([redness, -0.5 * redness, -0.8 * redness]) + rng.normal(0, 0.008, 3)
     lips = skin * np.array([0.92, 0.62, 0.62]) + np.array([rng.uniform(0.02, 0.1), 0, 0.02])
     dark = tone / (len(_SKIN) - 1)
@@ -190,7 +190,7 @@ def make_look(seed: int, identity: Identity, palette: str) -> Look:
         raise ValueError(f"unknown palette {palette!r}, expected one of {sorted(PALETTES)}")
     source = PALETTES[palette]
     rng = np.random.default_rng([seed, 2])
-    natural = identity.natural_hair if rng.random() > source.dyed else _pick(rng, source.hair)
+    natural = identity.natural_hair if rng.random() > source.dyed else _pick(rng, source.hair, 0.012)
     clothes, second = _pick(rng, source.clothes), _pick(rng, source.clothes)
     warmth = rng.uniform(*source.warmth)
     tint = np.array([1.0 + 0.12 * warmth, 1.0, 1.0 - 0.16 * warmth])

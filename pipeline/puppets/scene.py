@@ -15,10 +15,10 @@ from model.heads.rotation import axis_angle_to_matrix
 from pipeline.puppets import appearance, hair, outfit
 from pipeline.puppets.appearance import PART, Texture
 from pipeline.puppets.backdrop import make_backdrop
-from pipeline.puppets.head_geometry import regions
 from pipeline.puppets.people import Person
 
 TORSO_TURN = 0.3  # share of the head's rotation that the shoulders make
+COLLAR_CM = -15.5  # height of the collar on the template
 _PART_OF = {
     "skin": "skin", "eyelid": "skin", "scalp": "skin", "lips": "skin", "ear": "ears", "neck": "neck",
     "eyeball_left": "eyes", "eyeball_right": "eyes",
@@ -39,6 +39,7 @@ class Actor:
         uv: (F, 3, 2) atlas coordinates of every corner, in [0, 1].
         part: (F,) int64 index into `appearance.PARTS`.
         soft: number of leading triangles whose normals are recomputed from the posed vertices.
+        shell_base: (G, 3) head triangles that meet a shell's vertices.
         shell_vertex: (n,) head vertex under every shell vertex.
         shell_cm: (n, 1) thickness there.
         shell_along: (n, 3) direction of strands on the neutral head.
@@ -57,6 +58,7 @@ class Actor:
     uv: Tensor
     part: Tensor
     soft: int
+    shell_base: Tensor
     shell_vertex: Tensor
     shell_cm: Tensor
     shell_along: Tensor
@@ -104,15 +106,19 @@ class Studio:
         self.part = np.array([PART[_PART_OF[name]] for name in names])
         self.landmarks = head.landmarks_of(head.template[None])[0].numpy()
         self.skull = torch.from_numpy(np.unique(self.triangles[names == "scalp"]))
+        self.collar = torch.from_numpy(self._neck_extremes())
+        self.canvas = appearance.Canvas(self.template, self.skin, self.landmarks, texture_size)
+
+    def _neck_extremes(self) -> np.ndarray:
+        """The four vertices (left, right, front, back) of the neck where a collar sits."""
         used = np.unique(self.skin)
-        self.collar = torch.from_numpy(used[self.template[used, 1] < self.template[used, 1].min() + 2.0])
-        self.canvas = appearance.Canvas(self.template, self.triangles[np.isin(names, ("skin", "scalp", "eyelid", "neck", "lips"))], self.landmarks, texture_size)
+        ring = used[np.abs(self.template[used, 1] - COLLAR_CM) < 1.6]
+        points = self.template[ring]
+        return ring[[points[:, 0].argmin(), points[:, 0].argmax(), points[:, 2].argmin(), points[:, 2].argmax()]]
 
     def _head_uv(self, names: np.ndarray) -> np.ndarray:
         corners = self.template[self.triangles]
-        uv = appearance.head_uv(corners)
-        u = uv[..., 0]
-        uv[..., 0] = u - np.round(u - u[:, :1])  # corners beyond the seam at the back of the head: same side as the first
+        uv = _seamless_uv(corners)
         for side in ("eye_left", "eye_right"):
             eye = names == side.replace("eye", "eyeball")
             vertices = np.unique(self.triangles[eye])
@@ -131,21 +137,24 @@ class Studio:
         normals = vertex_normals(rest[None], torch.from_numpy(self.triangles))[0].numpy().astype(np.float64)
         rest_np = rest.numpy().astype(np.float64)
         look, collected = person.look, _Parts([], [], [])
-        shells = [s for s in (hair.grow_shell(look, rest_np, self.template, self.hairy), self._beard(person)) if s]
+        grown = {"hair": hair.grow_shell(look, rest_np, self.template, self.hairy), "beard": self._beard(person)}
+        grown = {part: shell for part, shell in grown.items() if shell}
+        shells = list(grown.values())
         hidden = self._hidden(shells)
         collected.add(self.triangles[~hidden], self.uv[~hidden], self.part[~hidden])
         first = len(rest_np)
-        for shell in shells:
-            is_beard = shell.along is None
+        for part, shell in grown.items():
             corner = self.template[shell.vertices][shell.triangles]
-            uv = self._seamless_uv(corner) if is_beard else _shell_uv(corner)
-            collected.add(shell.triangles + first, uv, PART["beard" if is_beard else "hair"])
+            uv = _strand_uv(corner) if part == "hair" else _seamless_uv(corner)
+            collected.add(shell.triangles + first, uv, PART[part])
             first += len(shell.vertices)
         soft = sum(map(len, collected.triangles))
         rigid = self._rigid(person, rest_np, normals)
         for piece in rigid:
             collected.add(piece.triangles + first, piece.uv, PART[piece.part])
             first += len(piece.points)
+
+        covered = np.concatenate([s.vertices for s in shells] or [np.zeros(0, np.int64)])
 
         def joined(name: str, width: int) -> Tensor:
             values = [np.asarray(getattr(p, name), np.float64).reshape(-1, width) for p in rigid]
@@ -159,11 +168,10 @@ class Studio:
             uv=torch.from_numpy(np.concatenate(collected.uv)).float(),
             part=torch.from_numpy(np.concatenate(collected.part).astype(np.int64)),
             soft=soft,
-            shell_vertex=torch.from_numpy(np.concatenate([s.vertices for s in shells] or [np.zeros(0, np.int64)])),
+            shell_base=torch.from_numpy(self.triangles[np.isin(self.triangles, covered).any(1)]),
+            shell_vertex=torch.from_numpy(covered),
             shell_cm=torch.from_numpy(np.concatenate([s.thickness for s in shells] or [np.zeros(0)])).float()[:, None],
-            shell_along=torch.from_numpy(
-                np.concatenate([np.zeros((len(s.vertices), 3)) if s.along is None else s.along for s in shells] or [np.zeros((0, 3))])
-            ).float(),
+            shell_along=torch.from_numpy(np.concatenate([s.along for s in shells] or [np.zeros((0, 3))])).float(),
             points=joined("points", 3),
             normals=joined("normals", 3),
             along=joined("along", 3),
@@ -173,13 +181,8 @@ class Studio:
         )
 
     def _neutral(self, shape: Tensor) -> Tensor:
-        head = self.head
-        return head.vertices(shape, shape.new_zeros(len(shape), head.num_expression), shape.new_zeros(len(shape), head.num_pose))
-
-    def _seamless_uv(self, corners: np.ndarray) -> np.ndarray:
-        uv = appearance.head_uv(corners)
-        uv[..., 0] -= np.round(uv[..., 0] - uv[:, :1, 0])
-        return uv
+        still = (shape.new_zeros(len(shape), count) for count in (self.head.num_expression, self.head.num_pose))
+        return self.head.vertices(shape, *still)
 
     def _hidden(self, shells: list[hair.Shell]) -> np.ndarray:
         """Head triangles that lie deep under hair, away from the shells' borders: not worth drawing."""
@@ -202,7 +205,8 @@ class Studio:
         vertices, local = np.unique(kept, return_inverse=True)
         rng = np.random.default_rng([person.look.seed, 12])
         thickness = (share[vertices] - 0.3).clip(-0.1) * (0.45 + 0.12 * rng.standard_normal(len(vertices)))
-        return hair.Shell(vertices, thickness.astype(np.float32), local.reshape(-1, 3), None)
+        none = np.zeros((len(vertices), 3), np.float32)
+        return hair.Shell(vertices, thickness.astype(np.float32), local.reshape(-1, 3), none)
 
     def _rigid(self, person: Person, rest: np.ndarray, normals: np.ndarray) -> list["_Piece"]:
         look, pieces = person.look, []
@@ -210,7 +214,8 @@ class Studio:
         if locks:
             torso = np.clip((-9.0 - locks.points[:, 1]) / 12.0, 0, 1)
             uv = appearance.region_uv("hair", locks.uv)[locks.triangles]
-            pieces.append(_Piece(locks.points, locks.normals, locks.along, locks.triangles, uv, locks.anchor, torso, "hair"))
+            mesh = (locks.points, locks.normals, locks.along, locks.triangles)
+            pieces.append(_Piece(*mesh, uv, locks.anchor, torso, "hair"))
         glasses = outfit.make_glasses(look)
         if glasses:
             bridge = int(np.linalg.norm(self.template - self.landmarks[27], axis=1).argmin())
@@ -220,8 +225,8 @@ class Studio:
         garment = outfit.make_garment(look)
         ring = self.collar.numpy()
         here, there = self.template[ring], rest[ring]
-        size = np.ptp(there, axis=0) / np.ptp(here, axis=0)
-        stretch = np.array([size[0], 1.0, size[2]])
+        stretch = np.ones(3)
+        stretch[[0, 2]] = np.ptp(there[:, [0, 2]], axis=0) / np.ptp(here[:, [0, 2]], axis=0)
         points = (garment.points - here.mean(0)) * stretch + there.mean(0)
         uv = appearance.region_uv("garment", garment.share)[garment.triangles]
         pieces.append(_piece(points, garment, uv, int(ring[0]), 1.0, "clothes"))
@@ -241,9 +246,8 @@ class Studio:
         """
         head = self.head
         posed, neutral = head.vertices(shape, expression, pose), self._neutral(shape)
-        base = torch.from_numpy(self.triangles)
-        normals = vertex_normals(posed, base)
-        shell = posed[:, actor.shell_vertex] + normals[:, actor.shell_vertex] * actor.shell_cm
+        under = vertex_normals(posed, actor.shell_base)[:, actor.shell_vertex]
+        shell = posed[:, actor.shell_vertex] + under * actor.shell_cm
         rotations = head.joint_rotations(pose)
         skull = rotations[:, 0] @ rotations[:, 1]
         torso = axis_angle_to_matrix(TORSO_TURN * pose[:, :3])
@@ -254,9 +258,7 @@ class Studio:
         verts = torch.cat([posed, shell, rigid], 1)
         turned = torch.lerp(actor.normals @ skull.transpose(1, 2), actor.normals @ torso.transpose(1, 2), actor.torso)
         soft = vertex_normals(verts[:, : posed.shape[1] + shell.shape[1]], actor.triangles[: actor.soft])
-        hidden = soft.abs().sum(-1, keepdim=True) == 0
-        soft = torch.where(hidden, torch.cat([normals, normals[:, actor.shell_vertex]], 1), soft)
-        along = torch.cat([torch.zeros_like(posed), actor.shell_along @ skull.transpose(1, 2), actor.along @ skull.transpose(1, 2)], 1)
+        along = torch.cat([torch.zeros_like(posed), torch.cat([actor.shell_along, actor.along]) @ skull.transpose(1, 2)], 1)
         return verts, torch.cat([soft, turned], 1), along
 
 
@@ -276,12 +278,20 @@ def _piece(points: np.ndarray, surface: outfit.Surface, uv: np.ndarray, anchor: 
     normals = vertex_normals(torch.from_numpy(points)[None], torch.from_numpy(surface.triangles))[0].numpy()
     count = len(points)
     corners = np.broadcast_to(uv, (len(surface.triangles), 3, 2))
-    return _Piece(points, normals, np.zeros((count, 3)), surface.triangles, corners, np.full(count, anchor), np.full(count, torso), part)
+    mesh = (points, normals, np.zeros((count, 3)), surface.triangles)
+    return _Piece(*mesh, corners, np.full(count, anchor), np.full(count, torso), part)
 
 
-def _shell_uv(corners: np.ndarray) -> np.ndarray:
+def _seamless_uv(corners: np.ndarray) -> np.ndarray:
+    """Atlas coordinates of skin triangles (F, 3, 3), each on one side of the seam at the back of the head."""
+    uv = appearance.head_uv(corners)
+    uv[..., 0] -= np.round(uv[..., 0] - uv[:, :1, 0])
+    return uv
+
+
+def _strand_uv(corners: np.ndarray) -> np.ndarray:
     """Strands of a shell run down the head: across = azimuth, folded so that it has no seam."""
-    across = np.abs(((hair.azimuth_of(corners) / np.pi * 2.0 + 0.5) % 2.0) - 1.0)
+    across = np.abs(((hair.azimuth_of(corners) / np.pi * 5.0 + 0.5) % 2.0) - 1.0)
     along = np.clip((11.5 - corners[..., 1]) / 18.0, 0, 1)
     return appearance.region_uv("hair", np.stack([across, 0.15 + 0.6 * along], -1))
 

@@ -101,7 +101,8 @@ def _grid(
         lines.append([])
         for row in block:
             cells = [results.cell(dataset, column.task, row, column.measure) for column in columns]
-            bold = [c is not None and c.row.kind != "control" and c.value == b for c, b in zip(cells, best, strict=True)]
+            competes = row.kind != "control"
+            bold = [competes and c is not None and c.value == b for c, b in zip(cells, best, strict=True)]
             lines[-1].append(Line(row, cells, bold))
     return Grid(table, dataset, list(columns), [block for block in lines if block])
 

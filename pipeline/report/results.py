@@ -27,7 +27,6 @@ class Measured:
     label: str
     backend: str
     head: str
-    reading: str
     higher_is_better: bool
     digits: int
     of_sets: bool

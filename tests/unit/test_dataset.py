@@ -44,7 +44,10 @@ def folder(tmp_path_factory, head):
     )
     fit.shape[:, 0] = torch.tensor(["abc".index(clip) for clip in clips]).float()
     fit.shape[:, 1] = torch.tensor(frames).float()
-    status = ["no_face" if clip == "c" or (clip, frame) == ("a", 3) else "ok" for clip, frame in zip(clips, frames)]
+    status = ["ok"] * count
+    for row in range(count):
+        if clips[row] == "c" or (clips[row], frames[row]) == ("a", 3):
+            status[row] = "no_face"
     table = build_fits(
         head,
         clip=clips,

@@ -10,6 +10,7 @@ from pipeline.metrics.csim import CosineSimilarity
 from pipeline.metrics.fid import FrechetDistance, frechet_distance
 from pipeline.metrics.head_codes import ExpressionDistance, PoseDistance
 from pipeline.metrics.l1 import AbsoluteError
+from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS, METRICS, open_measures
 from pipeline.metrics.ssim import StructuralSimilarity, ssim_map
 from pipeline.registry import resolve
@@ -20,8 +21,8 @@ NO_WEIGHTS = {
     "fid": {"backend": "inception"},
     "csim": {"backend": "arcface"},
     "akd": {"backend": "fan"},
-    "aed": {"backend": "deca", "second_backend": "deca"},
-    "apd": {"backend": "deca", "second_backend": "deca"},
+    "aed": {"backend": "deca", "second_backend": "landmarks"},
+    "apd": {"backend": "deca", "second_backend": "landmarks"},
     "l1": {"backend": "pixels"},
     "ssim": {"backend": "pixels"},
     "lpips": {"backend": "lpips_alex"},
@@ -101,7 +102,8 @@ def test_ssim_matches_torchmetrics_and_scikit_image():
     planes = [torch.from_numpy(x).permute(0, 3, 1, 2).double() / 255 for x in (a, b)]
     library = structural_similarity_index_measure(*planes, data_range=1.0, reduction="none").numpy()
     np.testing.assert_allclose(values, library, atol=1e-6)
-    for full, x, y in zip(ssim_map(*planes).permute(0, 2, 3, 1).numpy(), a, b, strict=True):
+    for x, y in zip(a, b, strict=True):
+        full = ssim_map(x / 255.0, y / 255.0)
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         other = structural_similarity(x, y, data_range=255, channel_axis=2, full=True, **options)[1]
         np.testing.assert_allclose(full[5:-5, 5:-5], other[5:-5, 5:-5], atol=1e-6)
@@ -138,13 +140,14 @@ def test_every_plugin_resolves_and_names_itself():
 
 def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
-    measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), ("one", "two"), tmp_path, (64, 64), "cpu")
+    opening = Opening({"one": tmp_path, "two": tmp_path}, 0.5, "cpu")
+    measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), ("one", "two"), (64, 64), opening)
     by_name = {m.id: m for m in measures}
     assert len(measures) == 10
     assert by_name["l1[0-255]"].backend is not None
     assert by_name["ssim[gauss11]"].reason == ""
-    refused = "fid[inception] csim[arcface] akd_px[fan,64] aed[deca,one] apd[deca,two] lpips[lpips_alex]"
-    for name in refused.split():
+    assert "table of real frames" in by_name["apd[landmarks,two]"].reason
+    for name in ["fid[inception]", "csim[arcface]", "akd_px[fan,64]", "aed[deca,one]", "lpips[lpips_alex]"]:
         assert by_name[name].backend is None
         assert "pwm assets import" in by_name[name].reason
 

@@ -20,8 +20,8 @@ from tests.unit.test_guidance import EVERY, fit_of
 SIZE = (16, 24)
 
 
-def config(gain: float = 0.1, levels: int = 3) -> GeneratorConfig:
-    return GeneratorConfig(levels=levels, width=4, max_width=8, outer_kernel=5, spade_hidden=6, disp_gain=gain)
+def config(gain: float = 0.1) -> GeneratorConfig:
+    return GeneratorConfig(channels=(8, 8, 4), outer_kernel=5, spade_hidden=6, disp_gain=gain, guide_scale=2.0)
 
 
 def animator(name: str, gain: float = 0.1) -> Animator:
@@ -147,8 +147,25 @@ def test_guidance_reaches_every_level_as_an_area_mean():
     guide = maps()
     generator(torch.rand(2, 3, *SIZE), guide)
     blocks = guide.driving.reshape(2, 2, 4, 4, 6, 4).mean((3, 5))
-    assert torch.allclose(seen[0][0], blocks, atol=1e-6)
-    assert torch.equal(seen[-1][0], guide.driving)
+    assert torch.allclose(seen[0][0], 2.0 * blocks, atol=1e-6)  # guide_scale
+    assert torch.equal(seen[-1][0], 2.0 * guide.driving)
+
+
+def test_rendered_displacement_warps_unscaled():
+    generator = Generator(config(), 0, 2, True)
+    seen = inputs_of_second(generator.first)
+    guide = maps()
+    out = generator(torch.rand(2, 3, *SIZE), guide)
+    assert torch.allclose(seen[0], guide.driving.reshape(2, 2, 4, 4, 6, 4).mean((3, 5)), atol=1e-6)
+    assert torch.equal(out.guide, guide.driving)
+
+
+def test_codes_are_never_scaled():
+    generator = Generator(config(), 3, 3, False)
+    seen = inputs_of_second(generator.last.spade)
+    guide = maps(channels=3, source_channels=3)
+    generator(torch.rand(2, 3, *SIZE), guide)
+    assert torch.equal(seen[0], guide.driving)
 
 
 def inputs_of_second(module: nn.Module) -> list[torch.Tensor]:
@@ -183,7 +200,7 @@ def test_gradients_match_finite_differences():
         out = model(source, *fits)
         return (torch.cat([out.image, out.warped], 1) * mix).sum()
 
-    for name in ("guidance.codes", "generator.encoder.stem.0.bias", "generator.modules_coarse_to_fine.0.disp.gain"):
+    for name in ("guidance.codes", "generator.encoder.stem.1.weight", "generator.modules_coarse_to_fine.0.disp.gain"):
         parameter = model.get_parameter(name)
         model.zero_grad()
         measure().backward()

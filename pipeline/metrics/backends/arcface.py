@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.trackers.judge import TEMPLATE_112_PX, five_points, similarity_to
+from model.trackers.alignment import TEMPLATE_112_PX, five_points, similarity_to
 from pipeline.assets import require
 from pipeline.metrics.backends.fan import Fan
+from pipeline.metrics.protocols import Opening
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 
 ALIGNED_PX = 112
@@ -32,9 +33,9 @@ class ArcFace:
         self.fingerprint = sha256_text(self.weights_sha256, landmarks.fingerprint, sources)
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "ArcFace":
+    def open(cls, opening: Opening) -> "ArcFace":
         """Load the imported weights, or say how to get them (AssetMissing)."""
-        return cls(require("arcface"), Fan.open(None, device))
+        return cls(require("arcface"), Fan.open(opening))
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """Read (N, H, W, 3) uint8 RGB frames; NaN where no face was found to align."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.assets import require
+from pipeline.metrics.protocols import Opening
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 
 NUM_COORDINATES = 136
@@ -27,9 +28,9 @@ class Fan:
         self.fingerprint = sha256_text(self.weights_sha256, sha256_file(s3fd), sha256_sources([Path(__file__)]))
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "Fan":
+    def open(cls, opening: Opening) -> "Fan":
         """Load the imported landmark and detector weights, or say how to get them (AssetMissing)."""
-        return cls(require("fan"), require("s3fd"), device)
+        return cls(require("fan"), require("s3fd"), opening.device)
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """Read (N, H, W, 3) uint8 RGB frames one by one, as the package does."""

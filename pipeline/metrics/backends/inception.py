@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.assets import require
+from pipeline.metrics.protocols import Opening
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 
 
@@ -29,9 +30,9 @@ class Inception:
         self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "Inception":
+    def open(cls, opening: Opening) -> "Inception":
         """Load the imported weights, or say how to get them (AssetMissing)."""
-        return cls(require("inception"), device)
+        return cls(require("inception"), opening.device)
 
     @torch.inference_mode()
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import torch
 
 from model.coords import frames_to_tensor
 from pipeline.assets import require
+from pipeline.metrics.protocols import Opening
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 
 
@@ -29,9 +30,9 @@ class LpipsAlex:
         self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "LpipsAlex":
+    def open(cls, opening: Opening) -> "LpipsAlex":
         """Load the imported AlexNet, or say how to get it (AssetMissing)."""
-        return cls(require("lpips_alex"), device)
+        return cls(require("lpips_alex"), opening.device)
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """No readings."""

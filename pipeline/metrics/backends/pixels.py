@@ -1,8 +1,8 @@
 """The backend of metrics that compare pixels: nothing to load, nothing to read."""
 
-from pathlib import Path
-
 import numpy as np
+
+from pipeline.metrics.protocols import Opening
 
 
 class Pixels:
@@ -13,7 +13,7 @@ class Pixels:
     weights_sha256 = ""
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "Pixels":
+    def open(cls, opening: Opening) -> "Pixels":
         """Nothing to load."""
         return cls()
 

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from model.coords import frames_to_tensor, ndc_to_px
-from model.trackers.judge import PuppetJudge, align, load_judge
-from pipeline.metrics.protocols import BackendUnavailable
+from model.trackers.alignment import align
+from model.trackers.judge import PuppetJudge, load_judge
+from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.provenance import sha256_sources, sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "judge.safetensors"
@@ -26,18 +27,18 @@ class PuppetJudgeBackend:
         self.fingerprint = sha256_text(self.weights_sha256, sha256_sources(SOURCES))
 
     @classmethod
-    def open(cls, head: Path | None, device: str) -> "PuppetJudgeBackend":
+    def open(cls, opening: Opening) -> "PuppetJudgeBackend":
         """Load the shipped weights."""
         if not WEIGHTS.exists():
             raise BackendUnavailable(f"the shipped weights {WEIGHTS.name} are missing from pipeline/puppets/assets")
-        return cls(load_judge(WEIGHTS), device)
+        return cls(load_judge(WEIGHTS), opening.device)
 
     @torch.inference_mode()
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """Read (N, H, W, 3) uint8 frames; the face is aligned by its own landmarks."""
         img = self._images(frames_u8)
         landmarks, pooled = self.judge.look(img)
-        embedding = self.judge.embed_aligned(align(img, landmarks))
+        embedding = self.judge.embed_aligned(align(img, landmarks).face)
         landmarks_px = ndc_to_px(landmarks, tuple(img.shape[-2:])).flatten(1)
         found = {"pooled": pooled, "embedding": embedding, "landmarks_px": landmarks_px}
         return {name: values.float().cpu().numpy() for name, values in found.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pipeline.puppets.head_geometry import organs
+from pipeline.puppets.head_geometry import organs, regions
 from pipeline.puppets.head_geometry.sections import JAW_ROW
 from pipeline.puppets.head_geometry.skin import skin_vertices
 from pipeline.puppets.head_geometry.topology import SkinTopology, skin_topology
@@ -54,8 +54,6 @@ def build_mesh() -> HeadMesh:
 
 def _refine_skin_parts(names: np.ndarray, centre: np.ndarray, triangles: np.ndarray, topology: SkinTopology) -> np.ndarray:
     """Divide the grid's skin into lips, lids, neck, scalp and the rest."""
-    from pipeline.puppets.head_geometry import regions
-
     names = names.copy()
     skin = names == "skin"
     row = np.full(topology.num_vertices, -1)

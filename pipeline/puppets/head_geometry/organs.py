@@ -7,18 +7,19 @@ The pieces of the two sides mirror each other vertex by vertex.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from pipeline.puppets.head_geometry.relief import EYEBALL_CENTRE, EYEBALL_RADIUS, smooth_step
+from pipeline.puppets.head_geometry.measures import EYEBALL_CENTRE, EYEBALL_RADIUS
+from pipeline.puppets.head_geometry.relief import smooth_step
 
 Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _EYE_RINGS_DEG = (6, 12, 18, 24, 30, 38, 50, 66, 86, 110, 140)
-_EYE_SECTORS = 20
+_EYE_SECTORS = 16
 _EAR_OUTLINE = np.array([  # back of the ear canal, up from it; cm; periodic
-    (-0.62, -0.55), (-0.78, 0.35), (-0.72, 1.25), (-0.45, 2.20), (0.25, 2.85), (1.10, 2.95), (1.85, 2.55), (2.30, 1.75),
-    (2.40, 0.85), (2.20, -0.10), (1.80, -1.00), (1.35, -1.80), (0.95, -2.50), (0.40, -2.95), (-0.10, -2.75),
-    (-0.38, -2.10), (-0.50, -1.35)])
-_EAR_POINTS = 30
-_EAR_ANCHOR = np.array([7.34, -1.25, -0.75])
+    (-0.62, -0.45), (-0.66, 0.40), (-0.66, 1.25), (-0.45, 2.15), (0.20, 2.78), (1.05, 2.88), (1.80, 2.50), (2.22, 1.75),
+    (2.30, 0.88), (2.12, 0.00), (1.78, -0.85), (1.45, -1.65), (1.22, -2.40), (0.75, -2.98), (0.12, -3.02), (-0.36, -2.55),
+    (-0.52, -1.75)])
+_EAR_POINTS = 26
+_EAR_ANCHOR = np.array([7.46, -1.20, -0.75])
 _EAR_TURN_RAD, _EAR_LEAN_RAD = 0.42, 0.16
 
 
@@ -51,8 +52,8 @@ def eyeball() -> Piece:
 
 
 def teeth(upper: bool) -> Piece:
-    """One row of teeth with its gum: a bent bar; thirds of its 31 steps are the gaps between the teeth."""
-    steps = 31
+    """One row of teeth with its gum: a bent bar; thirds of its 24 steps are the gaps between the teeth."""
+    steps = 25
     t = np.linspace(-1, 1, steps)
     half_width, front, depth = (2.45, 9.42, 4.3) if upper else (2.25, 9.12, 4.0)
     x = half_width * np.sin(t * np.pi / 2 * 0.96)
@@ -83,13 +84,13 @@ def tongue() -> Piece:
     around = 2 * np.pi * np.arange(12) / 12
     unit = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar) + 0 * around], -1)
     vertices, triangles = closed_rings(unit, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0]))
-    vertices = vertices * (1.75, 0.55, 2.6) + (0.0, -7.75, 6.1)
+    vertices = vertices * (1.6, 0.50, 2.5) + (0.0, -8.0, 6.0)
     return vertices, triangles, np.full(len(triangles), "tongue", dtype="U16")
 
 
 def _ear_front(ring: float, up: np.ndarray) -> np.ndarray:
     """Height of the ear's outer face over its plane on the ring of relative radius `ring`, `up` the outline's height."""
-    fold = {1.0: 0.18, 0.95: 0.42, 0.86: 0.36, 0.74: 0.12, 0.60: 0.34, 0.46: 0.12, 0.30: -0.16}[ring]
+    fold = {1.0: 0.16, 0.95: 0.38, 0.86: 0.34, 0.74: 0.12, 0.60: 0.32, 0.46: 0.12, 0.30: -0.08}[ring]
     lobe = smooth_step(-1.4, -2.4, up)
     return (1 - lobe) * fold + lobe * (0.22 - 0.14 * (ring < 0.7))
 
@@ -100,16 +101,16 @@ def ear() -> Piece:
     outline = CubicSpline(np.arange(len(closed)), closed, bc_type="periodic")(
         np.linspace(0, len(closed) - 1, _EAR_POINTS, endpoint=False))
     back, up = outline.T
-    tragus = smooth_step(-0.25, -0.7, back) * smooth_step(1.6, 0.2, np.abs(up + 0.2))
+    tragus = smooth_step(-0.1, -0.6, back) * smooth_step(1.5, 0.4, np.abs(up + 0.1))
     rings = []
     for ring in (0.30, 0.46, 0.60, 0.74, 0.86, 0.95, 1.0):
         height = _ear_front(ring, up)
-        height = np.where(tragus > 0, height * (1 - tragus) + tragus * (0.22 * ring - 0.05), height)
+        height = np.where(tragus > 0, height * (1 - tragus) + tragus * (0.20 * ring - 0.10), height)
         rings.append(np.stack([back * ring + 0.05 * (1 - ring), up * ring, height], 1))
     for ring, height in ((0.97, -0.10), (0.75, -0.45), (0.5, -1.0)):
         rings.append(np.stack([back * ring, up * ring, np.full_like(up, height)], 1))
     local = np.stack(rings)
-    vertices, triangles = closed_rings(local[:, ::-1], np.array([0.05, -0.05, -0.22]), np.array([0.0, 0.0, -1.1]))
+    vertices, triangles = closed_rings(local[:, ::-1], np.array([0.05, -0.05, -0.12]), np.array([0.0, 0.0, -1.1]))
     turn, lean = _EAR_TURN_RAD, _EAR_LEAN_RAD
     backwards = np.array([np.sin(turn), 0.0, -np.cos(turn)])
     outwards = np.array([np.cos(turn), 0.0, np.sin(turn)])

@@ -7,13 +7,15 @@ in [0, 1]. They know places, not surfaces: apply the eyes' to eyeballs, the othe
 """
 
 import numpy as np
+from scipy.interpolate import Akima1DInterpolator
 
 from pipeline.puppets.head_geometry import relief
 from pipeline.puppets.head_geometry.relief import bump, smooth_step
 
 IRIS_ANGLE_RAD, PUPIL_ANGLE_RAD = 0.455, 0.185  # of the eyeball, from its centre
-_BROW_CURVE = np.array([(1.25, 1.98), (2.2, 2.28), (3.3, 2.58), (4.3, 2.55), (5.15, 2.08), (5.75, 1.60)])
-_BROW_HALF_HEIGHT = np.array([0.34, 0.40, 0.36, 0.29, 0.20, 0.05])
+_BROW_KEYS = np.array([  # |x|, height of the middle, half the height; cm
+    (1.20, 1.98, 0.34), (2.1, 2.20, 0.40), (3.2, 2.50, 0.36), (4.2, 2.56, 0.29), (5.1, 2.18, 0.20), (5.75, 1.66, 0.06)])
+_brow_at = Akima1DInterpolator(_BROW_KEYS[:, 0], _BROW_KEYS[:, 1:])
 
 
 def _front(points: np.ndarray) -> np.ndarray:
@@ -39,8 +41,8 @@ def brows(points: np.ndarray, height: float = 1.0, lift: float = 0.0) -> np.ndar
         lift: moves it up, in cm.
     """
     a, y = np.abs(points[..., 0]), points[..., 1] - lift
-    middle = np.interp(a, _BROW_CURVE[:, 0], _BROW_CURVE[:, 1])
-    half = np.interp(a, _BROW_CURVE[:, 0], _BROW_HALF_HEIGHT) * height
+    middle, half = np.moveaxis(_brow_at(np.clip(a, _BROW_KEYS[0, 0], _BROW_KEYS[-1, 0])), -1, 0)
+    half = half * height
     ends = smooth_step(1.0, 1.55, a) * smooth_step(5.85, 5.3, a)
     return smooth_step(1.15, 0.45, np.abs(y - middle) / np.maximum(half, 1e-3)) * ends * _front(points)
 
@@ -105,7 +107,7 @@ def beard(points: np.ndarray) -> np.ndarray:
 
 def nostrils(points: np.ndarray) -> np.ndarray:
     """The dark of the two openings."""
-    return np.clip(1.4 * bump(np.abs(points[..., 0]), points[..., 1], (0.62, -4.66), (0.24, 0.11), -0.1), 0, 1) * _front(points)
+    return np.clip(1.4 * bump(np.abs(points[..., 0]), points[..., 1], (0.60, -4.78), (0.26, 0.10), -0.12), 0, 1) * _front(points)
 
 
 def neck(points: np.ndarray) -> np.ndarray:

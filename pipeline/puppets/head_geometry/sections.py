@@ -8,7 +8,16 @@ Units cm; y up with 0 at the eyes, z towards the viewer with 0 between the ears,
 """
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+from pipeline.puppets.head_geometry.measures import (
+    EYE_INNER_X,
+    EYE_OUTER_X,
+    EYE_ROW_V,
+    JAW_ROW_V,
+    MOUTH_HALF_WIDTH,
+    MOUTH_ROW_V,
+)
 
 # The section's name v is the height of its foremost point down to the jaw (v = -11); below, it only counts on.
 SECTION_FIELDS = ("v", "y_front", "y_side", "y_back", "z_front", "z_back", "half_width", "z_widest", "n_front", "n_back")
@@ -28,52 +37,59 @@ SECTIONS = np.array([
     (0.00, 0.00, 0.00, 0.00, 9.20, -9.40, 7.50, 0.0, 2.1, 2.1),
     (-2.00, -2.00, -1.80, -1.80, 9.30, -8.80, 7.20, 0.1, 2.05, 2.1),
     (-4.00, -4.00, -3.30, -3.20, 9.70, -8.00, 6.95, 0.3, 2.0, 2.1),
-    (-5.50, -5.50, -4.20, -4.00, 9.90, -7.55, 6.72, 0.5, 2.0, 2.1),
-    (-7.00, -7.00, -5.00, -4.60, 9.85, -7.25, 6.50, 0.7, 1.98, 2.1),
-    (-8.50, -8.50, -5.70, -5.10, 9.65, -7.05, 6.32, 0.9, 1.92, 2.1),
-    (-10.00, -10.00, -6.35, -5.60, 9.50, -6.95, 6.18, 1.0, 1.82, 2.1),
-    (-11.00, -11.00, -6.95, -6.10, 9.00, -6.90, 6.02, 1.0, 1.75, 2.1),
-    (-11.60, -11.62, -7.50, -6.60, 8.00, -6.88, 5.85, 0.9, 1.75, 2.1),
-    (-12.20, -11.95, -8.20, -7.20, 6.50, -6.88, 5.68, 0.6, 1.8, 2.1),
-    (-13.00, -12.40, -9.40, -8.30, 4.90, -6.92, 5.52, 0.1, 1.9, 2.1),
-    (-14.00, -13.30, -11.00, -9.90, 4.15, -7.05, 5.50, -0.5, 2.0, 2.1),
-    (-16.00, -15.60, -14.00, -13.20, 3.80, -7.50, 5.60, -1.2, 2.0, 2.1),
-    (-20.00, -20.50, -20.50, -20.50, 3.90, -8.50, 6.30, -1.8, 2.0, 2.1),
+    (-5.50, -5.50, -4.20, -4.00, 9.90, -7.55, 6.72, 0.50, 2.0, 2.1),
+    (-7.00, -7.00, -5.00, -4.60, 9.85, -7.27, 6.50, 0.65, 1.98, 2.1),
+    (-8.50, -8.50, -5.70, -5.10, 9.65, -7.07, 6.28, 0.78, 1.90, 2.1),
+    (-10.00, -10.00, -6.35, -5.60, 9.50, -6.92, 6.05, 0.82, 1.78, 2.1),
+    (-11.00, -11.00, -6.95, -6.10, 9.00, -6.81, 5.82, 0.78, 1.70, 2.1),
+    (-11.60, -11.62, -7.50, -6.60, 8.00, -6.74, 5.62, 0.65, 1.72, 2.1),
+    (-12.20, -11.95, -8.20, -7.20, 6.50, -6.70, 5.40, 0.40, 1.80, 2.1),
+    (-13.00, -12.40, -9.40, -8.30, 4.85, -6.69, 5.18, 0.00, 1.9, 2.1),
+    (-14.00, -13.30, -11.00, -9.90, 3.95, -6.80, 5.08, -0.50, 2.0, 2.1),
+    (-16.00, -15.60, -14.00, -13.20, 3.50, -7.20, 5.12, -1.25, 2.0, 2.1),
+    (-20.00, -20.50, -20.50, -20.50, 3.60, -8.20, 5.85, -1.9, 2.0, 2.1),
 ])
 
 # One mesh row a section; spacing follows the detail. The rows of the two slits are exact keys of skin.py.
-EYE_ROW_V, MOUTH_ROW_V, JAW_ROW_V = -0.10, -6.82, -11.0
 ROW_V = np.array([
-    11.20, 10.95, 10.50, 9.80, 8.95, 8.00, 7.00, 6.00, 5.10, 4.30, 3.65, 3.15, 2.75, 2.40, 2.08, 1.78, 1.50, 1.24, 1.00,
-    0.78, 0.57, 0.37, 0.20, 0.05, EYE_ROW_V, -0.25, -0.42, -0.62, -0.85, -1.12, -1.45, -1.82, -2.22, -2.62, -3.00, -3.35,
+    11.15, 10.75, 10.10, 9.20, 8.15, 7.10, 6.10, 5.20, 4.40, 3.75, 3.22, 2.80, 2.43, 2.10, 1.80, 1.52, 1.26, 1.02,
+    0.80, 0.58, 0.38, 0.20, 0.05, EYE_ROW_V, -0.25, -0.42, -0.62, -0.85, -1.12, -1.45, -1.82, -2.22, -2.62, -3.00, -3.35,
     -3.68, -4.00, -4.30, -4.58, -4.85, -5.12, -5.40, -5.68, -5.93, -6.15, -6.35, -6.52, -6.68, MOUTH_ROW_V,
     -6.98, -7.15, -7.35, -7.58, -7.84, -8.14, -8.50, -8.90, -9.32, -9.75, -10.18, -10.60, JAW_ROW_V,
-    -11.35, -11.75, -12.25, -12.85, -13.60, -14.70, -16.20, -18.00, -20.00])
+    -11.40, -11.90, -12.50, -13.20, -14.20, -15.80, -17.80, -20.00])
 EYE_ROW = int(np.flatnonzero(ROW_V == EYE_ROW_V)[0])
 MOUTH_ROW = int(np.flatnonzero(ROW_V == MOUTH_ROW_V)[0])
 JAW_ROW = int(np.flatnonzero(ROW_V == JAW_ROW_V)[0])
 
 # Columns of one half: 0 the middle of the face ... HALF_COLUMNS the middle of the back.
-INNER_EYE_COLUMN, MOUTH_COLUMN, OUTER_EYE_COLUMN, HALF_COLUMNS = 7, 12, 18, 32
-_COLUMN_KEYS = ((0, 0.0), (INNER_EYE_COLUMN, 0.2325), (MOUTH_COLUMN, 0.392), (OUTER_EYE_COLUMN, 0.628), (23, 1.02),
-                (28, 1.98), (HALF_COLUMNS, np.pi))
+INNER_EYE_COLUMN, MOUTH_COLUMN, OUTER_EYE_COLUMN, HALF_COLUMNS = 7, 11, 19, 29
 
 
 def column_azimuths() -> np.ndarray:
     """Azimuth of every column around the head, (2 * HALF_COLUMNS,) radians in (-pi, pi]; column 0 is the middle of the face.
 
-    Columns run to the viewer's right first, so that column -j mirrors column j. Spacing is about 2.5 mm on the face.
+    Columns run to the viewer's right first, so that column -j mirrors column j. Spacing is about 2.5 mm on the
+    face, and the corners of eyes and mouth lie on columns.
     """
-    keys = np.array(_COLUMN_KEYS)
+    eye, mouth = section_at(EYE_ROW_V)["half_width"], section_at(MOUTH_ROW_V)["half_width"]
+    keys = np.array([(0, 0.0), (INNER_EYE_COLUMN, np.arcsin(EYE_INNER_X / eye)),
+                     (MOUTH_COLUMN, np.arcsin(MOUTH_HALF_WIDTH / mouth)), (OUTER_EYE_COLUMN, np.arcsin(EYE_OUTER_X / eye)),
+                     (22, 0.95), (26, 1.92), (HALF_COLUMNS, np.pi)])
     half = PchipInterpolator(keys[:, 0], keys[:, 1])(np.arange(HALF_COLUMNS + 1))
     return np.concatenate([half, -half[-2:0:-1]])
 
 
 def section_at(v: np.ndarray) -> dict[str, np.ndarray]:
-    """The section table interpolated (monotone cubics): field name -> array of the shape of v."""
+    """The section table interpolated (modified Akima splines): field name -> array of the shape of v."""
     order = np.argsort(SECTIONS[:, 0])
-    table = PchipInterpolator(SECTIONS[order, 0], SECTIONS[order, 1:])(np.asarray(v, float))
+    table = Akima1DInterpolator(SECTIONS[order, 0], SECTIONS[order, 1:], method="makima")(np.asarray(v, float))
     return {name: table[..., i] for i, name in enumerate(SECTION_FIELDS[1:])}
+
+
+def _soft_power(sine: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """sine**n without the crease that n < 2 has at 0; still 0 at 0 and 1 at 1."""
+    soft = 0.35
+    return ((sine**2 + soft**2) ** (n / 2) - soft**n) / ((1 + soft**2) ** (n / 2) - soft**n)
 
 
 def loft(v: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
@@ -84,7 +100,7 @@ def loft(v: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     front = cosine >= 0
     n = np.where(front, section["n_front"], section["n_back"])
     reach = np.where(front, section["z_front"], section["z_back"]) - section["z_widest"]
-    along = np.clip(1.0 - sine**n, 0.0, None) ** (1.0 / n)
+    along = np.clip(1.0 - _soft_power(sine, n), 0.0, None) ** (1.0 / n)
     turn = 1.0 - cosine  # 0 front, 1 side, 2 back
 
     def ease(t: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ from pipeline.puppets.head_geometry.topology import BAG_RINGS, SkinTopology
 
 _NOSE_ROWS_V = (-1.82, -5.68)  # between these rows the mesh is spread along the nose's profile
 _LID_OVERLAP = 0.03  # cm by which a closed lid passes the line, so that shapes with larger eyes close too
+_LIP_GAP = 1e-3  # cm between the closed lips, so that both copies of a slit's point can be told apart
+_LID_LIFT = 0.04  # cm by which the shut upper lid lies over the lower one there
 _FRONT_COSINE = (0.02, 0.40)  # the relief fades in between these cosines of the azimuth
 
 
@@ -27,8 +29,13 @@ def skin_vertices(topology: SkinTopology, lids_open: tuple[float, float] = (1.0,
     front = relief.smooth_step(*_FRONT_COSINE, np.cos(azimuth))[None]
     points = np.empty((topology.num_vertices, 3))
     points[topology.crown] = (0.0, 11.30, -0.9)
-    for side, index in ((-1.0, topology.lower), (1.0, topology.upper)):
-        points[index] = _raise(_bend_lips(_bend_lids(grid, side, lids_open), side), front, side)
+    above, below = (_raise(_bend_lips(_bend_lids(grid, side, lids_open)), front, lift)
+                    for side, lift in ((1.0, _LID_LIFT * _shut(grid, lids_open)), (-1.0, 0.0)))
+    rows = np.arange(len(ROW_V))[:, None, None]
+    points[topology.lower] = below
+    points[topology.upper] = np.where(rows <= EYE_ROW, above, below)
+    upper_lip = topology.mouth_loop[: len(topology.mouth_loop) // 2 + 1]
+    points[upper_lip, 1] += _LIP_GAP
     opened = [points[loop] for loop in topology.eye_loops]
     for rim, loop, sign in zip(topology.eye_rims, opened, (1.0, -1.0), strict=True):
         centre = relief.EYEBALL_CENTRE * (sign, 1.0, 1.0)
@@ -53,11 +60,16 @@ def _spread_along_nose(v: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     return v
 
 
+def _shut(grid: np.ndarray, lids_open: tuple[float, float]) -> np.ndarray:
+    """How far each point's eye is shut: 1 shut, 0 as in the neutral face."""
+    return 1.0 - np.where(grid[..., 0] > 0, lids_open[0], lids_open[1])
+
+
 def _bend_lids(grid: np.ndarray, side: float, lids_open: tuple[float, float]) -> np.ndarray:
     """Shift the rows near the eye's slit up (side +1) or down (side -1) to the lids' margins."""
     x, y = grid[..., 0], grid[..., 1]
     upper, lower, closed = relief.lid_curves(x)
-    aperture = np.where(x > 0, lids_open[0], lids_open[1])
+    aperture = 1.0 - _shut(grid, lids_open)
     margin = closed - side * _LID_OVERLAP + aperture * ((upper if side > 0 else lower) - closed + side * _LID_OVERLAP)
     over = side * (y - y[EYE_ROW])
     s = np.clip(over / (1.45 if side > 0 else 1.25), 0.0, 1.0)
@@ -69,21 +81,22 @@ def _bend_lids(grid: np.ndarray, side: float, lids_open: tuple[float, float]) ->
     return bent
 
 
-def _bend_lips(grid: np.ndarray, side: float) -> np.ndarray:
+def _bend_lips(grid: np.ndarray) -> np.ndarray:
     """Shift the rows near the mouth's slit onto the line of the lips."""
     x, y = grid[..., 0], grid[..., 1]
     s = np.clip(np.abs(y - y[MOUTH_ROW]) / 1.2, 0.0, 1.0)
     decay = (1.0 - s) ** 2 * (1.0 + 2.0 * s)
     near = relief.smooth_step(3.6, 2.4, np.abs(x)) * (grid[..., 2] > 0)
     bent = grid.copy()
-    bent[..., 1] += near * decay * (relief.lip_line(x) - y[MOUTH_ROW]) + side * 1e-4
+    bent[..., 1] += near * decay * (relief.lip_line(x) - y[MOUTH_ROW])
     return bent
 
 
-def _raise(grid: np.ndarray, front: np.ndarray, side: float) -> np.ndarray:
+def _raise(grid: np.ndarray, front: np.ndarray, lid_lift: np.ndarray | float) -> np.ndarray:
     """Add the face's relief, faded out towards the sides."""
     x, y, z = np.moveaxis(grid, -1, 0)
-    return np.stack([x, y, z + front * (relief.face_relief(x, y, z) - z)], -1)
+    hang = relief.nose_overhang(x, y) * (z > 0)
+    return np.stack([x, y + hang, z + front * (relief.face_relief(x, y, z, lid_lift) - z)], -1)
 
 
 def _mouth_bag(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,11 +92,11 @@ def skin_topology() -> SkinTopology:
     bag_pole, count = count + bag.size, count + bag.size + 1
 
     skin = [_grid_triangles(upper, lower), _crown_triangles(upper[0], crown)]
-    lids = [_band(left_loop, rims[0]), _band(right_loop, rims[1])[:, ::-1]]
+    lids = [_band(left_loop, rims[0])[:, ::-1], _band(right_loop, rims[1])]
     rings = [mouth_loop, *bag]
-    cavity = [_band(a, b)[:, ::-1] for a, b in zip(rings[:-1], rings[1:], strict=True)]
+    cavity = [_band(a, b) for a, b in zip(rings[:-1], rings[1:], strict=True)]
     last = rings[-1]
-    cavity.append(np.stack([np.roll(last, -1), last, np.full(len(last), bag_pole)], 1))
+    cavity.append(np.stack([last, np.roll(last, -1), np.full(len(last), bag_pole)], 1))
     groups = {"skin": np.concatenate(skin), "eyelid": np.concatenate(lids), "mouth_cavity": np.concatenate(cavity)}
     triangles = np.concatenate(list(groups.values()))
     part = np.concatenate([np.full(len(group), name, dtype="U16") for name, group in groups.items()])

@@ -7,6 +7,7 @@ learns to read them, which makes its pooled features sensitive to image quality.
 
 import io
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.coords import from_u8, identity_grid, to_u8
+from model.coords import frames_to_tensor, from_u8, identity_grid, tensor_to_frames
 from model.heads.camera import DEEP3D_CENTRE_PX, DEEP3D_DISTANCE, DEEP3D_FOCAL_PX
 from model.warp import warp
 
@@ -60,9 +61,7 @@ def sparse(generator: torch.Generator, count: int, share: float) -> Tensor:
     return uniform(generator, (count,)) * (uniform(generator, (count,)) < share)
 
 
-def augment(
-    img_u8: Tensor, landmarks_ndc: Tensor, size: int, jitter: Jitter, generator: torch.Generator
-) -> Augmented:
+def augment(img_u8: Tensor, landmarks_ndc: Tensor, size: int, jitter: Jitter, generator: torch.Generator) -> Augmented:
     """Change a batch of crops.
 
     Args:
@@ -79,15 +78,15 @@ def augment(
     shift = uniform(generator, (count, 2), -jitter.shift_ndc, jitter.shift_ndc)
     wobble = sparse(generator, count, 0.3)
     field = 0.035 * wobble[:, None, None, None] * torch.randn(count, 2, 5, 5, generator=generator)
-    field = F.interpolate(field, size=(size, size), mode="bicubic", align_corners=True)
+    field = F.interpolate(field, size=(15, 15), mode="bicubic", align_corners=True)
+    field = F.interpolate(field, size=(size, size), mode="bilinear", align_corners=True)
     grid = identity_grid((size, size))
     source = (grid - shift[:, :, None, None]) / scale_xy[:, :, None, None] + field
     img = warp(from_u8(img_u8), source - grid)
     moved = landmarks_ndc * scale_xy[:, None] + shift[:, None]
-    # field is defined on the target: to first order content moves by minus its value there
-    moved = moved - warp(field, moved.transpose(1, 2)[:, :, None] - identity_grid((1, 68)))[:, :, 0].transpose(1, 2) * (
-        scale_xy[:, None]
-    )
+    # the field says where a target pixel looks: to first order its content moves the other way
+    look = warp(field, moved.transpose(1, 2)[:, :, None] - identity_grid((1, 68)))[:, :, 0].transpose(1, 2)
+    moved = moved - look * scale_xy[:, None]
     img = recolour(img, generator)
     img, severity = degrade(img, generator)
     severity[:, SEVERITIES.index("wobble")] = wobble
@@ -109,11 +108,16 @@ def degrade(img: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Blur, resample, stain, add noise and JPEG to parts of a batch; returns images and severities (B, 6)."""
     count = len(img)
     blur, resample, jpeg, noise, stains = (sparse(generator, count, share) for share in (0.4, 0.25, 0.3, 0.35, 0.2))
-    img = gaussian_blur(img, MAX_BLUR_PX * blur)
-    img = _resample(img, resample, generator)
-    img = _stain(img, stains, generator)
-    img = img + MAX_NOISE * noise[:, None, None, None] * torch.randn(img.shape, generator=generator)
-    img = _jpeg(img.clamp(0, 1), jpeg)
+    for strength, change in (
+        (blur, lambda part, amount: gaussian_blur(part, MAX_BLUR_PX * amount)),
+        (resample, partial(_resample, generator=generator)),
+        (stains, partial(_stain, generator=generator)),
+        (noise, partial(_noise, generator=generator)),
+        (jpeg, _jpeg),
+    ):
+        rows = strength.nonzero()[:, 0]
+        if len(rows):
+            img = img.index_copy(0, rows, change(img[rows], strength[rows]).clamp(0, 1))
     return img, torch.stack([blur, resample, jpeg, noise, torch.zeros(count), stains], 1)
 
 
@@ -132,13 +136,13 @@ def gaussian_blur(img: Tensor, sigma_px: Tensor) -> Tensor:
 
 def _resample(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
     """Shrink to as little as 40% and enlarge again, as a coarse generator level would."""
-    out, size = img.clone(), img.shape[-1]
-    for index in strength.nonzero()[:, 0].split(4):
-        small = max(8, round(size * (1 - 0.6 * float(strength[index].mean()))))
+    size, parts = img.shape[-1], []
+    for part, amount in zip(img.split(4), strength.split(4), strict=True):
+        small = max(8, round(size * (1 - 0.6 * float(amount.mean()))))
         mode = ("bilinear", "nearest", "bicubic")[int(torch.randint(3, (1,), generator=generator))]
-        shrunk = F.interpolate(img[index], size=(small, small), mode="area")
-        out[index] = F.interpolate(shrunk, size=(size, size), mode=mode)
-    return out.clamp(0, 1)
+        shrunk = F.interpolate(part, size=(small, small), mode="area")
+        parts.append(F.interpolate(shrunk, size=(size, size), mode=mode))
+    return torch.cat(parts)
 
 
 def _stain(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
@@ -149,20 +153,22 @@ def _stain(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
     stains = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
     step = int(torch.randint(1, 5, (1,), generator=generator))
     ghost = img.roll((step, -step), (2, 3))
-    rows, columns = torch.arange(height)[:, None], torch.arange(width)
-    board = ((rows + columns) % 2).float() - 0.5
-    return (img.lerp(ghost, 0.35 * amount) + 0.12 * amount * stains + 0.06 * amount * board).clamp(0, 1)
+    board = ((torch.arange(height)[:, None] + torch.arange(width)) % 2).float() - 0.5
+    return img.lerp(ghost, 0.35 * amount) + 0.12 * amount * stains + 0.06 * amount * board
+
+
+def _noise(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+    return img + MAX_NOISE * strength[:, None, None, None] * torch.randn(img.shape, generator=generator)
 
 
 def _jpeg(img: Tensor, strength: Tensor) -> Tensor:
-    """Encode and decode with quality 95 (strength 0+) to 20 (strength 1); strength 0 stays as it is."""
-    out = img.clone()
-    for i in strength.nonzero()[:, 0].tolist():
-        frame = to_u8(img[i]).permute(1, 2, 0).numpy()
+    """Encode and decode with quality 95 (strength 0) to 20 (strength 1)."""
+    frames = []
+    for frame, amount in zip(tensor_to_frames(img).numpy(), strength.tolist(), strict=True):
         data = io.BytesIO()
-        Image.fromarray(frame).save(data, "JPEG", quality=int(95 - 75 * float(strength[i])))
-        out[i] = from_u8(torch.from_numpy(np.array(Image.open(data))).permute(2, 0, 1))
-    return out
+        Image.fromarray(frame).save(data, "JPEG", quality=int(95 - 75 * amount))
+        frames.append(np.array(Image.open(data)))
+    return frames_to_tensor(torch.from_numpy(np.stack(frames)))
 
 
 def without_face(img: Tensor, generator: torch.Generator) -> Tensor:
@@ -189,7 +195,8 @@ def move_camera(camera: Tensor, kind: str, anchor: Tensor, scale_xy: Tensor, shi
         camera: (B, 3) before.
         kind: "scaled_orthographic" or "deep3d_perspective".
         anchor: (B, 3) a point of the posed head, head units, such as the mean of its landmarks.
-        scale_xy, shift_ndc: (B, 2) as in `Augmented`.
+        scale_xy: (B, 2) as in `Augmented`.
+        shift_ndc: (B, 2) as in `Augmented`.
     """
     scale = scale_xy.prod(1, keepdim=True).sqrt()
     flip = camera.new_tensor([1.0, -1.0])
@@ -204,3 +211,13 @@ def move_camera(camera: Tensor, kind: str, anchor: Tensor, scale_xy: Tensor, shi
     distance = distance / scale
     moved_xy = target * flip * distance / focal - anchor[:, :2]
     return torch.cat([moved_xy, DEEP3D_DISTANCE - distance - anchor[:, 2:]], 1)
+
+
+def without_precision(landmarks_ndc: Tensor, generator: torch.Generator) -> Tensor:
+    """Landmarks (B, 68, 2) with the errors of a detector: each point's own, and a shift and scale of all."""
+    count = len(landmarks_ndc)
+    own = 0.02 * torch.randn(landmarks_ndc.shape, generator=generator)
+    shift = 0.025 * torch.randn(count, 1, 2, generator=generator)
+    scale = 1 + 0.04 * torch.randn(count, 1, 1, generator=generator)
+    centre = landmarks_ndc.mean(1, keepdim=True)
+    return centre + (landmarks_ndc - centre) * scale + shift + own

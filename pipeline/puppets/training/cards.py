@@ -7,18 +7,18 @@ from typing import Annotated
 import torch
 import typer
 
-from model.heads.head import HeadModel
 from model.trackers.judge import load_judge
 from model.trackers.layers import read_network
 from model.trackers.puppet import load_tracker
+from pipeline.console import run_command
 from pipeline.provenance import write_json, write_text
-from pipeline.puppets.training.crops import Crops, held_out_crops, puppet_heads
+from pipeline.puppets.training.crops import ASSETS, Crops, held_out_crops, puppet_heads
 from pipeline.puppets.training.errors import judge_errors, tracker_errors
 from pipeline.puppets.training.validity import validity_table
 
-ASSETS = Path(__file__).parents[1] / "assets"
 TRACKER_METRICS = ("aed", "apd")
 JUDGE_METRICS = ("akd", "csim", "fid", "lpips", "l1")
+VALIDITY_PEOPLE, VALIDITY_FRAMES = 48, 6  # more frames than four times the 64 features of FID
 
 
 def facts(path: Path, crops: Crops, seed: int) -> dict:
@@ -149,13 +149,13 @@ def write_card(folder: Path, name: str, card: dict, page: Callable[[dict], str])
     write_text(folder / f"{name}.md", page(card))
 
 
-def run(tracker_path: Path, judge_path: Path, out: Path, people: int, per_person: int, seed: int) -> None:
+def run(tracker_path: Path, judge_path: Path, out: Path, people: int, looks: int, seed: int) -> None:
     """Measure both networks on held-out people and write both cards."""
     torch.set_num_threads(1)
-    heads: dict[str, HeadModel] = puppet_heads()
-    crops = held_out_crops(seed, people, per_person)
+    heads = puppet_heads()
+    crops = held_out_crops(seed, people, looks, heads)
     tracker, judge = load_tracker(tracker_path), load_judge(judge_path)
-    validity = validity_table(tracker, judge, heads, seed)
+    validity = validity_table(tracker, judge, heads, seed, VALIDITY_PEOPLE, VALIDITY_FRAMES)
     tracker_card = facts(tracker_path, crops, seed) | {
         "errors": tracker_errors(tracker, crops, heads),
         "validity": [row for row in validity if row["metric"].split("[")[0] in TRACKER_METRICS],
@@ -172,13 +172,13 @@ def main(
     tracker: Annotated[Path, typer.Option(help="weights of the tracker")] = ASSETS / "tracker.safetensors",
     judge: Annotated[Path, typer.Option(help="weights of the judge")] = ASSETS / "judge.safetensors",
     out: Annotated[Path, typer.Option(help="folder of the cards")] = Path("docs/cards"),
-    people: Annotated[int, typer.Option(help="held-out people")] = 250,
-    per_person: Annotated[int, typer.Option(help="crops of each")] = 8,
+    people: Annotated[int, typer.Option(help="held-out people")] = 200,
+    looks: Annotated[int, typer.Option(help="looks of each, one crop a look")] = 6,
     seed: Annotated[int, typer.Option(help="seed of people, looks and changes")] = 7,
 ) -> None:
     """Measure the shipped puppet networks on people never seen, and write their cards."""
-    run(tracker, judge, out, people, per_person, seed)
+    run(tracker, judge, out, people, looks, seed)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.heads.fit import HeadFit
-from model.heads.head import HeadModel
-from model.trackers.judge import EMBEDDING, POOLED, PuppetJudge, align
+from model.heads.head import HeadModel, load_head
+from model.trackers.alignment import align
+from model.trackers.judge import EMBEDDING, POOLED, PuppetJudge
 from pipeline.console import run_command, say
-from pipeline.puppets.training.augment import SEVERITIES, Augmented, Jitter, augment
-from pipeline.puppets.training.crops import Crops, load_crops, puppet_heads
+from pipeline.puppets.training.augment import SEVERITIES, Augmented, Jitter, augment, without_precision
+from pipeline.puppets.training.crops import ASSETS, Crops, load_crops
 from pipeline.puppets.training.loop import Settings, optimise
 
 JITTER = Jitter(shift_ndc=0.1, log_scale=0.15, log_squeeze=0.15)
-ALIGN_NOISE_NDC = 0.02  # of the points that align a face in training: 0.6 px at 64
 MARGIN = 0.2  # of the additive-margin softmax on cosines (CosFace, Wang et al. 2018)
 SHARPNESS = 24.0
 THUMBNAIL = 4  # side of the colour thumbnail that pooled features must tell
@@ -62,11 +62,8 @@ class JudgeLoss:
 
     def __call__(self, rows: Tensor) -> dict[str, Tensor]:
         """Weighted losses of one batch of row numbers."""
-        changed = augment(
-            self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator
-        )
-        noise = ALIGN_NOISE_NDC * torch.randn(changed.landmarks_ndc.shape, generator=self.generator)
-        face = align(changed.img, changed.landmarks_ndc + noise)
+        changed = augment(self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator)
+        face = align(changed.img, without_precision(changed.landmarks_ndc, self.generator)).face
         img = changed.img.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
             landmarks, pooled = self.task.judge.look(img)
@@ -143,9 +140,10 @@ def main(
     """Train the puppet judge on crops that `pipeline.puppets.training.crops` has rendered."""
     torch.set_num_threads(1)
     settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
-    rendered = load_crops(crops)
-    judge, summary = train_judge(rendered, puppet_heads()["puppet"], settings, say)
-    judge.save(out, {"script": __name__, **asdict(settings), **rendered.facts, **summary, "loss_weights": WEIGHTS})
+    head = load_head(ASSETS / "puppet.npz")
+    rendered = load_crops(crops, {"puppet": head})
+    judge, summary = train_judge(rendered, head, settings, say)
+    judge.save(out, asdict(settings) | rendered.facts | summary | {"loss_weights": WEIGHTS})
 
 
 if __name__ == "__main__":

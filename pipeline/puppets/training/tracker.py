@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.heads.rotation import matrix_to_axis_angle
+from model.trackers.alignment import align
 from model.trackers.puppet import CodeLayout, Codes, PuppetTracker
-from pipeline.puppets.training.augment import Augmented, Jitter, augment, move_camera, without_face
 from pipeline.console import run_command, say
+from pipeline.puppets.training.augment import Augmented, Jitter, augment, move_camera, without_face, without_precision
 from pipeline.puppets.training.crops import Crops, load_crops, puppet_heads
 from pipeline.puppets.training.loop import Settings, optimise
 from pipeline.puppets.training.reduced import landmark_head
@@ -43,9 +44,7 @@ class TrackerLoss:
         settings: seed and precision.
     """
 
-    def __init__(
-        self, tracker: PuppetTracker, heads: dict[str, HeadModel], crops: Crops, settings: Settings
-    ) -> None:
+    def __init__(self, tracker: PuppetTracker, heads: dict[str, HeadModel], crops: Crops, settings: Settings) -> None:
         self.tracker, self.crops, self.settings = tracker, crops, settings
         self.generator = torch.Generator().manual_seed(settings.seed + 1)
         self.cameras = {name: head.arrays.camera for name, head in heads.items()}
@@ -55,10 +54,10 @@ class TrackerLoss:
         self.weights = {name: self._effects(name) for name in heads}
         tracker.landmark_mean.copy_(crops.landmarks_ndc.mean(0).flatten())
         for name, codes in self.targets.items():
-            linear = torch.cat(codes[:4], -1)
-            std = linear.std(0)
-            tracker.get_buffer(f"{name}_mean").copy_(linear.mean(0))
-            tracker.get_buffer(f"{name}_std").copy_(torch.where(std > 1e-5, std, 0.0))
+            for part, values in (("codes", torch.cat(codes[:3], -1)), ("camera", codes.camera)):
+                std = values.std(0)
+                tracker.get_buffer(f"{name}_{part}_mean").copy_(values.mean(0))
+                tracker.get_buffer(f"{name}_{part}_std").copy_(torch.where(std > 1e-5, std, 0.0))
 
     def _posed_landmarks(self, name: str, codes: Codes) -> Tensor:
         pose = torch.cat([matrix_to_axis_angle(codes.rotation), codes.joints], -1)
@@ -80,13 +79,16 @@ class TrackerLoss:
 
     def __call__(self, rows: Tensor) -> dict[str, Tensor]:
         """Weighted losses of one batch of row numbers."""
-        changed = augment(
-            self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator
-        )
+        changed = augment(self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator)
         empty = without_face(changed.img[: len(rows) // 16], self.generator)
         img = torch.cat([changed.img, empty]).contiguous(memory_format=torch.channels_last)
+        guess = without_precision(changed.landmarks_ndc, self.generator)
+        aligned = align(changed.img, guess)
+        aligned = aligned._replace(face=aligned.face.contiguous(memory_format=torch.channels_last))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
-            codes, landmarks, logits = self.tracker.regress(img)
+            landmarks, logits, cameras = self.tracker.look(img)
+            cameras = {name: camera[: len(rows)] for name, camera in cameras.items()}
+            codes = self.tracker.read_face(aligned, cameras)
         count = len(rows)
         is_face = (torch.arange(len(img)) < count).float()
         losses = {
@@ -94,7 +96,6 @@ class TrackerLoss:
             "face": F.binary_cross_entropy_with_logits(logits, is_face),
         }
         for name, found in codes.items():
-            found = Codes(*(c[:count] for c in found))
             for term, value in self._head_losses(name, found, rows, changed).items():
                 losses[term] = losses.get(term, 0.0) + value / len(codes)
         return {term: WEIGHTS[term] * value for term, value in losses.items()}
@@ -104,7 +105,8 @@ class TrackerLoss:
         camera = move_camera(
             true.camera, self.cameras[name], self.anchors[name][rows], changed.scale_xy, changed.shift_ndc
         )
-        std = self.tracker.get_buffer(f"{name}_std").clamp_min(1e-6).split(self.tracker.layouts[name].sizes)
+        std = self.tracker.get_buffer(f"{name}_codes_std").clamp_min(1e-6).split(self.tracker.layouts[name].sizes)
+        camera_std = self.tracker.get_buffer(f"{name}_camera_std")
         placed = self.reduced[name].project(self._posed_landmarks(name, found), found.camera)[..., :2]
         shape_error = (found.shape - true.shape).abs() / std[0]
         losses = {
@@ -112,7 +114,7 @@ class TrackerLoss:
             "rotation": (found.rotation - true.rotation).flatten(1).norm(dim=1).mean(),
             "expression": F.huber_loss(found.expression / std[1], true.expression / std[1], delta=0.3) / 0.3,
             "shape": (shape_error * self.weights[name]).mean(),
-            "camera": ((found.camera - camera).abs() / std[3]).mean(),
+            "camera": ((found.camera - camera).abs() / camera_std).mean(),
         }
         if found.joints.shape[1]:
             losses["joints"] = ((found.joints - true.joints).abs() / std[2]).mean()
@@ -126,9 +128,7 @@ def target_codes(head: HeadModel, fit: HeadFit) -> Codes:
 
 def layout_of(head: HeadModel) -> CodeLayout:
     """Code lengths and rotation of a head."""
-    return CodeLayout(
-        head.num_shape, head.num_expression, head.num_pose, head.num_camera, head.arrays.rotation
-    )
+    return CodeLayout(head.num_shape, head.num_expression, head.num_pose, head.num_camera, head.arrays.rotation)
 
 
 def train_tracker(
@@ -164,9 +164,10 @@ def main(
     """Train the puppet tracker on crops that `pipeline.puppets.training.crops` has rendered."""
     torch.set_num_threads(1)
     settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
-    rendered = load_crops(crops)
-    tracker, summary = train_tracker(rendered, puppet_heads(), settings, say)
-    tracker.save(out, {"script": __name__, **asdict(settings), **rendered.facts, **summary, "loss_weights": WEIGHTS})
+    heads = puppet_heads()
+    rendered = load_crops(crops, heads)
+    tracker, summary = train_tracker(rendered, heads, settings, say)
+    tracker.save(out, asdict(settings) | rendered.facts | summary | {"loss_weights": WEIGHTS})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from model.coords import frames_to_tensor, tensor_to_frames
 from model.heads.head import HeadModel
+from model.heads.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from model.trackers.judge import PuppetJudge
 from model.trackers.puppet import PuppetTracker
 from pipeline.metrics.akd import KeypointDistance
@@ -75,8 +76,6 @@ def rerendered(stage: Stage, scene: Scene, change: str, step: float) -> np.ndarr
 
 def turned(head: HeadModel, pose: Tensor, step: float) -> Tensor:
     """Turn heads (B, 3J) about the vertical axis, left-turned ones to the right and the other way round."""
-    from model.heads.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-
     yaw = head.yaw_pitch_roll_rad(pose)[:, 0]
     angle = -torch.sign(yaw) * np.radians(TURN_DEG) * step
     turn = axis_angle_to_matrix(torch.stack([torch.zeros_like(angle), angle, torch.zeros_like(angle)], -1))
@@ -108,7 +107,8 @@ def validity_table(
     """Measure every change at every step.
 
     Args:
-        tracker, judge: the networks behind the metrics.
+        tracker: the network behind AED and APD.
+        judge: the network behind the others.
         heads: both puppet heads by name.
         seed: of people of the validation range.
         people: number of people, each with one look.

@@ -1,0 +1,55 @@
+"""Typed parameters of the fit stage: which tracker, what counts as a good fit, what the fitter weighs."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.trackers import TRACKERS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Steps = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LandmarkFitParams(_Strict):
+    """The least-squares fitter; each key is explained in `model.trackers.landmark_fit.FitSettings`."""
+
+    landmark_sigma: Positive
+    contour_weight: Share
+    hidden_yaw_deg: Annotated[float, Field(gt=0, le=90)]
+    huber_sigmas: Positive
+    shape_sigma: Positive
+    expression_sigma: Positive
+    joint_sigma_rad: Positive
+    identity_frames: Steps
+    identity_steps: Steps
+    frame_steps: Steps
+
+
+class FitParams(_Strict):
+    """How every frame of every clip is fitted, by the same tracker for both heads.
+
+    Attributes:
+        tracker: a key of `pipeline.trackers.TRACKERS`.
+        min_score: frames that the tracker or the landmark table scores lower are `low_score`.
+        max_residual: frames whose rms landmark distance, in outer-eye distances, is larger are `high_residual`.
+        max_fail_rate: share of frames that may have another status than `ok` before the stage fails.
+        landmark_fit: settings of the tracker `landmarks`.
+    """
+
+    tracker: str
+    min_score: Share
+    max_residual: Positive
+    max_fail_rate: Share
+    landmark_fit: LandmarkFitParams
+
+    @field_validator("tracker")
+    @classmethod
+    def _tracker_exists(cls, name: str) -> str:
+        if name not in TRACKERS:
+            raise ValueError(f"unknown tracker {name!r}: expected one of {', '.join(sorted(TRACKERS))}")
+        return name

@@ -1,0 +1,184 @@
+"""A corpus of puppet videos in VoxCeleb's layout, with its truth.
+
+    <out>/videos/<video>.mp4                 untrimmed sources, H.264
+    <out>/txt/<person>/<video>/00001.txt     annotations, VoxCeleb1's or VoxCeleb2's
+    <out>/people.parquet                     person, video, split, seed
+    <out>/truth/puppet.parquet               true codes of every frame (`pipeline.puppets.truth`)
+    <out>/truth/puppet_face.parquet
+    <out>/labels/<video>.arrow               one PNG of part labels a frame; foreground is label > 0
+
+Finished videos wait in a scratch folder under a fingerprint of all that they depend on, one atomic rename each, so a
+killed run continues and a changed corpus renders only what changed. Bytes depend on the parameters alone.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from model.heads.head import load_head
+from pipeline.console import say, track
+from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
+from pipeline.puppets.annotations import annotation_text
+from pipeline.puppets.appearance import PARTS
+from pipeline.puppets.clip import ANNOTATION_FPS, ClipPlan, film_clip, make_clip, plan_corpus
+from pipeline.puppets.params import CorpusParams, PuppetParams
+from pipeline.puppets.scene import Studio
+from pipeline.puppets.truth import write_truth
+from pipeline.schema import write_table
+
+HEADS = Path(__file__).parent / "assets"
+PEOPLE = pa.schema([("person", pa.string()), ("video", pa.string()), ("split", pa.string()), ("seed", pa.int64())])
+LABELS = pa.schema([("frame", pa.int32()), ("png", pa.binary())])
+_SOURCES = ("backdrop", "appearance", "clip", "framing", "hair", "motion", "outfit", "people", "render", "scene")
+
+
+def write_corpus(params: PuppetParams, name: str, out: Path, workers: int) -> None:
+    """Render a corpus.
+
+    Args:
+        params: section `puppets`.
+        name: key of `params.corpora`.
+        out: folder to fill; what was in it is replaced.
+        workers: processes; 0 renders in this one.
+
+    Raises:
+        ValueError: there is no such corpus.
+    """
+    if name not in params.corpora:
+        raise ValueError(f"there is no corpus {name!r}; puppets.corpora has {', '.join(params.corpora)}")
+    corpus = params.corpora[name]
+    plans = plan_corpus(params, corpus)
+    store = scratch_dir("videos", sha256_text(sha256_sources(_source_files()), sha256_file(HEADS / "puppet.npz")))
+    pieces = {plan.video: store / _fingerprint(params, plan) for plan in plans}
+    wanted = [plan for plan in plans if not pieces[plan.video].exists()]
+    if len(wanted) < len(plans):
+        say(f"videos of {name}: {len(plans) - len(wanted)} of {len(plans)} are there already")
+    jobs = [(params, plan, pieces[plan.video]) for plan in wanted]
+    for _ in track(_rendered(jobs, workers), f"videos of {name}", len(jobs)):
+        pass
+    _publish(params, corpus, plans, pieces, Path(out))
+
+
+def _source_files() -> list[Path]:
+    return [Path(__file__).parent / f"{name}.py" for name in _SOURCES]
+
+
+def _fingerprint(params: PuppetParams, plan: ClipPlan) -> str:
+    settings = (params.crf, params.preset, params.texture_size, params.face_share)
+    return plan.video + "-" + sha256_text(asdict(plan), settings)[:16]
+
+
+def _rendered(jobs: list[tuple[PuppetParams, ClipPlan, Path]], workers: int) -> Iterator[None]:
+    """Yield once for every finished video."""
+    if workers == 0 or len(jobs) < 2:
+        for job in jobs:
+            yield render_video(*job)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        try:
+            for done in as_completed([pool.submit(render_video, *job) for job in jobs]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@cache
+def _studio(texture_size: int) -> Studio:
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)  # processes are the parallelism here
+    cv2.setNumThreads(1)
+    return Studio(load_head(HEADS / "puppet.npz"), texture_size)
+
+
+def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
+    """Render one video and its labels into the folder `piece`, which appears when both are complete."""
+    import cv2
+
+    studio = _studio(params.texture_size)
+    clip = make_clip(plan, studio, params.face_share)
+    partial = piece.with_name(f"{piece.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    pngs = []
+    with VideoWriter(partial / "video.mp4", plan.size_hw, plan.fps, params.crf, params.preset) as video:
+        for picture in film_clip(clip, studio):
+            video.write(picture.image)
+            pngs.append(cv2.imencode(".png", picture.label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    table = pa.table({"frame": pa.array(range(len(pngs)), pa.int32()), "png": pa.array(pngs, pa.binary())}, LABELS)
+    metadata = {"parts": ",".join(PARTS), "foreground": "label > 0", "video": plan.video}
+    with pa.OSFile(str(partial / "labels.arrow"), "wb") as sink, pa.ipc.new_file(
+        sink, LABELS.with_metadata(metadata)
+    ) as writer:
+        writer.write_table(table)
+    os.replace(partial, piece)
+
+
+class VideoWriter:
+    """An mp4 file of H.264 frames whose bytes depend on the frames and settings alone.
+
+    Args:
+        path: file to write.
+        size_hw: height and width, even numbers.
+        fps: frames per second.
+        crf: constant rate factor.
+        preset: x264's preset.
+    """
+
+    def __init__(self, path: Path, size_hw: tuple[int, int], fps: int, crf: int, preset: str) -> None:
+        import av
+
+        self._container = av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"})
+        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": preset})
+        self._stream.height, self._stream.width = size_hw
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.thread_count = 1
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def write(self, image: np.ndarray) -> None:
+        """Append a frame (H, W, 3) uint8 RGB."""
+        import av
+
+        for packet in self._stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+            self._container.mux(packet)
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+        self._container.close()
+
+
+def _publish(
+    params: PuppetParams, corpus: CorpusParams, plans: list[ClipPlan], pieces: dict[str, Path], out: Path
+) -> None:
+    """Lay finished videos out as a corpus, with annotations and truth."""
+    shutil.rmtree(out, ignore_errors=True)
+    for folder in ("videos", "labels", "truth", "txt"):
+        (out / folder).mkdir(parents=True)
+    studio, face = _studio(params.texture_size), load_head(HEADS / "puppet_face.npz")
+    clips = [make_clip(plan, studio, params.face_share) for plan in plans]
+    for clip in clips:
+        plan = clip.plan
+        shutil.copyfile(pieces[plan.video] / "video.mp4", out / "videos" / f"{plan.video}.mp4")
+        shutil.copyfile(pieces[plan.video] / "labels.arrow", out / "labels" / f"{plan.video}.arrow")
+        frames = np.arange(params.frames)
+        shown = np.round(frames * plan.fps / ANNOTATION_FPS).astype(int).clip(max=plan.frames - 1)
+        text = annotation_text(corpus.annotation, plan.person_id, plan.video, frames, clip.boxes[shown], plan.size_hw)
+        write_text(out / "txt" / plan.person_id / plan.video / "00001.txt", text)
+    write_truth(out / "truth", clips, studio.head, face)
+    columns = {"person": "person_id", "video": "video", "split": "split", "seed": "seed"}
+    rows = {column: [getattr(plan, field) for plan in plans] for column, field in columns.items()}
+    write_table(out / "people.parquet", pa.table(rows, schema=PEOPLE))

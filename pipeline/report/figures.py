@@ -1,0 +1,111 @@
+"""Contact sheets and loss curves: what a row does, for the eye."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model.config import GUIDANCE_PARTS
+from pipeline.generate import RowRunner
+from pipeline.pair_frames import PairFrames
+from pipeline.predictions import read_predictions
+from pipeline.report.pictures import (
+    colour_codes,
+    colour_nmfc,
+    colour_wheel,
+    principal_colours,
+    save_png,
+    sheet,
+    wheel_key,
+)
+from pipeline.rows import Row
+
+PANEL_PX = 128
+GUIDANCE_HEADERS = {"disp": "guidance: disp.", "codes": "guidance: codes", "nmfc": "guidance: NMFC"}
+
+
+def chosen_pairs(pairs: PairFrames, per_task: int) -> np.ndarray:
+    """Rows of pairs to show: `per_task` of each data set and task, evenly spread over the list."""
+    rows = []
+    for dataset in dict.fromkeys(pairs.dataset.tolist()):
+        for task in ("same", "cross"):
+            found = np.flatnonzero((pairs.dataset == dataset) & (pairs.task == task))
+            count = min(per_task, len(found))
+            rows += [int(found[(2 * i + 1) * len(found) // (2 * count)]) for i in range(count)]
+    return np.array(rows, np.int64)
+
+
+def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: Path, out: Path) -> None:
+    """Write one sheet: source, driving, guidance, displacement, warped source, output, ground truth (same identity).
+
+    Args:
+        row: the row.
+        runner: its model and fits; guidance and displacement are computed again.
+        pairs: the pairs to show.
+        predictions: the row's saved frames, which are what was scored.
+        out: the PNG to write.
+    """
+    made = runner.animate(pairs, slice(None))
+    saved = read_predictions(predictions, pairs.pair_id.tolist())
+    guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
+    disp = made.disps[-1].cpu().numpy()
+    scale = float(np.quantile(np.hypot(disp[:, 0], disp[:, 1]), 0.99))
+    warped = (made.warped.cpu().numpy().transpose(0, 2, 3, 1) * 255).round().astype(np.uint8)
+    headers = ["source", "driving", *guides, "displacement", "warped source", "output", "ground truth"]
+    lines = []
+    for i in range(len(pairs)):
+        same = pairs.task[i] == "same"
+        panels = [pairs.source_u8[i], pairs.driving_u8[i], *(maps[i] for maps in guides.values())]
+        panels += [colour_wheel(disp[i], scale), warped[i], saved[i], pairs.driving_u8[i] if same else None]
+        lines.append((f"{pairs.dataset[i]}\n{pairs.task[i]} identity", panels))
+    title = f"{row.label}   ({row.key}; full colour at a displacement of {scale / 2:.0%} of the frame)"
+    key: list[np.ndarray | None] = [None] * len(headers)
+    key[headers.index("displacement")] = wheel_key(PANEL_PX)
+    save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)], PANEL_PX), out)
+
+
+def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict[str, np.ndarray]:
+    """Colour each part of a guidance map (B, C, H, W): header -> (B, H, W, 3) uint8."""
+    panels, used = {}, 0
+    for part in GUIDANCE_PARTS[guidance]:
+        if part == "disp":
+            maps, used = guide[:, :2], 2
+            scale = float(np.quantile(np.hypot(maps[:, 0], maps[:, 1]), 0.99)) or 1.0
+            coloured = [colour_wheel(one, scale) for one in maps]
+        elif part == "nmfc":
+            coloured = [colour_nmfc(one) for one in guide[:, used:]]
+        else:
+            colours = principal_colours(runner.animator.guidance.codes.detach().cpu().numpy())
+            coloured = [colour_codes(one, *colours) for one in guide[:, used:]]
+        panels[GUIDANCE_HEADERS[part]] = np.stack(coloured)
+    return panels
+
+
+def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
+    """Plot generator and discriminator losses of all rows from their `curve.csv` (label -> file)."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for label, file in curves.items():
+        with file.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        steps = [float(r["step"]) for r in rows]
+        for axis, name in zip(axes, ("generator", "discriminator"), strict=True):
+            axis.plot(steps, _smoothed([float(r[name]) for r in rows]), label=label, linewidth=1.2)
+            axis.set(xlabel="step", title=f"{name} loss")
+            axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _smoothed(values: Sequence[float]) -> np.ndarray:
+    """Running mean over a fiftieth of the curve, shorter at its ends."""
+    width = max(1, len(values) // 50)
+    ones = np.ones(width)
+    return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")

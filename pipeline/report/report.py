@@ -1,0 +1,63 @@
+"""Put a benchmark's report together: tables, long form, differences, page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.provenance import write_text
+from pipeline.report.footer import footer_lines
+from pipeline.report.grids import table_grids
+from pipeline.report.index_html import page, picture
+from pipeline.report.paper import Paper, read_paper
+from pipeline.report.results import Pairs, Results
+from pipeline.report.tables import differences_csv, markdown, scores_csv, table_csv
+from pipeline.rows import Row
+from pipeline.stats import Resampling
+
+
+def write_report(
+    params: Params,
+    rows: Sequence[Row],
+    *,
+    results: Path,
+    pairs: Path,
+    paper: Path,
+    fit_reports: Path,
+    figures: Path,
+    out: Path,
+) -> None:
+    """Write `tables/table{1,2,3}.{md,csv}`, `tables/scores.csv`, `tables/differences.csv` and `index.html`.
+
+    Args:
+        params: all parameters; `bench` and `report` are read.
+        rows: the row list.
+        results: folder with one folder of results a method.
+        pairs: the pair list.
+        paper: reports/paper.csv.
+        fit_reports: folder of the fit stage's reports, one JSON a head.
+        figures: folder of PNG figures; those that are there go into the page.
+        out: folder of this benchmark's reports.
+    """
+    options, heads = params.report, (params.bench.head, params.bench.head2)
+    how = Resampling(options.bootstrap_draws, options.bootstrap_seed, options.min_people)
+    found = Results(rows, results, Pairs(pairs), how)
+    published = Paper(read_paper(paper), found.pairs.datasets, heads)
+    tables = table_grids(found, heads)
+    footers = {
+        number: footer_lines(found, fit_reports, heads, list(dict.fromkeys(c.measure for c in grids[0].columns)))
+        for number, grids in tables.items()
+    }
+    folder = out / "tables"
+    for number, grids in tables.items():
+        text = markdown(grids, published, options.paper_beside, footers[number], params.bench.name)
+        write_text(folder / f"table{number}.md", text)
+        write_text(folder / f"table{number}.csv", table_csv(grids))
+    write_text(folder / "scores.csv", scores_csv(found.cells()))
+    write_text(folder / "differences.csv", differences_csv(found))
+    shown = [(file.stem.replace("_", " "), picture(file, out, options.embed_pictures)) for file in _pictures(figures)]
+    text = page(params.bench.name, tables, footers, published, options.paper_beside, shown)
+    write_text(out / "index.html", text)
+
+
+def _pictures(figures: Path) -> list[Path]:
+    return sorted(figures.glob("*.png")) if figures.is_dir() else []

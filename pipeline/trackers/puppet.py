@@ -1,0 +1,59 @@
+"""The tracker `puppet_tracker`: the shipped network that reads puppet heads from images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.coords import frames_to_tensor
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from model.trackers.landmark_head import LandmarkHead
+from model.trackers.puppet import PuppetTracker, load_tracker
+from pipeline.fit_params import FitParams
+from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
+
+WEIGHTS = Path(__file__).parents[1] / "puppets" / "assets" / "tracker.safetensors"
+_SOURCES = ("model/trackers/puppet.py", "model/trackers/layers.py", "model/heads", "pipeline/trackers")
+_BATCH = 64
+
+
+class PuppetNetTracker:
+    """Fits frame by frame, from the image alone: it serves real and generated puppet frames alike."""
+
+    def __init__(self, head: HeadModel, params: FitParams, network: PuppetTracker) -> None:
+        if head.name not in network.layouts:
+            raise TrackerUnavailable(f"the puppet tracker fits {', '.join(network.layouts)}, not {head.name!r}")
+        self.head = head
+        self.params = params
+        self.network = network
+        self.reduced = LandmarkHead(head, ("root",))
+        self.weights_sha256 = network.weights_sha256 or ""
+        thresholds = (params.min_score, params.max_residual)
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, thresholds, sha256_sources(_SOURCES))
+
+    @classmethod
+    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "PuppetNetTracker":
+        """Load the shipped weights (see `Tracker.open`)."""
+        if not WEIGHTS.is_file():
+            raise TrackerUnavailable(f"the shipped weights {WEIGHTS.name} are missing from pipeline/puppets/assets")
+        return cls(head, params, load_tracker(WEIGHTS))
+
+    def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
+        """Fit the frames of a clip; nothing but the images is used."""
+        return self.fit_images(frames_u8)
+
+    @torch.inference_mode()
+    def fit_images(self, frames_u8: np.ndarray) -> FitRows:
+        """Fit (N, H, W, 3) uint8 RGB images."""
+        predictions = [
+            self.network.predict(frames_to_tensor(torch.from_numpy(part)), self.head.name)
+            for part in np.array_split(frames_u8, max(1, round(len(frames_u8) / _BATCH)))
+        ]
+        fit = HeadFit.cat([p.fit for p in predictions])
+        landmarks = torch.cat([p.landmarks_ndc for p in predictions])
+        score = torch.cat([p.score for p in predictions]).numpy()
+        residual = landmark_residual(self.reduced, fit, landmarks)
+        return FitRows(judge(score, residual, self.params), score, residual, fit, landmarks.numpy())

@@ -1,0 +1,47 @@
+"""Stage `figures`: a contact sheet a row, and the training curves."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import run_command, say
+from pipeline.params import Params, load_params
+
+
+def run(
+    params: Params, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, results: Path, out: Path
+) -> None:
+    """Write `<row key>.png` for every PWM row and `curves.png` into `out`."""
+    from pipeline.generate import RowRunner
+    from pipeline.pair_frames import load_pair_frames
+    from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
+    from pipeline.rows import pwm_rows
+
+    loaded, _ = load_pair_frames(pairs, clips)
+    shown = loaded.select(chosen_pairs(loaded, params.report.sheet_pairs))
+    rows = pwm_rows(params.bench, params.model)
+    for row in rows:
+        runner = RowRunner(models / row.key, heads / f"{row.head}.npz", fits_dir / row.head / "eval.parquet", "cpu")
+        contact_sheet(row, runner, shown, results / row.results / "predictions.arrow", out / f"{row.key}.png")
+    loss_curves({row.label: models / row.key / "curve.csv" for row in rows}, out / "curves.png")
+    say(f"figures: {len(rows)} contact sheets and the curves -> {out}")
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of figures (git-ignored where they show real people)")],
+    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
+    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
+    fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
+    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    models: Annotated[Path, typer.Option(help="folder of trained rows")] = Path("data/models"),
+    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+) -> None:
+    """Draw what every row does."""
+    run(load_params(params), clips=clips, heads=heads, fits_dir=fits_dir, pairs=pairs, models=models,
+        results=results, out=out)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_command(main)

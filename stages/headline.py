@@ -1,0 +1,35 @@
+"""Stage `headline`: the metrics of the row that `model` names, for `dvc metrics show` and `dvc exp show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import run_command
+from pipeline.params import Params, load_params
+
+
+def run(params: Params, method: str, *, results: Path, pairs: Path, out: Path) -> None:
+    """Write metrics.json: row, then data set, task and metric; a metric that could not run is null."""
+    from pipeline.provenance import write_json
+    from pipeline.report.headline import headline_metrics
+    from pipeline.report.results import Pairs
+    from pipeline.rows import pwm_rows, row_named
+
+    row = row_named(method, pwm_rows(params.bench, params.model))
+    write_json(out, headline_metrics(row, results, Pairs(pairs), params.bench.head2))
+
+
+def main(
+    method: Annotated[str, typer.Option(help="key of the row")],
+    out: Annotated[Path, typer.Option(help="the metrics.json to write")],
+    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
+    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+) -> None:
+    """Write the selected row's metrics."""
+    run(load_params(params), method, results=results, pairs=pairs, out=out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,28 @@
+"""Stage `heads`: bring the two 3-D heads of the benchmark into one form."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from pipeline.console import run_command
+from pipeline.heads import write_heads
+from pipeline.params import load_params
+
+
+def run(names: list[str], folder: Path, out: Path) -> None:
+    """Write `out`/<name>.npz for every name, from the release files in `folder`."""
+    write_heads(names, folder, out)
+
+
+def main(
+    out: Annotated[Path, Option(help="folder of the heads")],
+    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+) -> None:
+    """Import bench.head and bench.head2 from the folder data.root / data.heads."""
+    everything = load_params(params)
+    run([everything.bench.head, everything.bench.head2], Path(everything.data.root) / everything.data.heads, out)
+
+
+if __name__ == "__main__":
+    run_command(main)

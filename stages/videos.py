@@ -1,0 +1,32 @@
+"""Stage `videos@corpus`: render one corpus of procedural talking heads."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from pipeline.console import run_command
+from pipeline.params import load_params
+from pipeline.puppets.params import PuppetParams
+
+
+def run(params: PuppetParams, corpus: str, out: Path, *, workers: int) -> None:
+    """Write the corpus's videos, annotations, labels and truth below `out`."""
+    from pipeline.puppets.corpus import write_corpus
+
+    write_corpus(params, corpus, out, workers)
+
+
+def main(
+    corpus: Annotated[str, Option(help="a key of puppets.corpora")],
+    out: Annotated[Path, Option(help="folder of the corpus")],
+    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+    workers: Annotated[int, Option(envvar="PWM_WORKERS", help="processes; 0 works in this one")] = os.cpu_count() or 1,
+) -> None:
+    """Render talking heads to real videos in VoxCeleb's layout, with known truth."""
+    run(load_params(params).puppets, corpus, out, workers=workers)
+
+
+if __name__ == "__main__":
+    run_command(main)
