@@ -141,6 +141,9 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        scale = torch.ones(guide_channels, 1, 1)
+        scale[: 2 * warps_first] = config.guide_scale
+        self.register_buffer("guide_scale", scale, persistent=False)
         self.encoder = Encoder(config, 3 + source_channels)
         self.first = FirstLevel(config.channels[0], warps_first)
         self.modules_coarse_to_fine = nn.ModuleList(
@@ -159,7 +162,7 @@ class Generator(nn.Module):
         if size[0] % step or size[1] % step:
             raise ValueError(f"images are {tuple(size)}: height and width must be multiples of {step}")
         guide = area_resize(maps.driving, size)
-        guides = [self._scaled(guide)]
+        guides = [guide * self.guide_scale]
         for _ in range(self.config.levels - 1):
             guides.append(F.avg_pool2d(guides[-1], 2))
         guides.reverse()
@@ -172,8 +175,3 @@ class Generator(nn.Module):
         image, disp = self.last(feat, guides[-1])
         disps.append(disp)
         return PWMOutput(image, disps, warp(source, disp), guide)
-
-    def _scaled(self, guide: Tensor) -> Tensor:
-        if not self.first.warps:
-            return guide
-        return torch.cat([guide[:, :2] * self.config.guide_scale, guide[:, 2:]], 1)

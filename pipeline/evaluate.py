@@ -15,6 +15,7 @@ from pipeline.metrics.registry import Measure
 from pipeline.pair_frames import PairFrames, SubsetHashes
 from pipeline.predictions import PredictionsError, read_predictions, write_predictions
 from pipeline.schema import SCORES, features_schema, write_table
+from pipeline.threads import in_threads
 
 CHUNK = 64  # pairs compared at once by metrics of pixels
 
@@ -92,9 +93,11 @@ class Scorer:
     def _compare(self, measure: Measure, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
         metric = measure.metric(measure.backend)
         if metric.reading == PIXELS:
-            starts = range(0, len(generated), CHUNK)
-            parts = [metric.compare(generated[i : i + CHUNK], reference[i : i + CHUNK]) for i in starts]
-            return np.concatenate(parts)
+            chunks = [slice(start, start + CHUNK) for start in range(0, len(generated), CHUNK)]
+            compared = in_threads(
+                lambda part: metric.compare(generated[part], reference[part]), chunks, self.readings.workers
+            )
+            return np.concatenate(compared)
         return metric.compare(self._read(measure, generated), self._read(measure, reference))
 
 

@@ -96,7 +96,7 @@ def _errors(head: HeadModel, fits: FitTable, truth: FitTable, clips: list[dict],
             if fits.ok(clip["clip"], i):
                 rows.append(fits.row(clip["clip"], i))
                 true_rows.append(truth.row(clip["video"], number))
-                video_to_clip.append(_from_video_ndc(clip["crop_map"], size))
+                video_to_clip.append(from_video_ndc(clip["crop_map"], size))
     size_hw = store.frame(clips[0]["clip"], 0).shape[:2]
     maps = torch.tensor(np.array(video_to_clip).reshape(-1, 6))
     true_landmarks = _landmarks(truth, true_rows)
@@ -123,7 +123,7 @@ def _landmarks(fits: FitTable, rows: list[int]) -> torch.Tensor:
     return torch.from_numpy(column_array(fits.table, "landmarks")[rows]).double().unflatten(1, (68, 2))
 
 
-def _from_video_ndc(crop_map: list[float], video_size_wh: tuple[int, int]) -> list[float]:
+def from_video_ndc(crop_map: list[float], video_size_wh: tuple[int, int]) -> list[float]:
     """Row-major 2x3 map from the video frame's ndc to clip ndc; `crop_map` takes source-video px."""
     linear = np.array(crop_map).reshape(2, 3)
     half = np.array(video_size_wh) / 2

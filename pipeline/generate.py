@@ -14,6 +14,7 @@ from model.pwm import PWMOutput
 from model.retarget import retarget
 from pipeline.fits import FitTable
 from pipeline.pair_frames import PairFrames
+from pipeline.threads import in_threads, workers_on
 
 
 class RowRunner:
@@ -60,11 +61,12 @@ class RowRunner:
 
 def generate(runner: RowRunner, pairs: PairFrames, batch_size: int) -> np.ndarray:
     """Generate all pairs: (N, H, W, 3) uint8 RGB, rounded once."""
-    frames = np.empty_like(pairs.source_u8)
-    for start in range(0, len(pairs), batch_size):
-        rows = slice(start, start + batch_size)
-        frames[rows] = tensor_to_frames(runner.animate(pairs, rows).image).cpu().numpy()
-    return frames
+    batches = [slice(start, start + batch_size) for start in range(0, len(pairs), batch_size)]
+
+    def one(rows: slice) -> np.ndarray:
+        return tensor_to_frames(runner.animate(pairs, rows).image).cpu().numpy()
+
+    return np.concatenate(in_threads(one, batches, workers_on(runner.device)))
 
 
 def _choose(mask: torch.Tensor, yes: HeadFit, no: HeadFit) -> HeadFit:

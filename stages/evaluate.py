@@ -26,12 +26,15 @@ def run(
     device: str = "cpu",
 ) -> None:
     """Write predictions.arrow, scores.parquet and features.parquet below `out` (a folder each for controls)."""
+    import numpy as np
+
     from pipeline.evaluate import Scorer, control_frames
     from pipeline.metrics.protocols import Opening
     from pipeline.metrics.readings import Readings
     from pipeline.metrics.registry import open_measures
     from pipeline.pair_frames import load_pair_frames
     from pipeline.provenance import scratch_dir
+    from pipeline.threads import workers_on
 
     loaded, hashes = load_pair_frames(pairs, clips)
     bench = params.bench
@@ -41,17 +44,17 @@ def run(
     for measure in measures:
         if measure.reason:
             say(f"{measure.id}: no number ({measure.reason})")
-    readings = Readings(scratch_dir("readings", hashes.pairs_sha256), params.evaluate.batch_size)
+    readings = Readings(scratch_dir("readings", hashes.pairs_sha256), params.evaluate.batch_size, workers_on(device))
     scorer = Scorer(loaded, hashes, measures, readings)
     scorer.read_references()
 
     if method == CONTROLS:
         for row in control_rows(bool(bench.corpora)):
-            chosen = loaded.select([task in row.tasks for task in loaded.task])
+            chosen = loaded.select(np.isin(loaded.task, row.tasks))
             if row.key == "true_reenactment":
                 from pipeline.puppets.reenact import true_reenactment
 
-                frames = true_reenactment(params, chosen, clips)
+                frames = true_reenactment(params.puppets, chosen, clips)
             else:
                 frames = control_frames(row.key, chosen)
             scorer.save_and_score(row.key, row.tasks, frames, out / row.key)

@@ -64,6 +64,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(
             f"no ICT-FaceKit at {path}: put ict_facekit.npz (MIT licence, github.com/ICT-VGL/ICT-FaceKit) there"
         )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not ict_facekit.npz: it is no .npz archive")
     try:
         with np.load(path, allow_pickle=False) as stored:
             missing = [name for name in _SOURCE_FIELDS if name not in stored]

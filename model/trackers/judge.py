@@ -25,7 +25,7 @@ from model.trackers.layers import (
 INPUT_PX = 64
 WIDTHS = (16, 32, 48, 96, 96)
 STRIDES = (2, 2, 2, 2, 1)
-RESIDUAL = (False, True, True, True, True)
+RESIDUAL = (False, True, True, True, False)
 FACE_WIDTHS = (24, 32, 64, 96)
 FACE_STRIDES = (2, 1, 2, 2)
 FACE_RESIDUAL = (False, True, True, True)

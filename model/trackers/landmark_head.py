@@ -11,6 +11,7 @@ S and E identity and expression codes, P free pose entries.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import jacfwd
@@ -66,13 +67,14 @@ class LandmarkHead:
 
         regressor = torch.from_numpy(arrays.joint_regressor).double()
 
-        def with_joints(field: Tensor, moves_joints: bool) -> Tensor:  # (N, V, 3) -> (N, 68, D)
-            joints = regressor @ field.double() if moves_joints else torch.zeros(len(field), self.num_joints, 3)
-            return torch.cat([corner_rows(field), joints.double().flatten(1)[:, None].expand(-1, 68, -1)], -1)
+        def with_joints(field: np.ndarray) -> Tensor:  # (N, V, 3) -> (N, 68, D)
+            rows = torch.from_numpy(field)
+            joints = (regressor @ rows.double()).flatten(1)[:, None].expand(-1, 68, -1)
+            return torch.cat([corner_rows(rows), joints], -1)
 
-        self.rest = with_joints(torch.from_numpy(arrays.template)[None], True)[0]  # (68, D)
-        self.shape_rows = with_joints(torch.from_numpy(arrays.shape_basis), True)  # (S, 68, D)
-        self.expression_rows = with_joints(torch.from_numpy(arrays.expression_basis), False)  # (E, 68, D)
+        self.rest = with_joints(arrays.template[None])[0]  # (68, D)
+        self.shape_rows = with_joints(arrays.shape_basis)  # (S, 68, D)
+        self.expression_rows = with_joints(arrays.expression_basis)  # (E, 68, D)
         self.corrective_rows = corner_rows(torch.from_numpy(arrays.pose_basis))  # (9(J-1), 68, 3c)
         # (68, D, K): codes last, ready for one batched product with the camera's and the pose's Jacobian
         self._shape_columns = self.shape_rows.permute(1, 2, 0).contiguous()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.metrics.protocols import PIXELS, Backend
+from pipeline.threads import in_threads
 
 Key = bytes
 
@@ -29,11 +30,11 @@ class Readings:
     Args:
         folder: scratch folder for readings of reference images.
         batch_size: images a forward pass.
+        workers: batches looked at side by side.
     """
 
-    def __init__(self, folder: Path, batch_size: int) -> None:
-        self.folder = folder
-        self.batch_size = batch_size
+    def __init__(self, folder: Path, batch_size: int, workers: int = 1) -> None:
+        self.folder, self.batch_size, self.workers = folder, batch_size, workers
         self._known: dict[str, dict[Key, dict[str, np.ndarray]]] = {}
 
     def read(self, backend: Backend, reading: str, frames_u8: np.ndarray) -> np.ndarray:
@@ -44,9 +45,9 @@ class Readings:
         keys = [image_key(frame) for frame in frames_u8]
         rows = {key: row for row, key in enumerate(keys) if key not in known}  # one row of each new image
         fresh = list(rows.items())
-        for start in range(0, len(fresh), self.batch_size):
-            part = fresh[start : start + self.batch_size]
-            found = backend.observe(frames_u8[[row for _, row in part]])
+        parts = [fresh[start : start + self.batch_size] for start in range(0, len(fresh), self.batch_size)]
+        looked = in_threads(lambda part: backend.observe(frames_u8[[row for _, row in part]]), parts, self.workers)
+        for part, found in zip(parts, looked, strict=True):
             for index, (key, _) in enumerate(part):
                 known[key] = {name: values[index] for name, values in found.items()}
         return np.stack([known[key][reading] for key in keys])

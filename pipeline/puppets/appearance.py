@@ -22,7 +22,7 @@ REGIONS = {
     "garment": (0.5, 0.8125, 0.875, 1.0),
     "swatches": (0.875, 0.625, 1.0, 1.0),
 }
-SWATCHES = ("teeth", "tongue", "mouth", "glasses", "beard", "skin")
+SWATCHES = ("teeth", "tongue", "mouth", "glasses")
 TOP_CM, BOTTOM_CM = 11.6, -21.0
 EYE_SPAN_RAD = 1.9  # angle from the pupil to the border of an eye's region
 IRIS_RAD, PUPIL_RAD = regions.IRIS_ANGLE_RAD, regions.PUPIL_ANGLE_RAD
@@ -74,8 +74,8 @@ def paint_person(person: Person, canvas: "Canvas") -> Texture:
     for name, image in (
         ("head", skin),
         ("hair", _strands(person.look, size)),
-        ("eye_left", _iris(person.identity, size, 0)),
-        ("eye_right", _iris(person.identity, size, 0)),
+        ("eye_left", _iris(person.identity, size)),
+        ("eye_right", _iris(person.identity, size)),
         ("garment", _fabric(person.look, size)),
         ("swatches", _swatches(person, size)),
     ):
@@ -169,7 +169,16 @@ class Canvas:
 
 
 def _over(image: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return image + (np.asarray(colour, np.float32) - image) * np.clip(mask, 0, 1)[..., None]
+    """Lay a colour over an image where the mask says; works on the part of the image that the mask touches."""
+    touched = mask > 0.004
+    rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return image
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    image = image.copy()
+    share = np.clip(mask[part], 0, 1).astype(np.float32)[..., None]
+    image[part] += (np.asarray(colour, np.float32) - image[part]) * share
+    return image
 
 
 def _paint_skin(person: Person, view: Canvas) -> tuple[np.ndarray, np.ndarray]:
@@ -316,9 +325,9 @@ def _strands(look: Look, size: int) -> np.ndarray:
     return np.clip(look.hair * shade + 0.02 * streaks[..., None] * (0.4 + lightness), 0, 1)
 
 
-def _iris(identity: Identity, size: int, number: int) -> np.ndarray:
+def _iris(identity: Identity, size: int) -> np.ndarray:
     """One eye seen along its axis: sclera with a warm rim, limbal ring, fibres and pupil."""
-    rng = np.random.default_rng([identity.seed, 11 + number])
+    rng = np.random.default_rng([identity.seed, 11])
     side = round(size * 0.1875)
     y, x = (np.mgrid[0:side, 0:side] + 0.5) / side * 2 - 1
     angle = np.hypot(x, y) / 0.96 * EYE_SPAN_RAD
@@ -355,8 +364,6 @@ def _swatches(person: Person, size: int) -> np.ndarray:
         "tongue": np.array([0.62, 0.27, 0.27]),
         "mouth": np.array([0.30, 0.09, 0.09]),
         "glasses": person.look.glasses_colour,
-        "beard": person.identity.natural_hair * 0.9,
-        "skin": person.identity.skin,
     }
     height, width = round(size * 0.375), round(size * 0.125)
     rows = (np.arange(height) * len(SWATCHES) // height).clip(max=len(SWATCHES) - 1)

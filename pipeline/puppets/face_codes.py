@@ -21,7 +21,7 @@ _CHUNK = 256
 
 
 class FaceCodes(NamedTuple):
-    """Codes of the face head, float32: shape (B, S), expression (B, E), pose (B, 3) radians about x, y, z, camera (B, 3)."""
+    """Float32 codes of the face head: shape (B, S), expression (B, E), pose (B, 3) about x, y, z, camera (B, 3)."""
 
     shape: np.ndarray
     expression: np.ndarray
@@ -49,7 +49,8 @@ def true_face_codes(puppet: HeadArrays, face: HeadArrays, shape: np.ndarray, exp
     """
     region = face_region(puppet)
     if len(region.vertices) != len(face.template):
-        raise ValueError(f"{face.name} has {len(face.template)} vertices, the face of {puppet.name} {len(region.vertices)}")
+        count = len(region.vertices)
+        raise ValueError(f"{face.name} has {len(face.template)} vertices, the face of {puppet.name} {count}")
     people, person = np.unique(np.atleast_2d(np.asarray(shape, np.float32)), axis=0, return_inverse=True)
     person = np.broadcast_to(person.ravel(), len(expression))
     neutral = _neutral(puppet, region, people)
@@ -79,11 +80,12 @@ def _combine(codes: np.ndarray, basis: np.ndarray) -> np.ndarray:
 def _neutral(puppet: HeadArrays, region: FaceRegion, people: np.ndarray) -> np.ndarray:
     """Neutral faces (P, N, 3) cm of people (P, S)."""
     expression = np.zeros((len(people), len(puppet.expression_basis)), np.float32)
-    return region_points(puppet, region, people, expression, np.zeros((len(people), 3 * len(puppet.joint_names)), np.float32))
+    pose = np.zeros((len(people), 3 * len(puppet.joint_names)), np.float32)
+    return region_points(puppet, region, people, expression, pose)
 
 
 def _identity(face: HeadArrays, region: FaceRegion, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Identity codes (P, S) and relative growth (P,) of neutral faces (P, N, 3) cm; their place is left to the camera."""
+    """Identity codes (P, S) and relative growth (P,) of neutral faces (P, N, 3) cm, wherever these stand."""
     offsets = region.to_face(neutral) - face.template
     offsets = offsets - offsets.mean(1, keepdims=True)
     size = size_direction(face.template.astype(float))
@@ -108,7 +110,7 @@ def _orthographic(points: np.ndarray, turn: np.ndarray, root: np.ndarray, camera
 
 
 def _translation(turned: np.ndarray, image: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Translation (B, 3) of turned face points (B, N, 3) whose perspective image fits an image (B, N, 2), ndc with y up.
+    """Translation (B, 3) of turned points (B, N, 3) whose perspective image fits an image (B, N, 2), ndc with y up.
 
     The depth follows from the scale (ndc per face unit) at the points' mean depth; the rest is linear least squares.
     """

@@ -1,7 +1,7 @@
 """The head "puppet_face": a model of the face region alone, learned from puppets by principal components.
 
-It shares neither codes nor camera with the head it is learned from: identity and expression are its own components, jaw,
-lids and gaze are expressions, and it is seen by Deep3DFaceRecon's perspective camera.
+It shares neither codes nor camera with the head it is learned from: identity and expression are its own components,
+jaw, lids and gaze are expressions, and it is seen by Deep3DFaceRecon's perspective camera.
 """
 
 import numpy as np
@@ -97,8 +97,8 @@ def _expressions(puppet: HeadArrays, region: FaceRegion, stress: np.ndarray) -> 
     moved = region_points(puppet, region, neutral, expression, pose)
     offsets = (moved - puppet.template[region.vertices]) * region.scale
     basis = _components(offsets / np.sqrt(len(offsets)), stress, NUM_EXPRESSION)
-    weighted = basis * np.sqrt(stress)[:, None]
-    codes = (offsets * np.sqrt(stress)[:, None]).reshape(len(offsets), -1) @ np.linalg.pinv(weighted.reshape(len(basis), -1))
+    root = np.sqrt(stress)[:, None]
+    codes = (offsets * root).reshape(len(offsets), -1) @ np.linalg.pinv((basis * root).reshape(len(basis), -1))
     return basis, np.percentile(codes, [0.5, 99.5], axis=0)
 
 
@@ -114,7 +114,8 @@ def _components(root: np.ndarray, stress: np.ndarray, count: int) -> np.ndarray:
     flat = (root * weight).reshape(len(root), -1)
     values, vectors = np.linalg.eigh(flat @ flat.T)
     axes = vectors[:, np.argsort(values)[::-1][:count]].T @ flat
-    signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(1)])
+    # the sign is free; a projection settles it, because the largest entry of a symmetric component has an equal twin
+    signs = np.sign(axes @ np.random.default_rng(2).standard_normal(axes.shape[1]))
     return (signs[:, None] * axes).reshape(count, -1, 3) / weight
 
 

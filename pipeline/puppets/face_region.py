@@ -93,10 +93,10 @@ def region_points(puppet: HeadArrays, region: FaceRegion, shape: np.ndarray, exp
     for joint in range(2, len(puppet.joint_names)):
         weight = puppet.skin_weights[rows, joint]
         moving = np.flatnonzero(weight)
-        turn = Rotation.from_rotvec(pose[:, 3 * joint : 3 * joint + 3]).as_matrix().astype(np.float32) - np.eye(3, dtype=np.float32)
+        turn = Rotation.from_rotvec(pose[:, 3 * joint : 3 * joint + 3]).as_matrix() - np.eye(3)
         arm = still[:, moving] - joints[:, None, joint]
         points = points.copy() if points is still else points
-        points[:, moving] += weight[moving, None] * (arm @ turn.transpose(0, 2, 1))
+        points[:, moving] += weight[moving, None] * (arm @ turn.transpose(0, 2, 1).astype(np.float32))
     return points
 
 

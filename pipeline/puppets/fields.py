@@ -38,17 +38,17 @@ def point_masks(points: np.ndarray, part: np.ndarray) -> dict[str, np.ndarray]:
         part: (...) part names (strings of `assembly.PART_NAMES`).
 
     Returns:
-        name -> (...) float32 in [0, 1]: lips, brows, lids, lash_line, scalp, cheeks, beard, nostrils, neck (0 off the skin;
-        ears carry none but `scalp` = 0); iris (pupil included), pupil, sclera (eyeballs only); teeth, gums, tongue,
-        cavity and ear (1 on that part).
+        name -> (...) float32 in [0, 1]: lips, brows, lids, lash_line, scalp, cheeks, beard, nostrils, neck (0 off
+        the skin and on the ears); iris (pupil included), pupil, sclera (eyeballs only); teeth, gums, tongue, cavity and
+        ear (1 on that part).
     """
     skin = np.isin(part, [name for name in SKIN_PARTS if name != "ear"])
     eye = np.isin(part, EYE_PARTS)
     masks = {name: np.where(skin, field(points), 0.0) for name, field in SKIN_FIELDS.items()}
     masks["iris"], masks["pupil"] = np.where(eye, regions.iris(points), 0.0), np.where(eye, regions.pupil(points), 0.0)
     masks["sclera"] = np.where(eye, 1.0 - masks["iris"], 0.0)
-    for name, of in (("teeth", "teeth"), ("gums", "gums"), ("tongue", "tongue"), ("cavity", "mouth_cavity"), ("ear", "ear")):
-        masks[name] = (part == of).astype(float)
+    masks |= {name: part == name for name in ("teeth", "gums", "tongue", "ear")}
+    masks["cavity"] = part == "mouth_cavity"
     return {name: np.asarray(mask, np.float32) for name, mask in masks.items()}
 
 

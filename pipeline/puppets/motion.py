@@ -1,6 +1,6 @@
 """How a puppet moves: smooth random head motion, talk, brows, blinks and gaze.
 
-Everything is drawn as a function of seconds, so a clip at 30 fps is the clip at 25 fps sampled finer.
+Everything is drawn as a function of seconds: another frame rate samples the same motion up to its peak.
 """
 
 from dataclasses import dataclass

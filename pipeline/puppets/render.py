@@ -28,12 +28,12 @@ class Picture:
     Attributes:
         image: (H, W, 3) uint8 sRGB.
         label: (H, W) uint8 index into `appearance.PARTS`; foreground is label > 0.
-        albedo: (H, W, 3) uint8 sRGB without light, background 0.
+        albedo: (H, W, 3) uint8 sRGB without light, background 0; None unless asked for.
     """
 
     image: np.ndarray
     label: np.ndarray
-    albedo: np.ndarray
+    albedo: np.ndarray | None
 
 
 CHUNK = 32768  # covered pixels shaded at once: their values stay in the cache
@@ -73,6 +73,7 @@ class Camera:
         frame_map: np.ndarray = IDENTITY_MAP,
         backdrop_map: np.ndarray | None = None,
         supersample: int = 1,
+        with_albedo: bool = False,
     ) -> list[Picture]:
         """Render B frames of one actor.
 
@@ -86,6 +87,7 @@ class Camera:
             frame_map: (6,) or (B, 6) row-major 2x3 map from the tracker's ndc to the frame's ndc.
             backdrop_map: the same for the background; that of the head if None.
             supersample: pixels rendered per pixel and axis, averaged.
+            with_albedo: return the colours without light, too.
 
         Returns:
             B pictures.
@@ -104,7 +106,8 @@ class Camera:
             if laid is None or not np.array_equal(behind[i], behind[i - 1]):
                 laid = _quantised(lay_backdrop(actor.backdrop, behind[i], size_hw))
             px_per_cm = float(cm[i] * np.abs(maps[i, 4]) * 0.5 * wide[0])
-            pictures.append(_paint(actor, placed[i], normals[i], along[i], wide, px_per_cm, laid, supersample))
+            vertices = (placed[i], normals[i], along[i])
+            pictures.append(_paint(actor, vertices, wide, px_per_cm, laid, supersample, with_albedo))
         return pictures
 
 
@@ -113,16 +116,17 @@ def _quantised(image: np.ndarray) -> np.ndarray:
 
 
 def _paint(
-    actor: Actor, verts: Tensor, normals: Tensor, along: Tensor, size_hw: tuple[int, int], px_per_cm: float,
-    backdrop: np.ndarray, supersample: int,
+    actor: Actor, vertices: tuple[Tensor, Tensor, Tensor], size_hw: tuple[int, int], px_per_cm: float,
+    backdrop: np.ndarray, supersample: int, with_albedo: bool,
 ) -> Picture:  # fmt: skip
-    import cv2
-
+    """Render one frame from placed vertices, their normals and strand directions, each (N, 3)."""
+    verts, normals, along = vertices
     fragments = rasterize(verts[None], actor.triangles, size_hw)
     ids = fragments.triangle.view(-1)
     pixel = (ids >= 0).nonzero()[:, 0]
     count = size_hw[0] * size_hw[1]
-    label, albedo = np.zeros(count, np.uint8), np.zeros((count, 3), np.uint8)
+    label = np.zeros(count, np.uint8)
+    albedo = np.zeros((count, 3), np.uint8) if with_albedo else None
     lit = np.zeros((count, 3), np.uint8) if supersample > 1 else backdrop.reshape(-1, 3).copy()
     if len(pixel):
         lamps = _Lamps.of(actor.person.look)
@@ -130,7 +134,7 @@ def _paint(
         openness, direct = (torch.from_numpy(share).view(-1) for share in shadows)
         weights = fragments.barycentric.view(-1, 3)
         for chosen in pixel.split(CHUNK):
-            triangle, weight = ids[chosen], weights[chosen]
+            triangle, weight = ids.index_select(0, chosen), weights.index_select(0, chosen)
             part, paint = _surface(actor, triangle, weight)
             corners = actor.triangles.index_select(0, triangle)
             hairs = (part == PART["hair"]).nonzero()[:, 0]
@@ -140,16 +144,29 @@ def _paint(
                 paint, part, _blend(normals, corners, weight), hairs, strands, openness[chosen], direct[chosen]
             )
             label[where] = part.numpy()
-            albedo[where] = paint
-    lit, label, albedo = lit.reshape(*size_hw, 3), label.reshape(size_hw), albedo.reshape(*size_hw, 3)
+            if with_albedo:
+                albedo[where] = paint
+    lit, label = lit.reshape(*size_hw, 3), label.reshape(size_hw)
+    albedo = albedo.reshape(*size_hw, 3) if with_albedo else None
     if supersample == 1:
         return Picture(_smooth_edges(lit, label), label, albedo)
+    return _shrunk(lit, label, albedo, backdrop, supersample)
+
+
+def _shrunk(
+    lit: np.ndarray, label: np.ndarray, albedo: np.ndarray | None, backdrop: np.ndarray, supersample: int
+) -> Picture:
+    """Average a supersampled frame and lay it over the background."""
+    import cv2
+
+    size_hw = label.shape
     size = (size_hw[1] // supersample, size_hw[0] // supersample)
     cover = cv2.resize((label > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)[..., None]
     mean = cv2.resize(lit, size, interpolation=cv2.INTER_AREA)
     image = (mean + backdrop * (1 - cover) + 0.5).clip(0, 255).astype(np.uint8)
     middle = slice(supersample // 2, None, supersample)
-    return Picture(image, label[middle, middle], cv2.resize(albedo, size, interpolation=cv2.INTER_AREA))
+    small = None if albedo is None else cv2.resize(albedo, size, interpolation=cv2.INTER_AREA)
+    return Picture(image, label[middle, middle], small)
 
 
 def _blend(values: Tensor, corners: Tensor, weights: Tensor) -> Tensor:

@@ -258,8 +258,8 @@ class Studio:
         verts = torch.cat([posed, shell, rigid], 1)
         turned = torch.lerp(actor.normals @ skull.transpose(1, 2), actor.normals @ torso.transpose(1, 2), actor.torso)
         soft = vertex_normals(verts[:, : posed.shape[1] + shell.shape[1]], actor.triangles[: actor.soft])
-        along = torch.cat([torch.zeros_like(posed), torch.cat([actor.shell_along, actor.along]) @ skull.transpose(1, 2)], 1)
-        return verts, torch.cat([soft, turned], 1), along
+        strands = torch.cat([actor.shell_along, actor.along]) @ skull.transpose(1, 2)
+        return verts, torch.cat([soft, turned], 1), torch.cat([torch.zeros_like(posed), strands], 1)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def build_mesh() -> HeadMesh:
     return HeadMesh(template, triangles.astype(np.int32), part, piece, mirror_map(template, topology), topology)
 
 
-def _refine_skin_parts(names: np.ndarray, centre: np.ndarray, triangles: np.ndarray, topology: SkinTopology) -> np.ndarray:
+def _refine_skin_parts(names: np.ndarray, centre: np.ndarray, triangles: np.ndarray,
+                       topology: SkinTopology) -> np.ndarray:
     """Divide the grid's skin into lips, lids, neck, scalp and the rest."""
     names = names.copy()
     skin = names == "skin"

@@ -16,8 +16,8 @@ _EYE_RINGS_DEG = (6, 12, 18, 24, 30, 38, 50, 66, 86, 110, 140)
 _EYE_SECTORS = 16
 _EAR_OUTLINE = np.array([  # back of the ear canal, up from it; cm; periodic
     (-0.62, -0.45), (-0.66, 0.40), (-0.66, 1.25), (-0.45, 2.15), (0.20, 2.78), (1.05, 2.88), (1.80, 2.50), (2.22, 1.75),
-    (2.30, 0.88), (2.12, 0.00), (1.78, -0.85), (1.45, -1.65), (1.22, -2.40), (0.75, -2.98), (0.12, -3.02), (-0.36, -2.55),
-    (-0.52, -1.75)])
+    (2.30, 0.88), (2.12, 0.00), (1.78, -0.85), (1.45, -1.65), (1.22, -2.40), (0.75, -2.98), (0.12, -3.02),
+    (-0.36, -2.55), (-0.52, -1.75)])
 _EAR_POINTS = 26
 _EAR_ANCHOR = np.array([7.46, -1.20, -0.75])
 _EAR_TURN_RAD, _EAR_LEAN_RAD = 0.42, 0.16
@@ -89,7 +89,7 @@ def tongue() -> Piece:
 
 
 def _ear_front(ring: float, up: np.ndarray) -> np.ndarray:
-    """Height of the ear's outer face over its plane on the ring of relative radius `ring`, `up` the outline's height."""
+    """Height of the ear's outer face over its plane on the ring of relative radius `ring`; `up` is the outline's."""
     fold = {1.0: 0.16, 0.95: 0.38, 0.86: 0.34, 0.74: 0.12, 0.60: 0.32, 0.46: 0.12, 0.30: -0.08}[ring]
     lobe = smooth_step(-1.4, -2.4, up)
     return (1 - lobe) * fold + lobe * (0.22 - 0.14 * (ring < 0.7))

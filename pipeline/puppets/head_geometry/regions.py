@@ -2,8 +2,8 @@
 
 The mesh is too coarse for a crisp lip or iris. A renderer interpolates the template's coordinates over the image (as it
 does for NMFC) and evaluates these functions there, so that edges stay sharp at any size. Every function takes points
-(..., 3) of the template (cm, y up with 0 at the eyes, z to the viewer, x to the viewer's right) and returns (...) values
-in [0, 1]. They know places, not surfaces: apply the eyes' to eyeballs, the others to skin (see `fields.py`).
+(..., 3) of the template (cm, y up with 0 at the eyes, z to the viewer, x to the viewer's right) and returns (...)
+values in [0, 1]. They know places, not surfaces: apply the eyes' to eyeballs, the others to skin (see `fields.py`).
 """
 
 import numpy as np
@@ -107,7 +107,8 @@ def beard(points: np.ndarray) -> np.ndarray:
 
 def nostrils(points: np.ndarray) -> np.ndarray:
     """The dark of the two openings."""
-    return np.clip(1.4 * bump(np.abs(points[..., 0]), points[..., 1], (0.60, -4.78), (0.26, 0.10), -0.12), 0, 1) * _front(points)
+    dark = 1.4 * bump(np.abs(points[..., 0]), points[..., 1], (0.60, -4.78), (0.26, 0.10), -0.12)
+    return np.clip(dark, 0, 1) * _front(points)
 
 
 def neck(points: np.ndarray) -> np.ndarray:

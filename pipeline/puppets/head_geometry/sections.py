@@ -20,7 +20,8 @@ from pipeline.puppets.head_geometry.measures import (
 )
 
 # The section's name v is the height of its foremost point down to the jaw (v = -11); below, it only counts on.
-SECTION_FIELDS = ("v", "y_front", "y_side", "y_back", "z_front", "z_back", "half_width", "z_widest", "n_front", "n_back")
+SECTION_FIELDS = (
+    "v", "y_front", "y_side", "y_back", "z_front", "z_back", "half_width", "z_widest", "n_front", "n_back")
 SECTIONS = np.array([
     # v      y_front y_side y_back z_front z_back width z_wid n_f  n_b
     (11.30, 11.30, 11.30, 11.30, -0.90, -0.90, 0.00, -0.9, 2.0, 2.0),
@@ -53,8 +54,8 @@ SECTIONS = np.array([
 # One mesh row a section; spacing follows the detail. The rows of the two slits are exact keys of skin.py.
 ROW_V = np.array([
     11.15, 10.75, 10.10, 9.20, 8.15, 7.10, 6.10, 5.20, 4.40, 3.75, 3.22, 2.80, 2.43, 2.10, 1.80, 1.52, 1.26, 1.02,
-    0.80, 0.58, 0.38, 0.20, 0.05, EYE_ROW_V, -0.25, -0.42, -0.62, -0.85, -1.12, -1.45, -1.82, -2.22, -2.62, -3.00, -3.35,
-    -3.68, -4.00, -4.30, -4.58, -4.85, -5.12, -5.40, -5.68, -5.93, -6.15, -6.35, -6.52, -6.68, MOUTH_ROW_V,
+    0.80, 0.58, 0.38, 0.20, 0.05, EYE_ROW_V, -0.25, -0.42, -0.62, -0.85, -1.12, -1.45, -1.82, -2.22, -2.62, -3.00,
+    -3.35, -3.68, -4.00, -4.30, -4.58, -4.85, -5.12, -5.40, -5.68, -5.93, -6.15, -6.35, -6.52, -6.68, MOUTH_ROW_V,
     -6.98, -7.15, -7.35, -7.58, -7.84, -8.14, -8.50, -8.90, -9.32, -9.75, -10.18, -10.60, JAW_ROW_V,
     -11.40, -11.90, -12.50, -13.20, -14.20, -15.80, -17.80, -20.00])
 EYE_ROW = int(np.flatnonzero(ROW_V == EYE_ROW_V)[0])
@@ -66,15 +67,15 @@ INNER_EYE_COLUMN, MOUTH_COLUMN, OUTER_EYE_COLUMN, HALF_COLUMNS = 7, 11, 19, 29
 
 
 def column_azimuths() -> np.ndarray:
-    """Azimuth of every column around the head, (2 * HALF_COLUMNS,) radians in (-pi, pi]; column 0 is the middle of the face.
+    """Azimuth of every column around the head, (2 * HALF_COLUMNS,) radians in (-pi, pi]; 0 is the middle of the face.
 
     Columns run to the viewer's right first, so that column -j mirrors column j. Spacing is about 2.5 mm on the
     face, and the corners of eyes and mouth lie on columns.
     """
     eye, mouth = section_at(EYE_ROW_V)["half_width"], section_at(MOUTH_ROW_V)["half_width"]
     keys = np.array([(0, 0.0), (INNER_EYE_COLUMN, np.arcsin(EYE_INNER_X / eye)),
-                     (MOUTH_COLUMN, np.arcsin(MOUTH_HALF_WIDTH / mouth)), (OUTER_EYE_COLUMN, np.arcsin(EYE_OUTER_X / eye)),
-                     (22, 0.95), (26, 1.92), (HALF_COLUMNS, np.pi)])
+                     (MOUTH_COLUMN, np.arcsin(MOUTH_HALF_WIDTH / mouth)),
+                     (OUTER_EYE_COLUMN, np.arcsin(EYE_OUTER_X / eye)), (22, 0.95), (26, 1.92), (HALF_COLUMNS, np.pi)])
     half = PchipInterpolator(keys[:, 0], keys[:, 1])(np.arange(HALF_COLUMNS + 1))
     return np.concatenate([half, -half[-2:0:-1]])
 

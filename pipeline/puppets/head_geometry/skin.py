@@ -47,7 +47,7 @@ def skin_vertices(topology: SkinTopology, lids_open: tuple[float, float] = (1.0,
 
 def _spread_along_nose(v: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Move the rows of the nose, column by column, so that steps along its profile become more even."""
-    top, bottom = (int(np.flatnonzero(ROW_V == key)[0]) for key in _NOSE_ROWS_V)
+    top, bottom = (int(np.flatnonzero(key == ROW_V)[0]) for key in _NOSE_ROWS_V)
     rows = slice(top, bottom + 1)
     fine = np.linspace(*_NOSE_ROWS_V, 240)
     nominal = (ROW_V[rows] - ROW_V[top]) / (ROW_V[bottom] - ROW_V[top])

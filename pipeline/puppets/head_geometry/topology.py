@@ -1,4 +1,4 @@
-"""The skin's connectivity: a grid around the head, cut open at the eyes and the mouth, with lid rims and the bag behind the lips.
+"""The skin's connectivity: a grid around the head, open at eyes and mouth, with the lids' rims and the mouth's bag.
 
 The grid's rows and columns name material points. A slit runs along one row between two columns; its inner vertices
 exist twice, once for each lid or lip. Rims and the mouth's bag continue inwards from the slits' loops.

@@ -1,7 +1,6 @@
 """Train the puppet judge: python -m pipeline.puppets.training.judge --help."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from model.trackers.judge import EMBEDDING, POOLED, PuppetJudge
 from pipeline.console import run_command, say
 from pipeline.puppets.training.augment import SEVERITIES, Augmented, Jitter, augment, without_precision
 from pipeline.puppets.training.crops import ASSETS, Crops, load_crops
-from pipeline.puppets.training.loop import Settings, optimise
+from pipeline.puppets.training.loop import Settings, optimise, training_facts
 
 JITTER = Jitter(shift_ndc=0.1, log_scale=0.15, log_squeeze=0.15)
 MARGIN = 0.2  # of the additive-margin softmax on cosines (CosFace, Wang et al. 2018)
@@ -131,8 +130,8 @@ def main(
     crops: Annotated[Path, typer.Option(help="folder of rendered crops")] = Path("data/scratch/puppet_crops"),
     minutes: Annotated[float, typer.Option(help="length of the run; its schedule follows the clock")] = 20.0,
     steps: Annotated[int | None, typer.Option(help="count steps instead: repeats a run exactly")] = None,
-    batch: int = 96,
-    learning_rate: float = 2e-3,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
     weight_decay: float = 0.01,
     bfloat16: bool = True,
     seed: int = 2,
@@ -143,7 +142,7 @@ def main(
     head = load_head(ASSETS / "puppet.npz")
     rendered = load_crops(crops, {"puppet": head})
     judge, summary = train_judge(rendered, head, settings, say)
-    judge.save(out, asdict(settings) | rendered.facts | summary | {"loss_weights": WEIGHTS})
+    judge.save(out, training_facts("judge", settings, rendered.facts, summary, WEIGHTS))
 
 
 if __name__ == "__main__":

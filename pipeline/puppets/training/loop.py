@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -87,4 +87,18 @@ def optimise(
         "epochs": round(step * settings.batch / count, 2),
         "minutes": round((time.monotonic() - started) / 60, 2),
         **{f"loss_{k}": round(v, 4) for k, v in means.items()},
+    }
+
+
+def training_facts(name: str, settings: Settings, crops: dict, summary: dict, weights: dict[str, float]) -> dict:
+    """What a weights file says about its training, for the card."""
+    package = "python -m pipeline.puppets.training"
+    return {
+        **asdict(settings),
+        **crops,
+        **summary,  # the steps and minutes that the run took replace those that were allowed
+        "loss_weights": weights,
+        "crops_command": f"{package}.crops",
+        "command": f"{package}.{name} --steps {summary['steps']} --out pipeline/puppets/assets/{name}.safetensors",
+        "torch": torch.__version__,
     }

@@ -8,8 +8,8 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.puppets.people import VALIDATION_SEEDS, Person, make_person
 from pipeline.puppets.render import Camera
-from pipeline.puppets.sampling import CropJitter, draw_shots
-from pipeline.puppets.scene import Studio
+from pipeline.puppets.sampling import CropJitter, _shots
+from pipeline.puppets.scene import Actor, Studio
 from pipeline.puppets.training.crops import LIMITS, TEXTURE_PX
 
 MIXED = (
@@ -43,6 +43,7 @@ class Stage:
         self.head, self.size = head, size
         self.studio = Studio(head, TEXTURE_PX)
         self.camera = Camera(self.studio)
+        self.dressed: dict[int, tuple[Person, Actor]] = {}  # by id; the person is kept, so that ids stay unique
 
     def scene(self, seed: int, people: int, per_person: int) -> Scene:
         """Draw people of the validation range, and frames with poses and expressions of a training set."""
@@ -52,7 +53,7 @@ class Stage:
             identity_seed = int(rng.integers(VALIDATION_SEEDS.start, VALIDATION_SEEDS.stop))
             cast.append(make_person(identity_seed, int(rng.integers(2**31)), self.head.num_shape, "any"))
             shape = cast[-1].identity.shape
-            fits.append(draw_shots(rng, self.studio, shape, per_person, CropJitter(), LIMITS)[0])
+            fits.append(_shots(rng, self.studio, shape, per_person, CropJitter(), LIMITS)[0])
         return Scene(cast, HeadFit.cat(fits))
 
     def film(self, scene: Scene) -> np.ndarray:
@@ -62,7 +63,7 @@ class Stage:
         for i, person in enumerate(scene.people):
             fit = scene.fit[slice(i * per_person, (i + 1) * per_person)]
             pictures = self.camera.film(
-                self.studio.dress(person),
+                self._actor(person),
                 fit.shape,
                 fit.expression,
                 fit.pose,
@@ -73,6 +74,11 @@ class Stage:
             )
             frames += [picture.image for picture in pictures]
         return np.stack(frames)
+
+    def _actor(self, person: Person) -> Actor:
+        if id(person) not in self.dressed:
+            self.dressed[id(person)] = (person, self.studio.dress(person))
+        return self.dressed[id(person)][1]
 
     def mixed(self, person: Person, other: Person, share: float) -> Person:
         """A person whose face is a blend with another's; hair, clothes, background and light stay."""

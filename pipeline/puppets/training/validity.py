@@ -43,8 +43,6 @@ EXPECTED = {
 
 def blurred(frames_u8: np.ndarray, step: float) -> np.ndarray:
     """Gaussian blur of (N, H, W, 3) frames."""
-    if step == 0:
-        return frames_u8
     img = frames_to_tensor(torch.from_numpy(frames_u8))
     return tensor_to_frames(gaussian_blur(img, torch.full((len(img),), BLUR_PX * step))).numpy()
 
@@ -127,7 +125,9 @@ def validity_table(
     for change, unit in UNITS.items():
         curves: dict[str, list[float]] = {}
         for step in STEPS:
-            if change in ("blur", "shift"):
+            if step == 0:
+                frames = reference
+            elif change in ("blur", "shift"):
                 frames = (blurred if change == "blur" else shifted)(reference, step)
             else:
                 frames = rerendered(stage, scene, change, step)

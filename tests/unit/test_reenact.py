@@ -1,0 +1,76 @@
+"""True reenactment against the video itself: one person's own driving codes must give back that frame."""
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from model.heads.head import load_head
+from pipeline.clips import ClipWriter, encode_frame
+from pipeline.pair_frames import load_pair_frames
+from pipeline.puppets.clip import film_clip, make_clip, plan_corpus
+from pipeline.puppets.corpus import HEADS
+from pipeline.puppets.params import PuppetParams
+from pipeline.puppets.reenact import true_reenactment
+from pipeline.puppets.scene import Studio
+from pipeline.schema import INDEX, PAIRS, write_table
+
+CORPUS = {"annotation": "voxceleb1", "palette": "day", "train_people": 0, "test_people": 2,
+          "first_train_id": 10001, "first_test_id": 10270}  # fmt: skip
+PARAMS = PuppetParams.model_validate(
+    {"seed": 0, "frames": 3, "frame_sizes": [[256, 320]], "fps": [25], "crf": 18, "preset": "ultrafast",
+     "yaw_deg": 40.0, "wide_yaw_deg": 60.0, "wide_share": 0.5, "pitch_deg": 20.0, "roll_deg": 14.0,
+     "face_share": 0.6, "texture_size": 256, "corpora": {"only": CORPUS}}
+)  # fmt: skip
+HEIGHT, WIDTH = 48, 40
+BOXES = {0: (60, 20, 250, 230), 1: (40, 10, 290, 240)}  # left, top, right, bottom of each person's crop
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two people's clips, cropped from rendered frames with boxes of different shape."""
+    folder = tmp_path_factory.mktemp("puppets")
+    studio = Studio(load_head(HEADS / "puppet.npz"), PARAMS.texture_size)
+    rows = []
+    with ClipWriter(folder / "clips", "png", 1 << 24) as writer:
+        for number, plan in enumerate(plan_corpus(PARAMS, PARAMS.corpora["only"])):
+            left, top, right, bottom = BOXES[number]
+            frames = [picture.image for picture in film_clip(make_clip(plan, studio, PARAMS.face_share), studio)]
+            cut = [cv2.resize(f[top:bottom, left:right], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for f in frames]
+            shard, batch = writer.add(number, [encode_frame(f, "png", 0) for f in cut])
+            x, y = 2 / (right - left), 2 / (bottom - top)
+            rows.append(
+                {"clip": plan.person_id, "dataset": "only", "split": "test", "person": plan.person_id,
+                 "video": plan.video, "start": 0, "end": 3, "fps": 25.0, "num_frames": 3, "source_width": 320,
+                 "source_height": 256, "crop_map": [x, 0, -1 - left * x, 0, y, -1 - top * y],
+                 "frame_index": [0, 1, 2], "shard": shard, "batch": batch}
+            )  # fmt: skip
+    write_table(folder / "clips" / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
+    return folder
+
+
+def render(folder, source: str, driving: str) -> tuple[np.ndarray, object]:
+    pair = {"pair_id": "p", "dataset": "only", "task": "cross", "source_clip": source, "source_frame": 0,
+            "driving_clip": driving, "driving_frame": 2, "source_person": source, "driving_person": driving}  # fmt: skip
+    write_table(folder / "pairs.parquet", pa.Table.from_pylist([pair], schema=PAIRS))
+    pairs, _ = load_pair_frames(folder / "pairs.parquet", folder / "clips")
+    return true_reenactment(PARAMS, pairs, folder / "clips")[0], pairs
+
+
+def l1(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())
+
+
+def test_own_codes_give_back_the_driving_frame(world):
+    frame, pairs = render(world, "id10270", "id10270")
+    assert frame.shape == (HEIGHT, WIDTH, 3)
+    moved = l1(pairs.source_u8[0], pairs.driving_u8[0])
+    assert l1(frame, pairs.driving_u8[0]) < min(4.0, 0.5 * moved)
+
+
+def test_another_persons_codes_keep_the_source_and_move_it(world):
+    frame, pairs = render(world, "id10270", "id10271")
+    assert l1(frame, pairs.driving_u8[0]) > 15
+    background = np.s_[:6, :6]
+    assert l1(frame[background], pairs.source_u8[0][background]) < 12
+    assert l1(frame, pairs.source_u8[0]) > 3
