@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from model.animator import Animator, AnimatorConfig
 from model.config import GeneratorConfig, GuidanceConfig
@@ -30,17 +30,20 @@ def save_animator(folder: Path, animator: Animator, step: int, provenance: Mappi
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in animator.state_dict().items()}
-    save_file(state, folder / f"{WEIGHTS}.partial")
-    os.replace(folder / f"{WEIGHTS}.partial", folder / WEIGHTS)
+    _replace(folder / WEIGHTS, save(state))
     config = {
         **asdict(animator.config),
         "head": {"name": animator.head.name, "sha256": animator.head.sha256},
         "step": step,
         "provenance": dict(provenance),
     }
-    partial = folder / f"{CONFIG}.partial"
-    partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, folder / CONFIG)
+    _replace(folder / CONFIG, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
 
 
 def load_animator(folder: Path, head: HeadModel) -> Animator:

@@ -30,12 +30,14 @@ class GuidanceConfig:
         render_px: least number of pixels of the shorter image side at which maps are rendered.
         code_dim: channels d of the posed neural codes.
         code_std: standard deviation of the codes before training.
+        code_frequency: how fast they vary over the head before training (`model.guidance.smooth_codes`).
     """
 
     name: str
     render_px: int
     code_dim: int
     code_std: float
+    code_frequency: float
 
     def __post_init__(self) -> None:
         check_guidance(self.name)

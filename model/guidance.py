@@ -40,8 +40,9 @@ class Guidance(nn.Module):
     - codes: a learned vector per vertex, on M_d for the decoder and on M_s for the encoder;
     - nmfc: coordinates of the mean head in [0, 1], in place of the codes.
 
-    Choice: the codes start as Gaussian noise of deviation `code_std`. Codes of a head that models only
-    the face are zero outside the face, because only the mesh is rendered.
+    Choice: the codes start as random waves over the mean head (`smooth_codes`), of deviation `code_std`:
+    neighbours start alike, so a code already says where on the head it is. Codes of a head that models
+    only the face are zero outside the face, because only the mesh is rendered.
     """
 
     def __init__(self, head: HeadModel, config: GuidanceConfig) -> None:
@@ -51,7 +52,7 @@ class Guidance(nn.Module):
         self.has_disp = "disp" in parts
         self.codes: nn.Parameter | None = None
         if "codes" in parts:
-            self.codes = nn.Parameter(torch.randn(head.num_vertices, config.code_dim) * config.code_std)
+            self.codes = nn.Parameter(smooth_codes(head.template, config.code_dim, config.code_frequency) * config.code_std)
         self.register_buffer("nmfc", nmfc(head.template) if "nmfc" in parts else None, persistent=False)
         self.source_channels = {"codes": config.code_dim, "nmfc": 3, "disp": 0}[parts[-1]]
         self.driving_channels = 2 * self.has_disp + self.source_channels
@@ -93,6 +94,17 @@ def nmfc(template: Tensor) -> Tensor:
     """
     low = template.amin(0)
     return (template - low) / (template.amax(0) - low).max()
+
+
+def smooth_codes(template: Tensor, code_dim: int, frequency: float) -> Tensor:
+    """Random plane waves over the template (V, 3) as first codes (V, d) of unit deviation.
+
+    Source: random Fourier features (Rahimi and Recht, 2007); `frequency` is the deviation of the wave
+    vectors in radians per standard deviation of the template's coordinates.
+    """
+    points = (template - template.mean(0)) / template.std()
+    waves, phases = torch.randn(3, code_dim) * frequency, torch.rand(code_dim) * 2 * math.pi
+    return math.sqrt(2) * torch.sin(points @ waves + phases)
 
 
 def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor, factor: int) -> Tensor:

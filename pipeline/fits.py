@@ -20,7 +20,7 @@ def column_array(table: pa.Table, name: str) -> np.ndarray:
     chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(chunk, pa.ChunkedArray):
         chunk = chunk.chunk(0)
-    return chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), -1)
+    return chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)
 
 
 class FitTable:

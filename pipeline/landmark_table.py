@@ -62,6 +62,10 @@ class LandmarkTable:
         if len(self._row) != table.num_rows:
             raise ValueError(f"{path}: {table.num_rows - len(self._row)} frames have more than one row")
 
+    def frames(self) -> list[tuple[str, str, int]]:
+        """Person, video and frame number of every row."""
+        return list(self._row)
+
     def look(self, person: str, video: str, frames: list[int]) -> Sighting:
         """Gather the landmarks of a video's frames, in the order asked for."""
         rows = np.array([self._row.get((person, video, frame), -1) for frame in frames], np.int64)

@@ -83,6 +83,7 @@ class GuidanceSection(RecipeSection):
     render_px: PositiveInt
     code_dim: PositiveInt
     code_std: PositiveFloat
+    code_frequency: PositiveFloat
 
 
 class RunSection(RecipeSection):

@@ -91,16 +91,14 @@ def estimate_distance(
 
 def jackknife_half_width(left_out: np.ndarray) -> float:
     """Half width of the 95% interval from the (people,) values with one person left out each."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     people = len(left_out)
     error = np.sqrt((people - 1) / people * np.square(left_out - left_out.mean()).sum())
-    return float(t.ppf((1 + LEVEL) / 2, people - 1) * error)
+    return float(stdtrit(people - 1, (1 + LEVEL) / 2) * error)
 
 
-def paired_difference(
-    values_a: np.ndarray, values_b: np.ndarray, people: Sequence[str], how: Resampling
-) -> Estimate:
+def paired_difference(values_a: np.ndarray, values_b: np.ndarray, people: Sequence[str], how: Resampling) -> Estimate:
     """Mean of a - b over the same pairs, resampled over people; a pair that failed in either is left out."""
     return estimate_mean(np.asarray(values_a, np.float64) - np.asarray(values_b, np.float64), people, how)
 

@@ -30,6 +30,7 @@ from model.heads.camera import DEEP3D_CENTRE_PX, DEEP3D_DISTANCE, DEEP3D_FOCAL_P
 from model.heads.head import HeadModel
 from model.heads.rotation import matrix_to_axis_angle, matrix_to_yaw_pitch_roll
 from model.trackers.landmark_head import LandmarkHead
+from model.trackers.shared_least_squares import NormalEquations, bounded_step
 
 NUM_LANDMARKS = 68
 OUTER_EYES = (36, 45)
@@ -182,9 +183,9 @@ class LandmarkFitter:
         damping = unknowns.new_full((len(unknowns), 1), _DAMPING_START)
         for _ in range(self.settings.identity_steps if joint else self.settings.frame_steps):
             system = self._normal_equations(frames, shape, unknowns, joint)
-            system.shape_hessian.diagonal().add_(prior)
-            system.shape_gradient.add_(prior * shape[: len(system.shape_gradient)])
-            shape_step, trial = self._bounded_step(system, damping, unknowns)
+            system.shared_hessian.diagonal().add_(prior)
+            system.shared_gradient.add_(prior * shape[: len(system.shared_gradient)])
+            shape_step, trial = bounded_step(system, damping, unknowns, (self.low, self.high))
             new_shape = shape + shape_step if joint else shape
             points = self.reduced.points(new_shape, *self._split(trial))
             gain = system.cost - self._cost(frames, points, trial, system.weights)
@@ -196,23 +197,7 @@ class LandmarkFitter:
             damping = damping * torch.where(better, _DAMPING_DOWN, _DAMPING_UP)
         return shape, unknowns
 
-    def _bounded_step(self, system: "_System", damping: Tensor, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """Solve the damped system within bounds; returns the step of identity and the new unknowns.
-
-        Codes that are pressed against their bound stay. Codes that would cross it are put on it, and the
-        others are solved for once more.
-        """
-        gradient = system.gradient
-        fixed = ((unknowns <= self.low) & (gradient > 0)) | ((unknowns >= self.high) & (gradient < 0))
-        move = torch.zeros_like(unknowns)
-        _, step = _solve(system, damping, fixed, move)
-        trial = unknowns + step
-        crossing = (trial < self.low) | (trial > self.high)
-        move = torch.where(crossing, trial.clamp(self.low, self.high) - unknowns, move)
-        shape_step, step = _solve(system, damping, fixed | crossing, move)
-        return shape_step, (unknowns + step).clamp(self.low, self.high)
-
-    def _normal_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, joint: bool) -> "_System":
+    def _normal_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, joint: bool) -> NormalEquations:
         expression, pose, camera = self._split(unknowns)
         model = self.reduced.linearise(shape, expression, pose, camera, with_shape=joint)
         sigma = self.settings.landmark_sigma * frames.size[:, None]  # (B, 1)
@@ -228,13 +213,13 @@ class LandmarkFitter:
         hessian = by_frame.mT @ by_frame
         hessian.diagonal(dim1=1, dim2=2).add_(self.frame_prior + 1e-9)
         rows = by_shape.flatten(0, 1)
-        return _System(
+        return NormalEquations(
             cost=self._cost(frames, model.points, unknowns, weights),
             weights=weights,
             hessian=hessian,
             gradient=gradient,
-            shape_hessian=rows.T @ rows,
-            shape_gradient=rows.T @ residual.flatten(),
+            shared_hessian=rows.T @ rows,
+            shared_gradient=rows.T @ residual.flatten(),
             mixed=by_frame.mT @ by_shape,
         )
 
@@ -270,44 +255,3 @@ class _Frames:
     targets: Tensor
     size: Tensor
     used: Tensor
-
-
-@dataclass(frozen=True)
-class _System:
-    """Normal equations of B frames: blocks of the frames (priors added), of identity (data only), and mixed."""
-
-    cost: Tensor  # (B,)
-    weights: Tensor  # (B, 68)
-    hessian: Tensor  # (B, D, D)
-    gradient: Tensor  # (B, D)
-    shape_hessian: Tensor  # (S, S)
-    shape_gradient: Tensor  # (S,)
-    mixed: Tensor  # (B, D, S)
-
-
-def _solve(system: _System, damping: Tensor, fixed: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve identity and frames together; frames are eliminated by their Schur complement.
-
-    Args:
-        system: with S = 0 where identity is given.
-        damping: (B, 1); diagonals grow by this share (Marquardt).
-        fixed: (B, D) bool: unknowns that do `move` and nothing else.
-        move: (B, D), zero where not fixed.
-
-    Returns:
-        Steps of identity (S,) and of the frames (B, D).
-    """
-    keep = (~fixed).double()
-    hessian = system.hessian * (keep[:, :, None] * keep[:, None])
-    diagonal = hessian.diagonal(dim1=1, dim2=2)
-    diagonal.mul_(1.0 + damping).add_(fixed)
-    gradient = keep * (system.gradient + (system.hessian @ move[..., None])[..., 0])
-    mixed = keep[..., None] * system.mixed
-    factor = torch.linalg.cholesky(hessian)
-    eliminated = torch.cholesky_solve(torch.cat([mixed, gradient[..., None]], -1), factor)
-    by_shape, by_frame = eliminated[..., :-1], eliminated[..., -1]
-    reduced = system.shape_hessian + torch.diag(system.shape_hessian.diagonal() * damping.max())
-    reduced = reduced - mixed.flatten(0, 1).T @ by_shape.flatten(0, 1)
-    shape_gradient = system.shape_gradient + system.mixed.flatten(0, 1).T @ move.flatten()
-    shape_step = torch.linalg.solve(reduced, mixed.flatten(0, 1).T @ by_frame.flatten() - shape_gradient)
-    return shape_step, move - by_frame - by_shape @ shape_step

@@ -2,21 +2,24 @@
 
 Given the joint rotations, a posed landmark is linear in the identity and expression codes. So each
 landmark l is written C_l(pose) u_l(codes): u_l stacks the rest positions of the mesh corners around
-the landmark and of all joints, C_l is their blended rigid motion, and only C and the camera need
-automatic differentiation.
+the landmark and of all joints, and C_l is their blended rigid motion. Only the few pose and camera
+numbers are differentiated otherwise: by central differences, which in float64 are good to ten digits
+and need no knowledge of the camera.
 
 Legend: B frames, L = 68 landmarks, c corners a landmark, J joints, D = 3c + 3J length of u_l,
 S and E identity and expression codes, P free pose entries.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import jacfwd
 
 from model.heads.head import HeadModel
+
+_STEP = 1e-5  # of central differences, in radians, head units or units of the camera's numbers
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,10 @@ class LandmarkHead:
         stacked = self._stacked(shape, expression)  # (B, 68, D)
         posed = self._posed(stacked, pose)  # (B, 68, 3)
         project = self.head.project
-        by_point = jacfwd(lambda d: project(posed + d, camera)[..., :2])(posed.new_zeros(3))  # (B, 68, 2, 3)
-        by_camera = jacfwd(lambda d: project(posed, camera + d)[..., :2])(camera.new_zeros(camera.shape[1]))
-
-        def turned(delta: Tensor) -> Tensor:
-            full = torch.zeros_like(pose[0]).index_put((torch.tensor(self.free_pose),), delta)
-            return self._posed(stacked, pose + full)
-
-        by_pose = by_point @ jacfwd(turned)(pose.new_zeros(len(self.free_pose)))  # (B, 68, 2, P)
+        by_point = _derivative(lambda d: project(posed + d, camera)[..., :2], 3)  # (B, 68, 2, 3)
+        by_camera = _derivative(lambda d: project(posed, camera + d)[..., :2], camera.shape[1])
+        free = torch.eye(pose.shape[1], dtype=pose.dtype)[self.free_pose]  # (P, 3J)
+        by_pose = by_point @ _derivative(lambda d: self._posed(stacked, pose + d @ free), len(free))
         by_rest = (by_point @ self._motion(pose)).permute(1, 0, 2, 3).flatten(1, 2)  # (68, 2B, D)
 
         def by_codes(columns: Tensor) -> Tensor:  # (68, D, K) -> (B, 68, 2, K)
@@ -149,3 +148,9 @@ class LandmarkHead:
         moved = torch.stack(place, 1) - turned @ pick  # (B, J, 3, 3J)
         corners = torch.einsum("lcj,bjxy->blxcy", self.corner_joint, turned).flatten(3)
         return torch.cat([corners, torch.einsum("lcj,bjxd->blxd", self.corner_joint, moved)], -1)
+
+
+def _derivative(function: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    """Differentiate by `count` numbers at zero; the derivatives come last."""
+    steps = _STEP * torch.eye(count, dtype=torch.float64)
+    return torch.stack([(function(d) - function(-d)) / (2 * _STEP) for d in steps], -1)

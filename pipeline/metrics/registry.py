@@ -87,9 +87,7 @@ def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, st
     return columns
 
 
-def open_measures(
-    settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening
-) -> list[Measure]:
+def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening) -> list[Measure]:
     """Open every backend once and pair it with its metrics.
 
     A backend that cannot run does not stop the others: its measures carry the reason instead.

@@ -102,11 +102,12 @@ def plan_corpus(params: PuppetParams, corpus: CorpusParams) -> list[ClipPlan]:
     return plans
 
 
-def make_clip(plan: ClipPlan, studio: Studio, face_share: float) -> Clip:
+def make_clip(plan: ClipPlan, studio: Studio, params: PuppetParams) -> Clip:
     """Draw a clip's person and motion and frame it.
 
-    The camera is set so that the union of the face's boxes over the clip has `face_share` of the frame's shorter side
-    and lies near the middle; FOMM's enlarged tube then stays inside the frame.
+    A head turns about its neck, so its face wanders over the frame; `face_follow` of that is taken back. The camera is
+    set so that the union of the face's boxes over the clip has `face_share` of the frame's shorter side and lies near
+    the middle; FOMM's enlarged tube then stays inside the frame.
     """
     head = studio.head
     person = make_person(plan.seed, plan.seed, head.num_shape, plan.palette)
@@ -116,13 +117,17 @@ def make_clip(plan: ClipPlan, studio: Studio, face_share: float) -> Clip:
     marks = head.landmarks_of(head.vertices(shape, expression, pose))
     camera = cameras(motion.drift, 1 / 16, np.zeros(2), 16.0)
     box = face_box(head.project(marks, camera)[..., :2].numpy())
+    centre = 0.5 * (box[:, :2] + box[:, 2:])
+    back = params.face_follow * (centre - centre.mean(0))
+    camera[:, 1:] -= torch.from_numpy(back * np.array([1, -1])).float() / camera[:, :1]  # the camera's y runs up
+    box = box - np.concatenate([back, back], 1)
     union = np.concatenate([box[:, :2].min(0), box[:, 2:].max(0)])
     height, width = plan.size_hw
-    wanted = 2 * face_share * min(height, width) / height  # in the tracker's ndc: 2 = the frame's height
+    wanted = 2 * params.face_share * min(height, width) / height  # in the tracker's ndc: 2 = the frame's height
     zoom = wanted / (union[2:] - union[:2]).max()
     rng = np.random.default_rng([plan.seed, 31])
     centre = rng.uniform(-1, 1, 2) * np.array([0.06 * width / height, 0.03]) + np.array([0.0, 0.05])
-    shift = (centre / zoom - 0.5 * (union[:2] + union[2:])) * np.array([1, -1])  # the camera's y runs up
+    shift = (centre / zoom - 0.5 * (union[:2] + union[2:])) * np.array([1, -1])
     camera[:, 1:] += torch.from_numpy(shift).float() / camera[:, :1]
     camera[:, 0] *= zoom
     tracker_map = torch.from_numpy(box_map(np.array([-width / height, -1, width / height, 1]))).expand(plan.frames, 6)

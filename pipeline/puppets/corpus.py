@@ -72,7 +72,7 @@ def _source_files() -> list[Path]:
 
 
 def _fingerprint(params: PuppetParams, plan: ClipPlan) -> str:
-    settings = (params.crf, params.preset, params.texture_size, params.face_share)
+    settings = (params.crf, params.preset, params.texture_size, params.face_share, params.face_follow)
     return plan.video + "-" + sha256_text(asdict(plan), settings)[:16]
 
 
@@ -106,7 +106,7 @@ def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
     import cv2
 
     studio = _studio(params.texture_size)
-    clip = make_clip(plan, studio, params.face_share)
+    clip = make_clip(plan, studio, params)
     partial = piece.with_name(f"{piece.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -169,7 +169,7 @@ def _publish(
     for folder in ("videos", "labels", "truth", "txt"):
         (out / folder).mkdir(parents=True)
     studio, face = _studio(params.texture_size), load_head(HEADS / "puppet_face.npz")
-    clips = [make_clip(plan, studio, params.face_share) for plan in plans]
+    clips = [make_clip(plan, studio, params) for plan in plans]
     for clip in clips:
         plan = clip.plan
         shutil.copyfile(pieces[plan.video] / "video.mp4", out / "videos" / f"{plan.video}.mp4")

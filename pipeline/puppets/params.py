@@ -44,6 +44,8 @@ class PuppetParams(BaseModel):
         wide_share: share of clips that are wide.
         pitch_deg: largest pitch.
         roll_deg: largest roll.
+        face_follow: share of the face's wandering over the frame, which turning the head causes, that is taken back; a
+            tube of boxes (FOMM's rule) holds only while they overlap the first.
         face_share: longer side of the union of a clip's face boxes as a share of the frame's shorter side.
         texture_size: side of a person's texture in pixels.
         corpora: the corpora by name.
@@ -62,6 +64,7 @@ class PuppetParams(BaseModel):
     wide_share: Annotated[float, Field(ge=0, le=1)]
     pitch_deg: Annotated[float, Field(ge=0, le=60)]
     roll_deg: Annotated[float, Field(ge=0, le=60)]
+    face_follow: Annotated[float, Field(ge=0, le=1)]
     face_share: Annotated[float, Field(gt=0.2, lt=0.8)]
     texture_size: Annotated[int, Field(ge=128, le=2048, multiple_of=128)]
     corpora: dict[str, CorpusParams]

@@ -83,7 +83,7 @@ def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) 
             continue
         if row["video"] not in plans:
             raise ValueError(f"the video of clip {row['clip']} belongs to no puppet corpus of params.yaml")
-        made = make_clip(plans[row["video"]], studio, params.face_share)
+        made = make_clip(plans[row["video"]], studio, params)
         size_wh = (row["source_width"], row["source_height"])
         to_clip = torch.tensor(from_video_ndc(row["crop_map"], size_wh)).float()
         fit = made.fit[row["frame_index"]]

@@ -92,7 +92,7 @@ def random_crops(
             identity = make_identity(int(rng.integers(seeds.start, seeds.stop)), head.num_shape)
         actor = studio.dress(Person(identity, make_look(int(rng.integers(2**31)), identity, "any")))
         shots = min(shots_per_look, count - done)
-        fit, landmarks = _shots(rng, studio, identity.shape, shots, jitter, limits)
+        fit, landmarks = draw_shots(rng, studio, identity.shape, shots, jitter, limits)
         codes = (fit.shape, fit.expression, fit.pose, fit.camera)
         pictures = film.film(actor, *codes, size_hw, fit.tracker_map.numpy(), supersample=supersample)
         batches.append((pictures, fit, landmarks, number // looks_per_person, number))
@@ -109,7 +109,7 @@ def random_crops(
     )
 
 
-def _shots(
+def draw_shots(
     rng: np.random.Generator, studio: Studio, shape: np.ndarray, count: int, jitter: CropJitter, limits: MotionLimits
 ) -> tuple[HeadFit, np.ndarray]:
     """Draw codes, cameras and crops of one person: the fit, and landmarks (count, 68, 2) in the crops' ndc."""

@@ -11,6 +11,7 @@ from pipeline.generate import RowRunner
 from pipeline.pair_frames import PairFrames
 from pipeline.predictions import read_predictions
 from pipeline.report.pictures import (
+    PANEL_PX,
     colour_codes,
     colour_nmfc,
     colour_wheel,
@@ -21,7 +22,6 @@ from pipeline.report.pictures import (
 )
 from pipeline.rows import Row
 
-PANEL_PX = 128
 GUIDANCE_HEADERS = {"disp": "guidance: disp.", "codes": "guidance: codes", "nmfc": "guidance: NMFC"}
 
 
@@ -62,7 +62,7 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
     title = f"{row.label}   ({row.key}; full colour at a displacement of {scale / 2:.0%} of the frame)"
     key: list[np.ndarray | None] = [None] * len(headers)
     key[headers.index("displacement")] = wheel_key(PANEL_PX)
-    save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)], PANEL_PX), out)
+    save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)]), out)
 
 
 def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.provenance import commit
-from pipeline.report.results import Measured, Results
+from pipeline.report.results import NOT_EVALUATED, Measured, Results
 
 SHORT = 12
 
@@ -17,7 +17,7 @@ def footer_lines(results: Results, fit_reports: Path, heads: Sequence[str], meas
         f"Intervals: 95%, resampled over source people ({results.how.draws} bootstrap draws, seed {results.how.seed}); "
         f"FID by delete-one-person jackknife; none below {results.how.min_people} people.",
         f"Clips (subset) {results.subset_sha256[:SHORT]}, pairs {results.pairs.sha256[:SHORT]}, commit {commit()}.",
-        "Measured on saved 8-bit frames by: " + "; ".join(_backend(m) for m in measures) + ".",
+        "Measured on saved 8-bit frames by: " + "; ".join(_backend(m) for m in measures if not m.reason) + ".",
     ]
     lines += [_noise_floor(fit_reports / f"{head}.json", head) for head in heads]
     reasons: dict[str, list[str]] = {}
@@ -27,8 +27,8 @@ def footer_lines(results: Results, fit_reports: Path, heads: Sequence[str], meas
     lines += [f"Dash in {', '.join(ids)}: {reason}." for reason, ids in reasons.items()]
     absent: dict[str, list[str]] = {}
     for row in results.rows:
-        if row.key not in results.of_row and row.absent:
-            absent.setdefault(row.absent, []).append(row.label)
+        if row.key not in results.of_row:
+            absent.setdefault(row.absent or NOT_EVALUATED, []).append(row.label)
     return lines + [f"Dashes in rows {', '.join(labels)}: {reason}." for reason, labels in absent.items()]
 
 

@@ -102,15 +102,20 @@ def _grid(
         for row in block:
             cells = [results.cell(dataset, column.task, row, column.measure) for column in columns]
             competes = row.kind != "control"
-            bold = [competes and c is not None and c.value == b for c, b in zip(cells, best, strict=True)]
+            bold = [competes and c is not None and _printed(c) == b for c, b in zip(cells, best, strict=True)]
             lines[-1].append(Line(row, cells, bold))
     return Grid(table, dataset, list(columns), [block for block in lines if block])
 
 
 def _best(results: Results, dataset: str, column: Column, rows: Sequence[Row]) -> float:
-    """Best value of a column among rows that compete (controls do not); NaN, equal to nothing, if none has one."""
+    """Best printed value of a column among rows that compete (controls do not); NaN, equal to nothing, if none."""
     cells = [results.cell(dataset, column.task, row, column.measure) for row in rows if row.kind != "control"]
-    values = [cell.value for cell in cells if cell is not None and np.isfinite(cell.value)]
+    values = [_printed(cell) for cell in cells if cell is not None and np.isfinite(cell.value)]
     if not values:
         return float("nan")
     return max(values) if column.measure.higher_is_better else min(values)
+
+
+def _printed(cell: Cell) -> float:
+    """The value with the decimals that the table prints: rows that print alike are bold together."""
+    return round(cell.value, cell.measure.digits)

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 WHITE = 255
 MARGIN = 6
+PANEL_PX = 128
 
 
 def colour_wheel(disp_ndc: np.ndarray, scale_ndc: float) -> np.ndarray:
@@ -60,19 +61,17 @@ def colour_nmfc(maps: np.ndarray) -> np.ndarray:
     return np.where(covered[..., None], rgb, WHITE).astype(np.uint8)
 
 
-def sheet(
-    title: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray | None]]], panel_px: int
-) -> Image.Image:
+def sheet(title: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray | None]]]) -> Image.Image:
     """Lay panels out in a table.
 
     Args:
         title: first line of the picture.
         headers: a text above each column.
-        rows: a caption and the (h, w, 3) uint8 panels of each line; None leaves a gap.
-        panel_px: width and height that panels are enlarged to (nearest pixel, so pixels stay visible).
+        rows: a caption and the (h, w, 3) uint8 panels of each line; None leaves a gap. Panels are enlarged
+            to `PANEL_PX` by the nearest pixel, so pixels stay visible.
     """
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
-    left, top, step = 92, 52, panel_px + MARGIN
+    left, top, step = 92, 52, PANEL_PX + MARGIN
     size = (left + step * len(headers) + MARGIN, top + step * len(rows) + MARGIN)
     canvas = Image.new("RGB", size, (WHITE,) * 3)
     draw = ImageDraw.Draw(canvas)
@@ -83,7 +82,7 @@ def sheet(
         draw.multiline_text((MARGIN, top + line * step + 4), caption, fill=(60, 60, 60), font=small)
         for column, panel in enumerate(panels):
             if panel is not None:
-                enlarged = Image.fromarray(panel).resize((panel_px, panel_px), Image.Resampling.NEAREST)
+                enlarged = Image.fromarray(panel).resize((PANEL_PX, PANEL_PX), Image.Resampling.NEAREST)
                 canvas.paste(enlarged, (left + column * step, top + line * step))
     return canvas
 

@@ -68,7 +68,7 @@ def _grid_lines(grid: Grid, paper: Paper | None) -> Iterable[str]:
     yield from _header(grid.columns)
     for index, block in enumerate(grid.blocks):
         if index:
-            yield _row([RULE] * (len(grid.columns) + 1))
+            yield _row([RULE, *[""] * len(grid.columns)])
         for line in block:
             yield _row([line.row.label, *(cell_text(c, b) for c, b in zip(line.cells, line.bold, strict=True))])
             printed = _printed(grid, line, paper) if paper else []

@@ -18,7 +18,8 @@ from pipeline.trackers.protocol import IDENTITY_MAP, ClipInfo, FitRows, TrackerU
 
 TABLE = "landmarks.parquet"
 FACE_SHARE = 0.7  # a perspective head's tracker frame (224 px a side) is so large that landmarks span this much
-_SOURCES = ("model/trackers/landmark_fit.py", "model/trackers/landmark_head.py", "model/heads", "pipeline/trackers")
+_SOURCES = tuple(f"model/trackers/{name}.py" for name in ("landmark_fit", "landmark_head", "shared_least_squares"))
+_SOURCES += ("model/heads", "pipeline/trackers", "pipeline/landmark_table.py")
 
 
 class LandmarkTracker:
@@ -36,7 +37,8 @@ class LandmarkTracker:
         self.fitter = LandmarkFitter(head, FitSettings(**params.landmark_fit.model_dump()))
         self.weights_sha256 = ""
         tables_sha256 = {name: table.sha256 for name, table in self.tables.items()}
-        self.fingerprint = sha256_text(head.sha256, params.model_dump(), tables_sha256, sha256_sources(_SOURCES))
+        settings = params.model_dump(exclude={"max_fail_rate"})
+        self.fingerprint = sha256_text(head.sha256, settings, tables_sha256, sha256_sources(_SOURCES))
 
     @classmethod
     def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "LandmarkTracker":
@@ -48,22 +50,26 @@ class LandmarkTracker:
         raise TrackerUnavailable("the tracker `landmarks` reads a table of real frames; it cannot look at other images")
 
     def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
-        """Fit the clip's frames by their rows in the table; frames without a row are `no_landmarks`."""
+        """Fit the clip's frames by their rows in the table.
+
+        Frames without a row (`no_landmarks`) or with a low score are not fitted, so that they cannot spoil
+        the identity of the others; their codes are NaN.
+        """
         seen = self.tables[info.dataset].look(info.person, info.video, info.frame_index)
         crop_map = torch.from_numpy(np.asarray(info.crop_map, np.float64))[None]
         landmarks = apply_affine(crop_map, torch.from_numpy(seen.landmarks_px))  # (T, 68, 2) clip ndc
-        rows = self._empty(len(info.frame_index))
+        rows = self._unfitted(["low_score" if found else "no_landmarks" for found in seen.found])
         rows.score[:] = seen.score
         rows.landmarks[:] = landmarks.numpy()
-        usable = torch.from_numpy(seen.found)
-        if not usable.any():
+        usable = np.flatnonzero(seen.found & (seen.score >= self.params.min_score))
+        if not len(usable):
             return rows
         fit = self._fit(landmarks[usable])
         for name in ("shape", "expression", "pose", "camera", "tracker_map"):
             getattr(rows.fit, name)[usable] = getattr(fit, name).float()
-        rows.residual[seen.found] = landmark_residual(self.fitter.reduced, fit, landmarks[usable])
-        judged = iter(judge(seen.score[seen.found], rows.residual[seen.found], self.params))
-        rows.status[:] = [next(judged) if found else "no_landmarks" for found in seen.found]
+        rows.residual[usable] = landmark_residual(self.fitter.reduced, fit, landmarks[usable])
+        for row, status in zip(usable, judge(seen.score[usable], rows.residual[usable], self.params), strict=True):
+            rows.status[row] = status
         return rows
 
     def _fit(self, landmarks: Tensor) -> HeadFit:
@@ -82,11 +88,10 @@ class LandmarkTracker:
             maps[:, [2, 5]] = (low + high) / 2
         return maps
 
-    def _empty(self, length: int) -> FitRows:
+    def _unfitted(self, status: list[str]) -> FitRows:
         def nothing(*shape: int) -> Tensor:
-            return torch.full((length, *shape), torch.nan)
+            return torch.full((len(status), *shape), torch.nan)
 
         head = self.head
         fit = HeadFit(*(nothing(n) for n in (head.num_shape, head.num_expression, head.num_pose, head.num_camera, 6)))
-        blank = np.full(length, np.nan, np.float32)
-        return FitRows(["no_landmarks"] * length, blank.copy(), blank.copy(), fit, nothing(68, 2).numpy())
+        return FitRows(status, nothing().numpy(), nothing().numpy(), fit, nothing(68, 2).numpy())

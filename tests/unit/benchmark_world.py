@@ -45,7 +45,12 @@ class FakeJudge:
         basis = np.random.default_rng(5).normal(size=(flat.shape[1], 143)).astype(np.float32)
         found = flat @ basis
         found[(frames_u8[:, 0, 0] == (255, 0, 0)).all(1)] = np.nan
-        parts = {"pooled": slice(3), "embedding": slice(3, 7), "landmarks_px": slice(7, None), "head_codes:one": slice(8)}
+        parts = {
+            "pooled": slice(3),
+            "embedding": slice(3, 7),
+            "landmarks_px": slice(7, None),
+            "head_codes:one": slice(8),
+        }
         parts["head_codes:two"] = slice(20, 26)
         return {name: found[:, part] for name, part in parts.items()}
 

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from pipeline.clips import ClipStore
-from pipeline.evaluate import Scorer, control_frames
+from pipeline.evaluate import control_frames
 from pipeline.metrics.readings import Readings
 from pipeline.pair_frames import PairFrames, load_pair_frames
 from pipeline.predictions import PredictionsError, import_folder, read_predictions, write_predictions
 from pipeline.schema import read_table
-from tests.unit.benchmark_world import HEIGHT, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
+from pipeline.scoring import Scorer
+from tests.unit.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_ground_truth_is_perfect_and_copy_source_is_not(world, pairs, tmp_path):
     scorer = scorer_of(world, tmp_path / "scratch")
     for control in ("ground_truth", "copy_source"):
         chosen = pairs.select(pairs.task == "same")
-        scorer.save_and_score(control, ("same",), control_frames(control, chosen), tmp_path / control)
+        scorer.save_and_score(control, ("same",), control_frames(control, chosen, PARAMS, world), tmp_path / control)
     perfect = {"csim[judge]": 1, "akd_px[judge,16x24]": 0, "aed[judge,two]": 0, "apd[judge,one]": 0,
                "l1[0-255]": 0, "ssim[gauss11]": 1}  # fmt: skip
     for metric, best in perfect.items():
@@ -69,7 +70,7 @@ def test_cross_identity_is_compared_with_source_or_driving(world, pairs, tmp_pat
     scorer = scorer_of(world, tmp_path / "scratch")
     cross = pairs.select(pairs.task == "cross")
     for control in ("copy_source", "copy_driving"):
-        scorer.save_and_score(control, ("cross",), control_frames(control, cross), tmp_path / control)
+        scorer.save_and_score(control, ("cross",), control_frames(control, cross, PARAMS, world), tmp_path / control)
     np.testing.assert_allclose(values(tmp_path / "copy_source", "csim[judge]", "cross"), 1, atol=1e-6)
     np.testing.assert_allclose(values(tmp_path / "copy_driving", "aed[judge,one]", "cross"), 0, atol=1e-6)
     assert values(tmp_path / "copy_source", "aed[judge,one]", "cross").min() > 1e-3

@@ -22,7 +22,7 @@ EVERY = sorted(GUIDANCE_PARTS)
 def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
     torch.manual_seed(0)
     head = HeadModel(random_head())
-    return Guidance(head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0)), head
+    return Guidance(head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0, code_frequency=1.5)), head
 
 
 def fit_of(head: HeadModel, count: int = 2, seed: int = 0, tracker_map: tuple[float, ...] | None = None) -> HeadFit:
@@ -120,7 +120,7 @@ def test_gradient_reaches_the_codes():
 
 def test_unknown_guidance_lists_the_names():
     with pytest.raises(ValueError, match="'foo'.*" + EVERY[0]):
-        GuidanceConfig(name="foo", render_px=8, code_dim=1, code_std=1.0)
+        GuidanceConfig(name="foo", render_px=8, code_dim=1, code_std=1.0, code_frequency=1.5)
 
 
 def test_same_identity_drives_with_its_own_fit():

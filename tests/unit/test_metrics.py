@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.trackers.alignment import TEMPLATE_112_PX, five_points, similarity_to
 from pipeline.metrics.akd import KeypointDistance
 from pipeline.metrics.backends.pixels import Pixels
 from pipeline.metrics.csim import CosineSimilarity
@@ -73,6 +74,15 @@ def test_akd_by_hand():
     assert KeypointDistance(Pixels()).compare(generated, reference)[0] == pytest.approx(7 / 136)
 
 
+def test_arcface_alignment_matches_the_golden_points_and_matrices():
+    golden = np.load(shared("golden/geometry/metrics.npz"))
+    five = five_points(torch.from_numpy(golden["csim_landmarks"]))
+    np.testing.assert_allclose(five.numpy(), golden["csim_five"], rtol=1e-12)
+    template = torch.from_numpy(golden["csim_template"]).expand(len(five), 5, 2)
+    np.testing.assert_allclose(similarity_to(five, template).numpy(), golden["csim_matrix"], rtol=1e-8, atol=1e-8)
+    assert np.allclose(TEMPLATE_112_PX, golden["csim_template"])
+
+
 def test_csim_is_a_cosine():
     a, b = np.array([[3.0, 0.0], [1.0, 1.0]]), np.array([[5.0, 0.0], [-2.0, 2.0]])
     np.testing.assert_allclose(CosineSimilarity(Pixels()).compare(a, b), [1.0, 0.0], atol=1e-12)
@@ -136,6 +146,43 @@ def test_every_plugin_resolves_and_names_itself():
     assert ExpressionDistance.metric_id("puppet_tracker", "puppet", (64, 64)) == "aed[puppet_tracker,puppet]"
     assert FrechetDistance.against["cross"] == "source"
     assert PoseDistance.against["cross"] == "driving"
+
+
+def test_lpips_loads_a_backbone_in_torchvisions_layout(tmp_path):
+    import torchvision
+    from torch.nn import functional as F
+
+    from pipeline.metrics.backends.lpips_alex import LpipsAlex
+
+    torch.manual_seed(0)
+    backbone = torchvision.models.alexnet(weights=None)
+    torch.save(backbone.state_dict(), tmp_path / "alexnet.pth")
+    backend = LpipsAlex(tmp_path / "alexnet.pth", "cpu")
+    a, b = frames(0, 2, 64, 72), frames(1, 2, 64, 72)
+    found = backend.perceptual_distance(a, b)
+
+    def maps(frames_u8: np.ndarray) -> list[torch.Tensor]:
+        img = torch.from_numpy(frames_u8).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+        shift, scale = torch.tensor([[-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]])[..., None, None]
+        x = (img - shift) / scale
+        taken = []
+        for index, layer in enumerate(backbone.features):
+            x = layer(x.clone())
+            if index in (1, 4, 7, 9, 11):
+                taken.append(F.normalize(x, dim=1))
+        return taken
+
+    weights = [lin.model[-1].weight.flatten() for lin in backend.net.lins]
+    with torch.no_grad():
+        terms = zip(maps(a), maps(b), weights, strict=True)
+        expected = sum(((x - y).square() * w[:, None, None]).sum(1).mean((1, 2)) for x, y, w in terms)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(backend.perceptual_distance(a, a), 0, atol=1e-7)
+    assert found.min() > 0
+    del backbone.features[0]
+    torch.save(backbone.state_dict(), tmp_path / "other.pth")
+    with pytest.raises((RuntimeError, KeyError)):
+        LpipsAlex(tmp_path / "other.pth", "cpu")
 
 
 def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from pipeline.puppets.training.mirror import mirror_fit, mirror_landmarks
 from pipeline.puppets.training.reduced import landmark_head
 from tests.helpers import random_head
 
-JITTER = Jitter(shift_ndc=0.1, log_scale=0.2, log_squeeze=0.2)
+JITTER = Jitter(shift_ndc=0.1, log_scale=0.2, log_squeeze=0.2, colour=1.0)
 
 
 def dots(count: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -98,7 +98,7 @@ def test_fomms_tube_fits_into_every_clip():
     everything = params(frame_sizes=[[480, 480], [480, 640], [640, 480], [480, 854]])
     for corpus in everything.corpora.values():
         for plan in plan_corpus(everything, corpus):
-            clip = make_clip(plan, studio(), everything.face_share)
+            clip = make_clip(plan, studio(), everything)
             height, width = plan.size_hw
             boxes = (clip.boxes + 1) / 2 * np.array([width, height] * 2)
             union = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])

@@ -21,6 +21,7 @@ wide_yaw_deg: 72.0
 wide_share: 0.3
 pitch_deg: 22.0
 roll_deg: 14.0
+face_follow: 0.7
 face_share: 0.58
 texture_size: 128
 corpora:

@@ -26,7 +26,7 @@ def config(gain: float = 0.1) -> GeneratorConfig:
 
 def animator(name: str, gain: float = 0.1) -> Animator:
     torch.manual_seed(0)
-    guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0)
+    guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
     return Animator(HeadModel(random_head()), AnimatorConfig(guidance=guidance, generator=config(gain)))
 
 

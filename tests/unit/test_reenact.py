@@ -20,7 +20,7 @@ CORPUS = {"annotation": "voxceleb1", "palette": "day", "train_people": 0, "test_
 PARAMS = PuppetParams.model_validate(
     {"seed": 0, "frames": 3, "frame_sizes": [[256, 320]], "fps": [25], "crf": 18, "preset": "ultrafast",
      "yaw_deg": 40.0, "wide_yaw_deg": 60.0, "wide_share": 0.5, "pitch_deg": 20.0, "roll_deg": 14.0,
-     "face_share": 0.6, "texture_size": 256, "corpora": {"only": CORPUS}}
+     "face_share": 0.6, "face_follow": 0.7, "texture_size": 256, "corpora": {"only": CORPUS}}
 )  # fmt: skip
 HEIGHT, WIDTH = 48, 40
 BOXES = {0: (60, 20, 250, 230), 1: (40, 10, 290, 240)}  # left, top, right, bottom of each person's crop
@@ -35,7 +35,7 @@ def world(tmp_path_factory):
     with ClipWriter(folder / "clips", "png", 1 << 24) as writer:
         for number, plan in enumerate(plan_corpus(PARAMS, PARAMS.corpora["only"])):
             left, top, right, bottom = BOXES[number]
-            frames = [picture.image for picture in film_clip(make_clip(plan, studio, PARAMS.face_share), studio)]
+            frames = [picture.image for picture in film_clip(make_clip(plan, studio, PARAMS), studio)]
             cut = [cv2.resize(f[top:bottom, left:right], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for f in frames]
             shard, batch = writer.add(number, [encode_frame(f, "png", 0) for f in cut])
             x, y = 2 / (right - left), 2 / (bottom - top)
@@ -50,8 +50,8 @@ def world(tmp_path_factory):
 
 
 def render(folder, source: str, driving: str) -> tuple[np.ndarray, object]:
-    pair = {"pair_id": "p", "dataset": "only", "task": "cross", "source_clip": source, "source_frame": 0,
-            "driving_clip": driving, "driving_frame": 2, "source_person": source, "driving_person": driving}  # fmt: skip
+    pair = {"pair_id": "p", "dataset": "only", "task": "cross", "source_clip": source, "driving_clip": driving,
+            "source_frame": 0, "driving_frame": 2, "source_person": source, "driving_person": driving}  # fmt: skip
     write_table(folder / "pairs.parquet", pa.Table.from_pylist([pair], schema=PAIRS))
     pairs, _ = load_pair_frames(folder / "pairs.parquet", folder / "clips")
     return true_reenactment(PARAMS, pairs, folder / "clips")[0], pairs

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.evaluate import Scorer, control_frames
+from pipeline.evaluate import control_frames
 from pipeline.metrics.fid import frechet_distance
 from pipeline.metrics.readings import Readings
 from pipeline.pair_frames import load_pair_frames
@@ -18,6 +19,7 @@ from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
 from pipeline.schema import read_table
+from pipeline.scoring import Scorer
 from tests.unit.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 
 PAPER = Path(__file__).parents[2] / "reports" / "paper.csv"
@@ -37,7 +39,7 @@ def world(tmp_path_factory) -> Path:
         scorer.save_and_score(row.key, row.tasks, mix.round().astype(np.uint8), folder / "results" / row.results)
     for row in control_rows(False):
         chosen = pairs.select(np.isin(pairs.task, row.tasks))
-        frames = control_frames(row.key, chosen)
+        frames = control_frames(row.key, chosen, PARAMS, folder)
         scorer.save_and_score(row.key, row.tasks, frames, folder / "results" / row.results)
     (folder / "out" / "fit").mkdir(parents=True)
     (folder / "out" / "fit" / "one.json").write_text(json.dumps({"noise_floor": {"aed": 0.0123, "apd_deg": 1.5}}))
@@ -223,9 +225,26 @@ def test_results_of_another_pair_list_are_refused(world, tmp_path):
                      fit_reports=tmp_path, figures=tmp_path, out=tmp_path)  # fmt: skip
 
 
+def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path):
+    pairs, hashes = load_pair_frames(world / "pairs.parquet", world / "clips")
+    measures = [m if m.backend_name == "pixels" else replace(m, backend=None, reason="no weights")
+                for m in make_measures(FakeJudge())]  # fmt: skip
+    scorer = Scorer(pairs, hashes, measures, Readings(tmp_path / "scratch", 16))
+    scorer.read_references()
+    row = paper_rows(BENCH)[0]
+    scorer.save_and_score(row.key, row.tasks, pairs.driving_u8, tmp_path / "results" / row.results)
+    write_report(PARAMS, ROWS, results=tmp_path / "results", pairs=world / "pairs.parquet", paper=PAPER,
+                 fit_reports=tmp_path, figures=tmp_path, out=tmp_path)  # fmt: skip
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "tables/scores.csv").read_text())))
+    of_row = {(x["task"], x["metric"]): x for x in lines if (x["dataset"], x["method"]) == ("first", row.label)}
+    assert float(of_row["same", "l1[0-255]"]["value"]) == 0
+    assert float(of_row["same", "ssim[gauss11]"]["value"]) == 1
+    assert of_row["cross", "fid[judge]"] | {"value": ""} == of_row["cross", "fid[judge]"]
+    assert sum(x["reason"] == "no weights" for x in of_row.values()) == 8 + 6
+    assert "not evaluated yet" in next(x["reason"] for x in lines if x["method"] == "PWM + neural codes")
+
+
 def test_few_people_print_their_number_instead_of_an_interval(world):
     out = report(world, "few", min_people=10)
     assert "(n=9 people)" in (out / "tables/table1.md").read_text()
-    assert all(
-        line["ci_low"] == "" for line in csv.DictReader(io.StringIO((out / "tables/scores.csv").read_text()))
-    )
+    assert all(line["ci_low"] == "" for line in csv.DictReader(io.StringIO((out / "tables/scores.csv").read_text())))

@@ -42,7 +42,7 @@ def train_config(**changes: object) -> TrainConfig:
 def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discriminator, Perceptual]:
     torch.manual_seed(0)
     config = AnimatorConfig(
-        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0), generator=generator_config()
+        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5), generator=generator_config()
     )
     animator = Animator(HeadModel(random_head()), config)
     discriminator = Discriminator(DiscriminatorConfig(scales=2, layers=2, width=4, max_width=8))
@@ -134,6 +134,15 @@ def test_one_step_moves_every_part_of_both_networks():
     train_step(players, batch_at(0), LOSSES, train_config(), CPU)
     still = [k for k, v in moved.items() if torch.equal(v, before[k])]
     assert [k for k in still if not k.endswith("logits.bias")] == []  # inside the hinge its gradients cancel
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}])
+def test_other_arithmetic_gives_the_same_losses(changes: dict[str, object]):
+    losses = []
+    for config in (train_config(), train_config(**changes)):
+        players = Players.make(*networks(), config, CPU)
+        losses.append(train_step(players, batch_at(0), LOSSES, config, CPU))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.02)
 
 
 def test_each_player_follows_its_own_loss():

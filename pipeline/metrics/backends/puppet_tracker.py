@@ -26,9 +26,7 @@ class PuppetTrackerBackend:
 
     name = "puppet_tracker"
 
-    def __init__(
-        self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: str
-    ) -> None:
+    def __init__(self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: str) -> None:
         self.tracker = tracker.to(device)
         self.heads = {name: head.to(device) for name, head in heads.items()}
         self.min_score = min_score

@@ -22,15 +22,23 @@ from model.warp import warp
 SEVERITIES = ("blur", "resample", "jpeg", "noise", "wobble", "stains")
 MAX_BLUR_PX = 1.6  # standard deviation at 64 px
 MAX_NOISE = 0.05
+MAX_WOBBLE_NDC = 0.02  # more would look like another expression
+WOBBLED = 0.15  # share of crops that wobble
+SHARES = (0.3, 0.15, 0.25, 0.25, 0.1)  # of crops that are blurred, resampled, JPEG-coded, noisy, stained
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """Largest changes of the crop: shift in ndc, logarithms of scale and of the ratio of width to height."""
+    """Largest changes: shift in ndc, logarithms of scale and of the ratio of width to height, and colour.
+
+    Colour 1 changes exposure by up to a quarter; 0 leaves colours alone. Skin tells people apart, so a network
+    that looks for identity gets less.
+    """
 
     shift_ndc: float
     log_scale: float
     log_squeeze: float
+    colour: float
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,8 @@ def augment(img_u8: Tensor, landmarks_ndc: Tensor, size: int, jitter: Jitter, ge
     squeeze = 0.5 * uniform(generator, (count, 1), -jitter.log_squeeze, jitter.log_squeeze)
     scale_xy = torch.cat([scale + squeeze, scale - squeeze], 1).exp()
     shift = uniform(generator, (count, 2), -jitter.shift_ndc, jitter.shift_ndc)
-    wobble = sparse(generator, count, 0.3)
-    field = 0.035 * wobble[:, None, None, None] * torch.randn(count, 2, 5, 5, generator=generator)
+    wobble = sparse(generator, count, WOBBLED)
+    field = MAX_WOBBLE_NDC * wobble[:, None, None, None] * torch.randn(count, 2, 5, 5, generator=generator)
     field = F.interpolate(field, size=(15, 15), mode="bicubic", align_corners=True)
     field = F.interpolate(field, size=(size, size), mode="bilinear", align_corners=True)
     grid = identity_grid((size, size))
@@ -87,19 +95,19 @@ def augment(img_u8: Tensor, landmarks_ndc: Tensor, size: int, jitter: Jitter, ge
     # the field says where a target pixel looks: to first order its content moves the other way
     look = warp(field, moved.transpose(1, 2)[:, :, None] - identity_grid((1, 68)))[:, :, 0].transpose(1, 2)
     moved = moved - look * scale_xy[:, None]
-    img = recolour(img, generator)
+    img = recolour(img, jitter.colour, generator)
     img, severity = degrade(img, generator)
     severity[:, SEVERITIES.index("wobble")] = wobble
     return Augmented(img, moved, scale_xy, shift, severity)
 
 
-def recolour(img: Tensor, generator: torch.Generator) -> Tensor:
-    """Change exposure, contrast, saturation and white balance of (B, 3, H, W)."""
+def recolour(img: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    """Change exposure, contrast, saturation and white balance of (B, 3, H, W); `amount` 0 changes nothing."""
     count = len(img)
     gain = uniform(generator, (count, 1, 1, 1), -0.25, 0.25) + uniform(generator, (count, 3, 1, 1), -0.08, 0.08)
-    contrast = uniform(generator, (count, 1, 1, 1), 0.8, 1.2)
-    saturation = uniform(generator, (count, 1, 1, 1), 0.7, 1.2)
-    img = img * gain.exp()
+    contrast = 1 + amount * uniform(generator, (count, 1, 1, 1), -0.2, 0.2)
+    saturation = 1 + amount * uniform(generator, (count, 1, 1, 1), -0.3, 0.2)
+    img = img * (amount * gain).exp()
     img = img.mean(1, keepdim=True).lerp(img, saturation)
     return ((img - 0.5) * contrast + 0.5).clamp(0, 1)
 
@@ -107,7 +115,7 @@ def recolour(img: Tensor, generator: torch.Generator) -> Tensor:
 def degrade(img: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Blur, resample, stain, add noise and JPEG to parts of a batch; returns images and severities (B, 6)."""
     count = len(img)
-    blur, resample, jpeg, noise, stains = (sparse(generator, count, share) for share in (0.4, 0.25, 0.3, 0.35, 0.2))
+    blur, resample, jpeg, noise, stains = (sparse(generator, count, share) for share in SHARES)
     for strength, change in (
         (blur, lambda part, amount: gaussian_blur(part, MAX_BLUR_PX * amount)),
         (resample, partial(_resample, generator=generator)),

@@ -47,9 +47,7 @@ def table(rows: list[list[str]]) -> str:
 
 def front(title: str, purpose: str, card: dict) -> str:
     """First sections of a card."""
-    weights, training = card["weights"], card["training"]
-    settings = table([["setting", "value"], *([key, str(value)] for key, value in sorted(training.items()))])
-    held = card["held_out"]
+    weights, held = card["weights"], card["held_out"]
     return f"""# {title}
 
 {purpose}
@@ -60,12 +58,22 @@ Weights: `{weights["file"]}`, {weights["bytes"]:,} bytes, {weights["numbers"]:,}
 sha256 `{weights["sha256"]}`. Licence: the project's own.
 
 ## Training
-{settings}
+{training_section(card["training"])}
 
 ## Errors on people and looks never seen
 {held["crops"]} crops of {held["people"]} people drawn with seed {held["seed"]} from the validation range of
 identity seeds, which no corpus and no training set uses; every crop has a look of its own.
 """
+
+
+def training_section(training: dict) -> str:
+    """One table of settings, a column a run; a run continues from the weights of the one before it."""
+    runs = [training]
+    while earlier := runs[0].get("continued_from"):
+        runs.insert(0, earlier)
+    keys = sorted({key for run in runs for key in run} - {"continued_from"})
+    header = ["setting", *(f"run {i + 1}" for i in range(len(runs)))]
+    return table([header, *([key, *(str(run.get(key, "")) for run in runs)] for key in keys)])
 
 
 def tracker_page(card: dict) -> str:

@@ -199,7 +199,7 @@ def load_crops(folder: Path, heads: dict[str, HeadModel]) -> Crops:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the chunks")] = Path("data/scratch/puppet_crops"),
-    people: int = 2500,
+    people: int = 1056,
     looks: int = 2,
     shots: int = 6,
     size: Annotated[int, typer.Option(help="pixels; larger than 64, so that jitter has something to cut")] = 96,

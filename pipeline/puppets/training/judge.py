@@ -13,16 +13,17 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.trackers.alignment import align
 from model.trackers.judge import EMBEDDING, POOLED, PuppetJudge
+from model.trackers.layers import read_network
 from pipeline.console import run_command, say
 from pipeline.puppets.training.augment import SEVERITIES, Augmented, Jitter, augment, without_precision
 from pipeline.puppets.training.crops import ASSETS, Crops, load_crops
 from pipeline.puppets.training.loop import Settings, optimise, training_facts
 
-JITTER = Jitter(shift_ndc=0.1, log_scale=0.15, log_squeeze=0.15)
-MARGIN = 0.2  # of the additive-margin softmax on cosines (CosFace, Wang et al. 2018)
+JITTER = Jitter(shift_ndc=0.08, log_scale=0.1, log_squeeze=0.08, colour=0.35)
+MARGIN = 0.1  # of the additive-margin softmax on cosines (CosFace, Wang et al. 2018)
 SHARPNESS = 24.0
 THUMBNAIL = 4  # side of the colour thumbnail that pooled features must tell
-WEIGHTS = {"landmarks": 20.0, "identity": 0.5, "shape": 0.5, "content": 0.5, "quality": 1.0, "colour": 4.0}
+WEIGHTS = {"landmarks": 20.0, "identity": 0.5, "shape": 1.0, "content": 0.5, "quality": 1.0, "colour": 4.0}
 
 
 class JudgeTask(nn.Module):
@@ -105,7 +106,7 @@ def content_of(head: HeadModel, fit: HeadFit) -> Tensor:
 
 
 def train_judge(
-    crops: Crops, head: HeadModel, settings: Settings, report: Callable[[str], None]
+    crops: Crops, head: HeadModel, settings: Settings, report: Callable[[str], None], start: Path | None
 ) -> tuple[PuppetJudge, dict[str, float]]:
     """Train a judge on crops; returns it in inference mode, and what `optimise` says.
 
@@ -114,11 +115,15 @@ def train_judge(
         head: the puppet head, whose true fits tell shape, pose and expression.
         settings: see `Settings`.
         report: receives a line of text now and then.
+        start: weights to continue from, or None.
     """
     torch.manual_seed(settings.seed)
     fit = crops.fits[head.name]
     content, shape = content_of(head, fit), fit.shape
-    judge = PuppetJudge().to(memory_format=torch.channels_last)
+    judge = PuppetJudge()
+    if start:
+        judge.load_state_dict(read_network(start)[1])
+    judge = judge.to(memory_format=torch.channels_last)
     num_people = len(torch.unique(crops.person))
     task = JudgeTask(judge, num_people, standardised(shape).shape[1], standardised(content).shape[1])
     summary = optimise(task, len(crops), settings, JudgeLoss(task, crops, content, shape, settings), report)
@@ -128,6 +133,7 @@ def train_judge(
 def main(
     out: Annotated[Path, typer.Option(help="weights to write")],
     crops: Annotated[Path, typer.Option(help="folder of rendered crops")] = Path("data/scratch/puppet_crops"),
+    start: Annotated[Path | None, typer.Option(help="weights to continue from, instead of random ones")] = None,
     minutes: Annotated[float, typer.Option(help="length of the run; its schedule follows the clock")] = 20.0,
     steps: Annotated[int | None, typer.Option(help="count steps instead: repeats a run exactly")] = None,
     batch: int = 64,
@@ -141,8 +147,8 @@ def main(
     settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
     head = load_head(ASSETS / "puppet.npz")
     rendered = load_crops(crops, {"puppet": head})
-    judge, summary = train_judge(rendered, head, settings, say)
-    judge.save(out, training_facts("judge", settings, rendered.facts, summary, WEIGHTS))
+    judge, summary = train_judge(rendered, head, settings, say, start)
+    judge.save(out, training_facts("judge", settings, rendered.facts, summary, WEIGHTS, start))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from model.trackers.layers import read_network
 
 WARM_UP = 0.03  # share of the run in which the learning rate rises
 
@@ -90,8 +93,10 @@ def optimise(
     }
 
 
-def training_facts(name: str, settings: Settings, crops: dict, summary: dict, weights: dict[str, float]) -> dict:
-    """What a weights file says about its training, for the card."""
+def training_facts(
+    name: str, settings: Settings, crops: dict, summary: dict, weights: dict[str, float], start: Path | None
+) -> dict:
+    """What a weights file says about its training, and about the training of the weights it started from."""
     package = "python -m pipeline.puppets.training"
     return {
         **asdict(settings),
@@ -101,4 +106,5 @@ def training_facts(name: str, settings: Settings, crops: dict, summary: dict, we
         "crops_command": f"{package}.crops",
         "command": f"{package}.{name} --steps {summary['steps']} --out pipeline/puppets/assets/{name}.safetensors",
         "torch": torch.__version__,
+        **({"continued_from": read_network(start)[0]["training"]} if start else {}),
     }

@@ -8,7 +8,7 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.puppets.people import VALIDATION_SEEDS, Person, make_person
 from pipeline.puppets.render import Camera
-from pipeline.puppets.sampling import CropJitter, _shots
+from pipeline.puppets.sampling import CropJitter, draw_shots
 from pipeline.puppets.scene import Actor, Studio
 from pipeline.puppets.training.crops import LIMITS, TEXTURE_PX
 
@@ -53,7 +53,7 @@ class Stage:
             identity_seed = int(rng.integers(VALIDATION_SEEDS.start, VALIDATION_SEEDS.stop))
             cast.append(make_person(identity_seed, int(rng.integers(2**31)), self.head.num_shape, "any"))
             shape = cast[-1].identity.shape
-            fits.append(_shots(rng, self.studio, shape, per_person, CropJitter(), LIMITS)[0])
+            fits.append(draw_shots(rng, self.studio, shape, per_person, CropJitter(), LIMITS)[0])
         return Scene(cast, HeadFit.cat(fits))
 
     def film(self, scene: Scene) -> np.ndarray:

@@ -13,6 +13,7 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.heads.rotation import matrix_to_axis_angle
 from model.trackers.alignment import align
+from model.trackers.layers import read_network
 from model.trackers.puppet import CodeLayout, Codes, PuppetTracker
 from pipeline.console import run_command, say
 from pipeline.puppets.training.augment import Augmented, Jitter, augment, move_camera, without_face, without_precision
@@ -20,13 +21,13 @@ from pipeline.puppets.training.crops import Crops, load_crops, puppet_heads
 from pipeline.puppets.training.loop import Settings, optimise, training_facts
 from pipeline.puppets.training.reduced import landmark_head
 
-JITTER = Jitter(shift_ndc=0.08, log_scale=0.12, log_squeeze=0.12)
+JITTER = Jitter(shift_ndc=0.05, log_scale=0.08, log_squeeze=0.05, colour=1.0)
 WEIGHTS = {
     "landmarks": 15.0,  # mean distance per coordinate, ndc
     "reprojected": 10.0,  # the same for the fitted head's landmarks
     "rotation": 8.0,  # Frobenius norm of the difference, about 1.4 times the angle in radians
-    "expression": 4.0,  # Huber loss of standardised codes
-    "joints": 1.0,
+    "expression": 12.0,  # Huber loss of standardised codes
+    "joints": 2.0,
     "shape": 0.7,
     "camera": 0.7,
     "face": 0.2,  # cross entropy
@@ -132,7 +133,7 @@ def layout_of(head: HeadModel) -> CodeLayout:
 
 
 def train_tracker(
-    crops: Crops, heads: dict[str, HeadModel], settings: Settings, report: Callable[[str], None]
+    crops: Crops, heads: dict[str, HeadModel], settings: Settings, report: Callable[[str], None], start: Path | None
 ) -> tuple[PuppetTracker, dict[str, float]]:
     """Train a tracker on crops; returns it in inference mode, and what `optimise` says.
 
@@ -141,9 +142,12 @@ def train_tracker(
         heads: both puppet heads by name.
         settings: see `Settings`.
         report: receives a line of text now and then.
+        start: weights to continue from, or None.
     """
     torch.manual_seed(settings.seed)
     tracker = PuppetTracker({name: layout_of(head) for name, head in heads.items()})
+    if start:
+        tracker.load_state_dict(read_network(start)[1])
     tracker = tracker.to(memory_format=torch.channels_last)
     loss = TrackerLoss(tracker, heads, crops, settings)
     summary = optimise(tracker, len(crops), settings, loss, report)
@@ -153,6 +157,7 @@ def train_tracker(
 def main(
     out: Annotated[Path, typer.Option(help="weights to write")],
     crops: Annotated[Path, typer.Option(help="folder of rendered crops")] = Path("data/scratch/puppet_crops"),
+    start: Annotated[Path | None, typer.Option(help="weights to continue from, instead of random ones")] = None,
     minutes: Annotated[float, typer.Option(help="length of the run; its schedule follows the clock")] = 20.0,
     steps: Annotated[int | None, typer.Option(help="count steps instead: repeats a run exactly")] = None,
     batch: int = 64,
@@ -166,8 +171,8 @@ def main(
     settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
     heads = puppet_heads()
     rendered = load_crops(crops, heads)
-    tracker, summary = train_tracker(rendered, heads, settings, say)
-    tracker.save(out, training_facts("tracker", settings, rendered.facts, summary, WEIGHTS))
+    tracker, summary = train_tracker(rendered, heads, settings, say, start)
+    tracker.save(out, training_facts("tracker", settings, rendered.facts, summary, WEIGHTS, start))
 
 
 if __name__ == "__main__":

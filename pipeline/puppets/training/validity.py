@@ -81,7 +81,7 @@ def turned(head: HeadModel, pose: Tensor, step: float) -> Tensor:
 
 
 def measure(
-    judge: PuppetJudgeBackend, trackers: dict[str, PuppetTrackerBackend], frames: np.ndarray, reference: np.ndarray
+    judge: PuppetJudgeBackend, tracker: PuppetTrackerBackend, frames: np.ndarray, reference: np.ndarray
 ) -> dict[str, float]:
     """All metrics of frames against reference frames, as the tables compute them."""
     seen, known = judge.observe(frames), judge.observe(reference)
@@ -92,10 +92,11 @@ def measure(
         "lpips": judge.perceptual_distance(frames, reference).mean(),
         "l1": AbsoluteError(judge).compare(frames, reference).mean(),
     }
-    for name, tracker in trackers.items():
-        codes, truth = tracker.observe(frames)["head_codes"], tracker.observe(reference)["head_codes"]
-        result[f"aed[{name}]"] = ExpressionDistance(tracker).compare(codes, truth).mean()
-        result[f"apd[{name}]"] = PoseDistance(tracker).compare(codes, truth).mean()
+    seen, known = tracker.observe(frames), tracker.observe(reference)
+    for reading in seen:
+        head = reading.split(":")[1]
+        result[f"aed[{head}]"] = ExpressionDistance(tracker).compare(seen[reading], known[reading]).mean()
+        result[f"apd[{head}]"] = PoseDistance(tracker).compare(seen[reading], known[reading]).mean()
     return {name: float(value) for name, value in result.items()}
 
 
@@ -120,7 +121,7 @@ def validity_table(
     scene = stage.scene(seed, people, per_person)
     reference = stage.film(scene)
     judge_backend = PuppetJudgeBackend(judge, "cpu")
-    trackers = {name: PuppetTrackerBackend(tracker, head, "cpu") for name, head in heads.items()}
+    tracker_backend = PuppetTrackerBackend(tracker, heads, 0.0, "cpu")  # every frame shows a face
     rows = []
     for change, unit in UNITS.items():
         curves: dict[str, list[float]] = {}
@@ -131,7 +132,7 @@ def validity_table(
                 frames = (blurred if change == "blur" else shifted)(reference, step)
             else:
                 frames = rerendered(stage, scene, change, step)
-            for metric, value in measure(judge_backend, trackers, frames, reference).items():
+            for metric, value in measure(judge_backend, tracker_backend, frames, reference).items():
                 curves.setdefault(metric, []).append(round(value, 5))
         for metric, values in curves.items():
             worse = np.diff(values) * (-1 if metric == "csim" else 1)
