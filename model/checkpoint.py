@@ -66,9 +66,7 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
         )
     animator = Animator(
         head,
-        AnimatorConfig(
-            guidance=GuidanceConfig(**config["guidance"]), generator=GeneratorConfig(**config["generator"])
-        ),
+        AnimatorConfig(guidance=GuidanceConfig(**config["guidance"]), generator=GeneratorConfig(**config["generator"])),
     )
     try:
         animator.load_state_dict(load_file(folder / WEIGHTS))

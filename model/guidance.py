@@ -52,7 +52,9 @@ class Guidance(nn.Module):
         self.has_disp = "disp" in parts
         self.codes: nn.Parameter | None = None
         if "codes" in parts:
-            self.codes = nn.Parameter(smooth_codes(head.template, config.code_dim, config.code_frequency) * config.code_std)
+            self.codes = nn.Parameter(
+                smooth_codes(head.template, config.code_dim, config.code_frequency) * config.code_std
+            )
         self.register_buffer("nmfc", nmfc(head.template) if "nmfc" in parts else None, persistent=False)
         self.source_channels = {"codes": config.code_dim, "nmfc": 3, "disp": 0}[parts[-1]]
         self.driving_channels = 2 * self.has_disp + self.source_channels

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from model.blocks import ConvBlock, DisplacementHead, Spade, conv
 from model.config import GeneratorConfig
 from model.coords import resize_disp
 from model.guidance import GuidanceMaps, area_resize
 from model.warp import warp
+
+DARKEST = 1 / 255  # pixels are clipped to [DARKEST, 1 - DARKEST] before their logit is taken
+FIRST_SHARE = 0.1  # of the final convolution's random weights for features, beside the warped image
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class PWMOutput:
     Attributes:
         image: I_o (B, 3, H, W) in [0, 1].
         disps: D^(1) .. D^(L), each (B, 2, H / 2^(L-l), W / 2^(L-l)) in ndc.
-        warped: I_w (B, 3, H, W), the source image warped by D^(L); used by losses alone.
+        warped: I_w (B, 3, H, W), the source image warped by D^(L); which the last convolution refines.
         guide: the guidance at level L, (B, C, H, W).
     """
 
@@ -102,10 +106,13 @@ class WarpModule(nn.Module):
 
 
 class LastLevel(nn.Module):
-    """SPADE at full resolution, then D^(L) and a convolution of `outer_kernel` to the image I_o.
+    """SPADE at full resolution, D^(L), and a convolution of `outer_kernel` to the image I_o.
 
-    Choice: the last level predicts a displacement of its own, which makes I_w ("the last pyramid in
-    the decoder", supplementary 1.4), so that I_w is as sharp as the output. I_o ends in a sigmoid.
+    Choice: the last module predicts a displacement of its own, which makes I_w ("the last pyramid in the
+    decoder", supplementary 1.4), so that I_w is as sharp as the output.
+    Choice: like every other module it warps the next skip, which here is the source image itself: the
+    final convolution sees the SPADE output and the logits of I_w. It starts as I_w plus little else, so
+    that training begins at a warped portrait rather than at grey; I_o ends in a sigmoid.
     """
 
     def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
@@ -113,13 +120,27 @@ class LastLevel(nn.Module):
         width = config.channels[-1]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
         self.disp = DisplacementHead(width, config.disp_gain)
-        self.image = conv(width, 3, config.outer_kernel)
+        self.image = spectral_norm(start_at_image(nn.Conv2d(width + 3, 3, config.outer_kernel, padding="same")))
 
-    def forward(self, feat: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (I_o, D^(L)), both at the resolution of `feat`."""
+    def forward(self, feat: Tensor, guide: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (I_o, D^(L), I_w), all at the resolution of `feat` and of the source image."""
         modulated = self.spade(feat, guide)
-        logits = self.image(modulated)
-        return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), self.disp(modulated)
+        disp = self.disp(modulated)
+        warped = warp(source, disp)
+        logits = self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
+        return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
+
+
+@torch.no_grad()
+def start_at_image(last: nn.Conv2d) -> nn.Conv2d:
+    """Let a convolution to 3 channels begin as the identity of its last 3 inputs; other weights become small."""
+    centre = last.kernel_size[0] // 2
+    last.weight *= FIRST_SHARE
+    last.weight[:, -3:] = 0.0
+    for channel in range(3):
+        last.weight[channel, channel - 3, centre, centre] = 1.0
+    last.bias.zero_()
+    return last
 
 
 class Generator(nn.Module):
@@ -136,9 +157,7 @@ class Generator(nn.Module):
         warps_first: whether the first two of those are a rendered displacement.
     """
 
-    def __init__(
-        self, config: GeneratorConfig, source_channels: int, guide_channels: int, warps_first: bool
-    ) -> None:
+    def __init__(self, config: GeneratorConfig, source_channels: int, guide_channels: int, warps_first: bool) -> None:
         super().__init__()
         self.config = config
         scale = torch.ones(guide_channels, 1, 1)
@@ -172,6 +191,5 @@ class Generator(nn.Module):
         for module, modulator, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):
             feat, disp = module(feat, modulator, finer)
             disps.append(disp)
-        image, disp = self.last(feat, guides[-1])
-        disps.append(disp)
-        return PWMOutput(image, disps, warp(source, disp), guide)
+        image, disp, warped = self.last(feat, guides[-1], source)
+        return PWMOutput(image, [*disps, disp], warped, guide)

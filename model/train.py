@@ -160,9 +160,7 @@ def fit(
     return curve
 
 
-def train_step(
-    players: Players, batch: Batch, losses: LossConfig, config: TrainConfig, device: torch.device
-) -> Losses:
+def train_step(players: Players, batch: Batch, losses: LossConfig, config: TrainConfig, device: torch.device) -> Losses:
     """Update both networks by one batch and return the losses as numbers."""
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     source = batch.source.to(device).contiguous(memory_format=layout)

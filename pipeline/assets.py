@@ -37,11 +37,18 @@ ASSETS = {
     "lpips_alex": Asset("alexnet.pth", "alexnet-owt-7be5be79.pth", "torchvision's AlexNet", "BSD-3-Clause"),
     "vgg19": Asset("vgg19.pth", "vgg19-dcbb9e9d.pth", "torchvision's VGG-19", "BSD-3-Clause"),
     "arcface": Asset(
-        "arcface.onnx", "w600k_r50.onnx or another 112 px ArcFace model", "insightface model zoo", "non-commercial research"
+        "arcface.onnx",
+        "w600k_r50.onnx or another 112 px ArcFace model",
+        "insightface model zoo",
+        "non-commercial research",
     ),
-    "fan": Asset("fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    "fan": Asset(
+        "fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"
+    ),
     "s3fd": Asset("s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
-    "deca": Asset("deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"),
+    "deca": Asset(
+        "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
+    ),
 }
 
 

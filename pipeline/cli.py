@@ -32,7 +32,9 @@ def assets_status() -> None:
 
     say(f"assets in {assets_dir()}")
     for row in status():
-        have = f"sha256 {row['sha256']}" if row["present"] == "yes" else f"get {row['released_as']} from {row['source']}"
+        have = (
+            f"sha256 {row['sha256']}" if row["present"] == "yes" else f"get {row['released_as']} from {row['source']}"
+        )
         typer.echo(f"{row['name']:12} {row['present']:4} {have} ({row['licence']})")
 
 

@@ -34,7 +34,9 @@ class HeadModel(nn.Module):
         self.num_pose = 3 * self.num_joints
         self.num_camera = CAMERA_SIZES[arrays.camera]
         self.perspective = arrays.camera == "deep3d_perspective"
-        bases = torch.cat([torch.from_numpy(arrays.shape_basis).float(), torch.from_numpy(arrays.expression_basis).float()])
+        bases = torch.cat(
+            [torch.from_numpy(arrays.shape_basis).float(), torch.from_numpy(arrays.expression_basis).float()]
+        )
         self._buffer("template", torch.from_numpy(arrays.template).float())
         self._buffer("triangles", torch.from_numpy(arrays.triangles).long())
         self._buffer("basis", bases.flatten(1))  # (S + E, 3V)

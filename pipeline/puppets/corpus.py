@@ -117,9 +117,10 @@ def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
             pngs.append(cv2.imencode(".png", picture.label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
     table = pa.table({"frame": pa.array(range(len(pngs)), pa.int32()), "png": pa.array(pngs, pa.binary())}, LABELS)
     metadata = {"parts": ",".join(PARTS), "foreground": "label > 0", "video": plan.video}
-    with pa.OSFile(str(partial / "labels.arrow"), "wb") as sink, pa.ipc.new_file(
-        sink, LABELS.with_metadata(metadata)
-    ) as writer:
+    with (
+        pa.OSFile(str(partial / "labels.arrow"), "wb") as sink,
+        pa.ipc.new_file(sink, LABELS.with_metadata(metadata)) as writer,
+    ):
         writer.write_table(table)
     os.replace(partial, piece)
 

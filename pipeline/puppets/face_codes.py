@@ -29,8 +29,14 @@ class FaceCodes(NamedTuple):
     camera: np.ndarray
 
 
-def true_face_codes(puppet: HeadArrays, face: HeadArrays, shape: np.ndarray, expression: np.ndarray, pose: np.ndarray,
-                    camera: np.ndarray) -> FaceCodes:
+def true_face_codes(
+    puppet: HeadArrays,
+    face: HeadArrays,
+    shape: np.ndarray,
+    expression: np.ndarray,
+    pose: np.ndarray,
+    camera: np.ndarray,
+) -> FaceCodes:
     """Project true puppet codes onto the face head.
 
     Args:

@@ -10,8 +10,15 @@ from pipeline.puppets.fields import vertex_parts
 from pipeline.puppets.head_geometry.relief import EYEBALL_CENTRE
 
 # Deep3DFaceRecon_pytorch, util/similarity_Lm3D_all.mat: eyes, nose tip, mouth corners of its mean face.
-DEEP3D_LANDMARKS = np.array([(-0.3115, 0.2904, 0.1338), (0.3098, 0.2897, 0.1318), (0.0033, -0.0462, 0.5524),
-                             (-0.2522, -0.3813, 0.2241), (0.2485, -0.3813, 0.2224)])
+DEEP3D_LANDMARKS = np.array(
+    [
+        (-0.3115, 0.2904, 0.1338),
+        (0.3098, 0.2897, 0.1318),
+        (0.0033, -0.0462, 0.5524),
+        (-0.2522, -0.3813, 0.2241),
+        (0.2485, -0.3813, 0.2224),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,9 @@ def _canonical_frame(puppet: HeadArrays) -> tuple[float, np.ndarray]:
     return scale, np.array([0.0, *(five.mean(0) - DEEP3D_LANDMARKS.mean(0) / scale)[1:]])
 
 
-def region_points(puppet: HeadArrays, region: FaceRegion, shape: np.ndarray, expression: np.ndarray,
-                  pose: np.ndarray) -> np.ndarray:
+def region_points(
+    puppet: HeadArrays, region: FaceRegion, shape: np.ndarray, expression: np.ndarray, pose: np.ndarray
+) -> np.ndarray:
     """Deform the region, the head itself unturned (the root's rotation is left out).
 
     Args:

@@ -50,7 +50,9 @@ def closure(stage: str) -> list[str]:
         seen.add(module)
         waiting += imports_of(module_file(module))
     files = {module_file(m).relative_to(ROOT).as_posix() for m in seen}
-    return sorted(f for f in files if (ROOT / f).stat().st_size and not f.startswith(("pipeline/__init__", "stages/__init__")))
+    return sorted(
+        f for f in files if (ROOT / f).stat().st_size and not f.startswith(("pipeline/__init__", "stages/__init__"))
+    )
 
 
 def stage_script(command: str) -> str:

@@ -18,7 +18,10 @@ def project(tmp_path_factory):
     """A git repository with this working tree and the small parameters."""
     folder = tmp_path_factory.mktemp("graph") / "project"
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file() and name != "dvc.lock":
@@ -49,7 +52,9 @@ def reproduced(project):
 
 def test_repro_writes_every_table_and_figure(reproduced):
     tables = reproduced / "reports" / "small" / "tables"
-    assert {p.name for p in tables.iterdir()} >= {f"table{i}.{e}" for i in (1, 2, 3) for e in ("csv", "md")} | {"scores.csv"}
+    assert {p.name for p in tables.iterdir()} >= {f"table{i}.{e}" for i in (1, 2, 3) for e in ("csv", "md")} | {
+        "scores.csv"
+    }
     text = (tables / "table1.md").read_text()
     for label in ("PWM + NMFC", "PWM + geom. disp.", "PWM + neural codes", "X2Face", "PIRender", "copy source"):
         assert label in text

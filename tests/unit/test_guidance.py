@@ -22,7 +22,9 @@ EVERY = sorted(GUIDANCE_PARTS)
 def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
     torch.manual_seed(0)
     head = HeadModel(random_head())
-    return Guidance(head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0, code_frequency=1.5)), head
+    return Guidance(
+        head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0, code_frequency=1.5)
+    ), head
 
 
 def fit_of(head: HeadModel, count: int = 2, seed: int = 0, tracker_map: tuple[float, ...] | None = None) -> HeadFit:

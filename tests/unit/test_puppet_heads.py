@@ -275,8 +275,9 @@ def random_fits(puppet: HeadModel, count: int) -> HeadFit:
 
 
 def project_codes(puppet: HeadModel, face: HeadModel, fit: HeadFit) -> HeadFit:
-    codes = true_face_codes(puppet.arrays, face.arrays, *(getattr(fit, name).numpy() for name in (
-        "shape", "expression", "pose", "camera")))
+    codes = true_face_codes(
+        puppet.arrays, face.arrays, *(getattr(fit, name).numpy() for name in ("shape", "expression", "pose", "camera"))
+    )
     return HeadFit(*(torch.from_numpy(c) for c in codes), fit.tracker_map)
 
 
@@ -289,8 +290,12 @@ def test_true_face_codes_reproject_the_face(puppet, face):
     assert error.quantile(0.95) < 0.035
     np.testing.assert_allclose(puppet.yaw_pitch_roll_rad(fit.pose), face.yaw_pitch_roll_rad(own.pose), atol=1e-4)
     assert (own.shape[:16] == own.shape[0]).all()  # one person, one identity
-    alone = true_face_codes(puppet.arrays, face.arrays, fit.shape[0].numpy(), *(
-        getattr(fit, name)[:16].numpy() for name in ("expression", "pose", "camera")))
+    alone = true_face_codes(
+        puppet.arrays,
+        face.arrays,
+        fit.shape[0].numpy(),
+        *(getattr(fit, name)[:16].numpy() for name in ("expression", "pose", "camera")),
+    )
     np.testing.assert_allclose(alone.expression, own.expression[:16], atol=1e-4)
     assert 0.5 < own.shape.std() < 1.6
     assert 0.5 < own.expression.std() < 1.6
@@ -313,8 +318,13 @@ def test_face_shape_is_near_exact_without_the_camera(puppet, face):
 def test_face_codes_carry_blinks_jaw_and_gaze(puppet, face):
     names = puppet.arrays.expression_names.tolist()
     fit = random_fits(puppet, 4)
-    fit = HeadFit(torch.zeros_like(fit.shape), torch.zeros_like(fit.expression), torch.zeros_like(fit.pose),
-                  torch.tensor([[0.08, 0.0, 2.0]]).repeat(4, 1), fit.tracker_map)
+    fit = HeadFit(
+        torch.zeros_like(fit.shape),
+        torch.zeros_like(fit.expression),
+        torch.zeros_like(fit.pose),
+        torch.tensor([[0.08, 0.0, 2.0]]).repeat(4, 1),
+        fit.tracker_map,
+    )
     fit.expression[1, names.index("blink_left")] = 1.0
     fit.pose[2, 6] = 0.25
     fit.pose[3, [10, 13]] = 0.3

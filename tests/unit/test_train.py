@@ -25,9 +25,7 @@ from tests.unit.test_pwm import config as generator_config
 
 SIZE = (16, 24)
 CPU = torch.device("cpu")
-LOSSES = LossConfig(
-    perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0
-)
+LOSSES = LossConfig(perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0)
 
 
 def train_config(**changes: object) -> TrainConfig:
@@ -42,7 +40,8 @@ def train_config(**changes: object) -> TrainConfig:
 def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discriminator, Perceptual]:
     torch.manual_seed(0)
     config = AnimatorConfig(
-        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5), generator=generator_config()
+        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5),
+        generator=generator_config(),
     )
     animator = Animator(HeadModel(random_head()), config)
     discriminator = Discriminator(DiscriminatorConfig(scales=2, layers=2, width=4, max_width=8))

@@ -10,8 +10,20 @@ from pipeline.puppets.head_geometry.sections import JAW_ROW
 from pipeline.puppets.head_geometry.skin import skin_vertices
 from pipeline.puppets.head_geometry.topology import SkinTopology, skin_topology
 
-PART_NAMES = ("skin", "lips", "eyelid", "ear", "neck", "scalp", "eyeball_left", "eyeball_right", "mouth_cavity",
-              "teeth", "gums", "tongue")
+PART_NAMES = (
+    "skin",
+    "lips",
+    "eyelid",
+    "ear",
+    "neck",
+    "scalp",
+    "eyeball_left",
+    "eyeball_right",
+    "mouth_cavity",
+    "teeth",
+    "gums",
+    "tongue",
+)
 PIECES = ("skin", "eye_left", "eye_right", "ear_left", "ear_right", "teeth_upper", "teeth_lower", "tongue")
 
 
@@ -40,8 +52,16 @@ def build_mesh() -> HeadMesh:
     """Build the neutral head; deterministic."""
     topology = skin_topology()
     eye, ear = organs.eyeball(), organs.ear()
-    pieces = [(skin_vertices(topology), topology.triangles, topology.triangle_part), eye, organs.mirrored(eye), ear,
-              organs.mirrored(ear), organs.teeth(True), organs.teeth(False), organs.tongue()]
+    pieces = [
+        (skin_vertices(topology), topology.triangles, topology.triangle_part),
+        eye,
+        organs.mirrored(eye),
+        ear,
+        organs.mirrored(ear),
+        organs.teeth(True),
+        organs.teeth(False),
+        organs.tongue(),
+    ]
     starts = np.cumsum([0] + [len(vertices) for vertices, _, _ in pieces])
     template = np.concatenate([vertices for vertices, _, _ in pieces])
     triangles = np.concatenate([tri + start for (_, tri, _), start in zip(pieces, starts[:-1], strict=True)])
@@ -52,8 +72,9 @@ def build_mesh() -> HeadMesh:
     return HeadMesh(template, triangles.astype(np.int32), part, piece, mirror_map(template, topology), topology)
 
 
-def _refine_skin_parts(names: np.ndarray, centre: np.ndarray, triangles: np.ndarray,
-                       topology: SkinTopology) -> np.ndarray:
+def _refine_skin_parts(
+    names: np.ndarray, centre: np.ndarray, triangles: np.ndarray, topology: SkinTopology
+) -> np.ndarray:
     """Divide the grid's skin into lips, lids, neck, scalp and the rest."""
     names = names.copy()
     skin = names == "skin"

@@ -14,10 +14,27 @@ Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _EYE_RINGS_DEG = (6, 12, 18, 24, 30, 38, 50, 66, 86, 110, 140)
 _EYE_SECTORS = 16
-_EAR_OUTLINE = np.array([  # back of the ear canal, up from it; cm; periodic
-    (-0.62, -0.45), (-0.66, 0.40), (-0.66, 1.25), (-0.45, 2.15), (0.20, 2.78), (1.05, 2.88), (1.80, 2.50), (2.22, 1.75),
-    (2.30, 0.88), (2.12, 0.00), (1.78, -0.85), (1.45, -1.65), (1.22, -2.40), (0.75, -2.98), (0.12, -3.02),
-    (-0.36, -2.55), (-0.52, -1.75)])
+_EAR_OUTLINE = np.array(
+    [  # back of the ear canal, up from it; cm; periodic
+        (-0.62, -0.45),
+        (-0.66, 0.40),
+        (-0.66, 1.25),
+        (-0.45, 2.15),
+        (0.20, 2.78),
+        (1.05, 2.88),
+        (1.80, 2.50),
+        (2.22, 1.75),
+        (2.30, 0.88),
+        (2.12, 0.00),
+        (1.78, -0.85),
+        (1.45, -1.65),
+        (1.22, -2.40),
+        (0.75, -2.98),
+        (0.12, -3.02),
+        (-0.36, -2.55),
+        (-0.52, -1.75),
+    ]
+)
 _EAR_POINTS = 26
 _EAR_ANCHOR = np.array([7.46, -1.20, -0.75])
 _EAR_TURN_RAD, _EAR_LEAN_RAD = 0.42, 0.16
@@ -36,8 +53,10 @@ def closed_rings(rings: np.ndarray, first: np.ndarray, last: np.ndarray) -> tupl
     a, b, c, d = index[:-1], np.roll(index, -1, 1)[:-1], index[1:], np.roll(index, -1, 1)[1:]
     sides = np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)])
     top, bottom = count * width, count * width + 1
-    caps = [np.stack([np.full(width, top), index[0], np.roll(index[0], -1)], 1),
-            np.stack([np.full(width, bottom), np.roll(index[-1], -1), index[-1]], 1)]
+    caps = [
+        np.stack([np.full(width, top), index[0], np.roll(index[0], -1)], 1),
+        np.stack([np.full(width, bottom), np.roll(index[-1], -1), index[-1]], 1),
+    ]
     return np.concatenate([rings.reshape(-1, 3), [first], [last]]), np.concatenate([sides, *caps])
 
 
@@ -45,8 +64,9 @@ def eyeball() -> Piece:
     """The person's left eyeball, its pole (the pupil's centre) looking along +z."""
     polar = np.radians(_EYE_RINGS_DEG)[:, None]
     around = 2 * np.pi * np.arange(_EYE_SECTORS) / _EYE_SECTORS
-    rings = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around),
-                      np.cos(polar) * np.ones_like(around)], -1)
+    rings = np.stack(
+        [np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar) * np.ones_like(around)], -1
+    )
     vertices, triangles = closed_rings(rings, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0]))
     return EYEBALL_CENTRE + EYEBALL_RADIUS * vertices, triangles, np.full(len(triangles), "eyeball_left", dtype="U16")
 
@@ -64,10 +84,22 @@ def teeth(upper: bool) -> Piece:
     edge, neck, root = (-6.98, -6.05, -5.25) if upper else (-7.08, -7.85, -8.55)
     bite = 0.07 * (np.arange(steps) % 3 == 0) * np.sign(neck - edge)
     # (inwards, height): gum root, gum at the tooth's neck, tooth bulge, edge outside, edge inside, gum inside
-    section = ((0.10, root), (-0.05, neck), (-0.06, 0.5 * (edge + neck)), (0.02, edge), (0.22, edge), (0.40, neck),
-               (0.45, root))
-    rings = np.stack([np.stack([x + inward * nx, y + (bite if y == edge else 0.0) + 0 * x, z + inward * nz], 1)
-                      for inward, y in section], 1)
+    section = (
+        (0.10, root),
+        (-0.05, neck),
+        (-0.06, 0.5 * (edge + neck)),
+        (0.02, edge),
+        (0.22, edge),
+        (0.40, neck),
+        (0.45, root),
+    )
+    rings = np.stack(
+        [
+            np.stack([x + inward * nx, y + (bite if y == edge else 0.0) + 0 * x, z + inward * nz], 1)
+            for inward, y in section
+        ],
+        1,
+    )
     if upper:
         rings = rings[:, ::-1]
     vertices, triangles = closed_rings(rings, rings[0].mean(0), rings[-1].mean(0))
@@ -99,7 +131,8 @@ def ear() -> Piece:
     """The person's left ear: helix, antihelix, concha and lobe in front, a plain back sunk into the head."""
     closed = np.concatenate([_EAR_OUTLINE, _EAR_OUTLINE[:1]])
     outline = CubicSpline(np.arange(len(closed)), closed, bc_type="periodic")(
-        np.linspace(0, len(closed) - 1, _EAR_POINTS, endpoint=False))
+        np.linspace(0, len(closed) - 1, _EAR_POINTS, endpoint=False)
+    )
     back, up = outline.T
     tragus = smooth_step(-0.1, -0.6, back) * smooth_step(1.5, 0.4, np.abs(up + 0.1))
     rings = []

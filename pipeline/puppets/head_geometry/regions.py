@@ -13,8 +13,16 @@ from pipeline.puppets.head_geometry import relief
 from pipeline.puppets.head_geometry.relief import bump, smooth_step
 
 IRIS_ANGLE_RAD, PUPIL_ANGLE_RAD = 0.455, 0.185  # of the eyeball, from its centre
-_BROW_KEYS = np.array([  # |x|, height of the middle, half the height; cm
-    (1.20, 1.98, 0.34), (2.1, 2.20, 0.40), (3.2, 2.50, 0.36), (4.2, 2.56, 0.29), (5.1, 2.18, 0.20), (5.75, 1.66, 0.06)])
+_BROW_KEYS = np.array(
+    [  # |x|, height of the middle, half the height; cm
+        (1.20, 1.98, 0.34),
+        (2.1, 2.20, 0.40),
+        (3.2, 2.50, 0.36),
+        (4.2, 2.56, 0.29),
+        (5.1, 2.18, 0.20),
+        (5.75, 1.66, 0.06),
+    ]
+)
 _brow_at = Akima1DInterpolator(_BROW_KEYS[:, 0], _BROW_KEYS[:, 1:])
 
 
@@ -84,8 +92,11 @@ def scalp(points: np.ndarray, hairline: float = 0.0) -> np.ndarray:
     """Where hair grows: above the forehead, around the ears and down to the nape; `hairline` lifts it, in cm."""
     x, y, z = np.moveaxis(points, -1, 0)
     # height of the hair's edge against depth: forehead, temple, sideburn, behind the ear, nape
-    edge = np.interp(z, (-9.5, -5.0, -3.2, -2.2, -0.5, 1.2, 2.6, 4.6, 6.6, 8.6),
-                     (-6.3, -6.2, -3.6, 0.6, 2.3, 1.6, 1.8, 4.4, 5.9, 6.5))
+    edge = np.interp(
+        z,
+        (-9.5, -5.0, -3.2, -2.2, -0.5, 1.2, 2.6, 4.6, 6.6, 8.6),
+        (-6.3, -6.2, -3.6, 0.6, 2.3, 1.6, 1.8, 4.4, 5.9, 6.5),
+    )
     edge = edge - 0.35 * bump(np.abs(x), z, (0.0, 8.3), (1.4, 2.5))
     return smooth_step(-0.35, 0.35, y - edge - hairline * smooth_step(0.0, 3.0, z))
 

@@ -18,8 +18,9 @@ from pipeline.puppets.head_geometry.measures import (
 )
 
 
-def bump(x: np.ndarray, y: np.ndarray, centre: tuple[float, float], width: tuple[float, float],
-         slant: float = 0.0) -> np.ndarray:
+def bump(
+    x: np.ndarray, y: np.ndarray, centre: tuple[float, float], width: tuple[float, float], slant: float = 0.0
+) -> np.ndarray:
     """A Gaussian of height 1 about `centre`, standard widths `width`, its long axis rising by `slant` per cm of x."""
     u, v = x - centre[0], y - centre[1]
     return np.exp(-0.5 * (u / width[0]) ** 2 - 0.5 * ((v - slant * u) / width[1]) ** 2)
@@ -37,11 +38,27 @@ def smooth_step(low: float, high: float, t: np.ndarray) -> np.ndarray:
     return t * t * (3.0 - 2.0 * t)
 
 
-_NOSE_KEYS = np.array([  # y, height of the ridge, its half-width
-    (-6.0, 0.00, 0.70), (-5.5, 0.04, 0.70), (-5.15, 0.16, 0.62), (-4.9, 0.36, 0.60), (-4.7, 0.70, 0.68),
-    (-4.5, 1.20, 0.84), (-4.25, 1.82, 0.98), (-3.95, 2.28, 1.06), (-3.6, 2.50, 1.08), (-3.2, 2.50, 1.04),
-    (-2.6, 2.24, 0.96), (-1.8, 1.78, 0.90), (-1.0, 1.28, 0.84), (-0.2, 0.78, 0.82), (0.5, 0.42, 0.88),
-    (1.2, 0.18, 1.05), (2.0, 0.00, 1.30)])
+_NOSE_KEYS = np.array(
+    [  # y, height of the ridge, its half-width
+        (-6.0, 0.00, 0.70),
+        (-5.5, 0.04, 0.70),
+        (-5.15, 0.16, 0.62),
+        (-4.9, 0.36, 0.60),
+        (-4.7, 0.70, 0.68),
+        (-4.5, 1.20, 0.84),
+        (-4.25, 1.82, 0.98),
+        (-3.95, 2.28, 1.06),
+        (-3.6, 2.50, 1.08),
+        (-3.2, 2.50, 1.04),
+        (-2.6, 2.24, 0.96),
+        (-1.8, 1.78, 0.90),
+        (-1.0, 1.28, 0.84),
+        (-0.2, 0.78, 0.82),
+        (0.5, 0.42, 0.88),
+        (1.2, 0.18, 1.05),
+        (2.0, 0.00, 1.30),
+    ]
+)
 _nose_at = PchipInterpolator(_NOSE_KEYS[:, 0], _NOSE_KEYS[:, 1:])
 
 
@@ -142,7 +159,8 @@ def eyeball_cover(x: np.ndarray, y: np.ndarray, lift: np.ndarray | float = 0.0) 
 def face_relief(x: np.ndarray, y: np.ndarray, z: np.ndarray, lid_lift: np.ndarray | float = 0.0) -> np.ndarray:
     """Give z of the finished skin (cm) for the featureless head's z at the frontal coordinates x, y of the face."""
     height = z + nose(x, y) + brow_and_sockets(x, y) + cheeks_and_chin(x, y)
-    crease = -0.10 * np.exp(-(((y - lid_curves(x)[0] - 0.42) / 0.11) ** 2)) * bump(
-        np.abs(x), y, (3.15, 0.8), (0.85, 0.8))
+    crease = (
+        -0.10 * np.exp(-(((y - lid_curves(x)[0] - 0.42) / 0.11) ** 2)) * bump(np.abs(x), y, (3.15, 0.8), (0.85, 0.8))
+    )
     height = smooth_max(height, eyeball_cover(x, y, lid_lift), 0.22) + crease
     return height + nostrils(x, y) + lips(x, y)

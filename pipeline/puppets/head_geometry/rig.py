@@ -80,8 +80,17 @@ def jaw_weight(mesh: HeadMesh) -> np.ndarray:
 
 def _landmark_places() -> dict[int, tuple[float, float, float]]:
     """Rough places (cm, the person's right half and the middle) of the landmarks that are not on the slits' edges."""
-    contour = ((7.3, 0.2, 2.7), (7.1, -1.95, 2.9), (6.8, -3.9, 3.4), (6.2, -5.8, 4.0), (5.4, -7.9, 5.0),
-               (4.3, -9.6, 6.3), (3.05, -10.45, 7.7), (1.54, -10.9, 8.9), (0.0, -11.0, 9.2))
+    contour = (
+        (7.3, 0.2, 2.7),
+        (7.1, -1.95, 2.9),
+        (6.8, -3.9, 3.4),
+        (6.2, -5.8, 4.0),
+        (5.4, -7.9, 5.0),
+        (4.3, -9.6, 6.3),
+        (3.05, -10.45, 7.7),
+        (1.54, -10.9, 8.9),
+        (0.0, -11.0, 9.2),
+    )
     brow = ((5.55, 1.80, 7.0), (4.55, 2.50, 8.2), (3.4, 2.72, 9.0), (2.3, 2.50, 9.5), (1.35, 2.15, 9.7))
     places = dict(enumerate(contour)) | dict(enumerate(brow, 17))
     places |= {27: (0, 0.25, 9.7), 28: (0, -0.95, 10.7), 29: (0, -2.15, 11.6), 30: (0, -3.45, 12.1)}
@@ -93,9 +102,53 @@ def _landmark_places() -> dict[int, tuple[float, float, float]]:
     return places
 
 
-IBUG_MIRROR = np.array([*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42,
-                        47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61,
-                        60, 67, 66, 65])
+IBUG_MIRROR = np.array(
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        27,
+        28,
+        29,
+        30,
+        35,
+        34,
+        33,
+        32,
+        31,
+        45,
+        44,
+        43,
+        42,
+        47,
+        46,
+        39,
+        38,
+        37,
+        36,
+        41,
+        40,
+        54,
+        53,
+        52,
+        51,
+        50,
+        49,
+        48,
+        59,
+        58,
+        57,
+        56,
+        55,
+        64,
+        63,
+        62,
+        61,
+        60,
+        67,
+        66,
+        65,
+    ]
+)
 
 
 def landmarks(mesh: HeadMesh) -> tuple[np.ndarray, np.ndarray]:
@@ -126,12 +179,24 @@ def _slit_vertices(mesh: HeadMesh) -> dict[int, int]:
     loop = mesh.skin.eye_loops[1]
     span = OUTER_EYE_COLUMN - INNER_EYE_COLUMN
     third = round(span / 3)
-    eye = {36: loop[span], 37: loop[span - third], 38: loop[third], 39: loop[0], 40: loop[-third],
-           41: loop[third - span]}
+    eye = {
+        36: loop[span],
+        37: loop[span - third],
+        38: loop[third],
+        39: loop[0],
+        40: loop[-third],
+        41: loop[third - span],
+    }
     mouth, half = mesh.skin.mouth_loop, len(mesh.skin.mouth_loop) // 2  # starts at +x, the middle is half // 2
     middle, inner = half // 2, round(half / 2 * 0.42)
-    lips = {48: mouth[half], 60: mouth[half - 2], 61: mouth[middle + inner], 62: mouth[middle],
-            66: mouth[half + middle], 67: mouth[half + middle - inner]}
+    lips = {
+        48: mouth[half],
+        60: mouth[half - 2],
+        61: mouth[middle + inner],
+        62: mouth[middle],
+        66: mouth[half + middle],
+        67: mouth[half + middle - inner],
+    }
     return eye | lips
 
 

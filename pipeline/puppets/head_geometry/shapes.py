@@ -29,14 +29,16 @@ def push(centre: tuple[float, float, float], width: tuple[float, float, float], 
     return warp
 
 
-def push_all(centre: tuple[float, float, float], width: tuple[float, float, float],
-             by: tuple[float, float, float]) -> Warp:
+def push_all(
+    centre: tuple[float, float, float], width: tuple[float, float, float], by: tuple[float, float, float]
+) -> Warp:
     """Move the surroundings of one point, without a mirror image (for asymmetries)."""
     return lambda p: _gauss(p, centre, width)[..., None] * np.array(by)
 
 
-def stretch(centre: tuple[float, float, float], width: tuple[float, float, float],
-            factors: tuple[float, float, float]) -> Warp:
+def stretch(
+    centre: tuple[float, float, float], width: tuple[float, float, float], factors: tuple[float, float, float]
+) -> Warp:
     """Scale the surroundings of a point of the middle plane about it, by 1 + factors."""
     return lambda p: _gauss(p, centre, width)[..., None] * (p - np.array(centre)) * np.array(factors)
 
@@ -107,7 +109,8 @@ def ears(size: float, flare: float) -> Warp:
         for s in (1.0, -1.0):
             q = p * (s, 1, 1) - root
             weight = smooth_step(-0.25, 0.15, q[..., 0] + 0.25 * np.clip(-q[..., 2], 0, 3)) * _gauss(
-                q, (0.6, 0, -1.5), (2.0, 4.0, 3.0))
+                q, (0.6, 0, -1.5), (2.0, 4.0, 3.0)
+            )
             offset = size * q + flare * np.clip(-q[..., 2], 0, None)[..., None] * np.array([1.0, 0, 0.15])
             total += weight[..., None] * offset * (s, 1, 1)
         return total

@@ -29,8 +29,10 @@ def skin_vertices(topology: SkinTopology, lids_open: tuple[float, float] = (1.0,
     front = relief.smooth_step(*_FRONT_COSINE, np.cos(azimuth))[None]
     points = np.empty((topology.num_vertices, 3))
     points[topology.crown] = (0.0, 11.30, -0.9)
-    above, below = (_raise(_bend_lips(_bend_lids(grid, side, lids_open)), front, lift)
-                    for side, lift in ((1.0, _LID_LIFT * _shut(grid, lids_open)), (-1.0, 0.0)))
+    above, below = (
+        _raise(_bend_lips(_bend_lids(grid, side, lids_open)), front, lift)
+        for side, lift in ((1.0, _LID_LIFT * _shut(grid, lids_open)), (-1.0, 0.0))
+    )
     rows = np.arange(len(ROW_V))[:, None, None]
     points[topology.lower] = below
     points[topology.upper] = np.where(rows <= EYE_ROW, above, below)
@@ -107,9 +109,16 @@ def _mouth_bag(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = side * np.sqrt(np.clip(1 - t**2, 0, 1))
     line = relief.lip_line(loop[:, 0])
     #        x scale, y spread, z: share of the lips' own z, absolute part
-    plan = ((0.99, 0.05, 1.0, -0.22), (0.97, 0.38, 1.0, -0.60), (0.98, 1.25, 1.0, -1.25), (0.95, 1.45, 0.4, 2.6),
-            (0.55, 0.95, 0.0, 4.2))
-    rings = [np.stack([scale * loop[:, 0], line + spread * rise, share * loop[:, 2] + shift], 1)
-             for scale, rise, share, shift in plan]
+    plan = (
+        (0.99, 0.05, 1.0, -0.22),
+        (0.97, 0.38, 1.0, -0.60),
+        (0.98, 1.25, 1.0, -1.25),
+        (0.95, 1.45, 0.4, 2.6),
+        (0.55, 0.95, 0.0, 4.2),
+    )
+    rings = [
+        np.stack([scale * loop[:, 0], line + spread * rise, share * loop[:, 2] + shift], 1)
+        for scale, rise, share, shift in plan
+    ]
     assert len(rings) == BAG_RINGS
     return np.stack(rings), np.array([0.0, -7.0, 3.6])

@@ -100,8 +100,19 @@ def skin_topology() -> SkinTopology:
     groups = {"skin": np.concatenate(skin), "eyelid": np.concatenate(lids), "mouth_cavity": np.concatenate(cavity)}
     triangles = np.concatenate(list(groups.values()))
     part = np.concatenate([np.full(len(group), name, dtype="U16") for name, group in groups.items()])
-    return SkinTopology(upper, lower, crown, (left_loop, right_loop), (rims[0], rims[1]), mouth_loop, bag, bag_pole,
-                        triangles, part, count)
+    return SkinTopology(
+        upper,
+        lower,
+        crown,
+        (left_loop, right_loop),
+        (rims[0], rims[1]),
+        mouth_loop,
+        bag,
+        bag_pole,
+        triangles,
+        part,
+        count,
+    )
 
 
 def _grid_triangles(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
