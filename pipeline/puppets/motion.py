@@ -9,7 +9,7 @@ import numpy as np
 
 from model.heads.arrays import HeadArrays
 
-BLINK_SECONDS = 0.28
+BLINK_SECONDS = 0.45  # lids close in a quarter of this and open in the rest; slow enough to be seen at 25 fps
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _talk(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
 
 def _blinks(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     """Closure of the lids in [0, 1]: fast to close, slower to open, one in the first second at least."""
-    times = np.cumsum(np.concatenate([rng.uniform(0.3, 1.0, 1), rng.uniform(0.9, 2.6, 60)]))
+    times = np.cumsum(np.concatenate([rng.uniform(0.3, 1.0, 1), rng.uniform(0.7, 2.0, 60)]))
     since = seconds[:, None] - times
     share = np.clip(since / BLINK_SECONDS, 0, 1)
     return np.sin(np.pi * np.sqrt(share)).clip(0, 1).max(1)
@@ -155,7 +155,7 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
     """
     blink, columns = _blinks(rng, seconds), []
     brow = 1.2 * wander(rng, seconds, 0.7)
-    smile = np.clip(rng.uniform(-0.3, 0.6) + 0.6 * wander(rng, seconds, 0.4), 0, 1)
+    smile = np.clip(rng.uniform(-0.2, 0.5) + 0.9 * wander(rng, seconds, 0.4), 0, 1)
     pairs = _pairs(head)
     for number, (name, low, high) in enumerate(
         zip(head.expression_names, head.expression_low, head.expression_high, strict=True)
@@ -170,7 +170,7 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
         elif kind == "brow":
             column = np.clip(brow, 0, 1) * high * rng.uniform(0.3, 1.0)
         elif kind == "smile":
-            column = smile * high * rng.uniform(0.5, 0.9)
+            column = smile * high * rng.uniform(0.7, 1.0)
         else:
             signal = wander(rng, seconds, 2.5)
             column = np.where(signal > 0, signal * high, -signal * low) * rng.uniform(0.05, 0.5) * (0.25 + 0.75 * mouth)

@@ -28,7 +28,7 @@ def profile(request, tmp_path):
     (tmp_path / "params.yaml").write_text((ROOT / "profiles" / f"{request.param}.yaml").read_text())
     Repo.init(str(tmp_path), no_scm=True).close()
     with Repo(str(tmp_path)) as repo:
-        yield load_params(tmp_path / "params.yaml"), {stage.addressing: stage for stage in repo.index.stages}
+        yield load_params(tmp_path / "params.yaml"), {stage.name: stage for stage in repo.index.stages}
 
 
 def test_params_yaml_is_a_copy_of_the_puppets_profile():
@@ -46,13 +46,13 @@ def test_the_report_depends_on_the_results_of_every_row(profile):
     params, stages = profile
     wanted = {f"data/results/{row.key}" for row in pwm_rows(params.bench, params.model)} | {"data/results/controls"}
     for name in ("report", "figures"):
-        deps = {Path(str(d)).as_posix() for d in stages[name].deps}
+        deps = {Path(d.def_path).as_posix() for d in stages[name].deps}
         assert wanted <= deps | ({"data/results/controls"} if name == "figures" else set())
 
 
 def test_outputs_are_unique_and_keep_the_run_cache(profile):
     _, stages = profile
-    outs = [str(out) for stage in stages.values() for out in stage.outs]
+    outs = [out.def_path for stage in stages.values() for out in stage.outs]
     assert len(outs) == len(set(outs))
     for name, stage in stages.items():
         if name.split("@")[0] in {"videos", "crop", "fit", "pairs", "train", "evaluate"}:

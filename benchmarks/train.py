@@ -1,0 +1,110 @@
+"""Measure a training step: `python -m benchmarks.train` writes reports/benchmarks/train.{json,md}.
+
+A step is everything that training does but reading images: guidance rendered on the fly, generator,
+discriminator, perceptual loss, both optimisers. Images are noise and heads are random, which costs the
+same as real ones. CPU time is given beside wall time, because other processes lengthen the latter.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+import torch
+import typer
+
+from model.animator import Animator, AnimatorConfig
+from model.config import GUIDANCE_PARTS
+from model.discriminator import Discriminator
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel, load_head
+from model.perceptual import Perceptual
+from model.train import Players, train_step
+from pipeline.params import load_params
+from pipeline.provenance import commit, versions, write_json, write_text
+from pipeline.recipe import Recipe
+from pipeline.training import load_backbone
+
+GOAL_MS = 200.0  # at 64 px and batch 8, on one quiet thread
+HEAD_SHARE = 0.7  # of the frame's height that the mean head fills
+
+
+def random_fits(head: HeadModel, count: int, generator: torch.Generator) -> HeadFit:
+    """Heads of random codes and angles that fill most of the frame."""
+    low, high = head.template.amin(0), head.template.amax(0)
+    placed = HEAD_SHARE * 2 / (high - low)[1].item()
+    draws = [torch.randn(count, n, generator=generator) for n in (head.num_shape, head.num_expression, head.num_pose)]
+    to_frame = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    x, y, _ = (-(low + high) / 2).tolist()
+    camera = torch.zeros(head.num_camera) if head.perspective else torch.tensor([placed, x, y])
+    return HeadFit(0.5 * draws[0], 0.3 * draws[1], 0.1 * draws[2], camera.repeat(count, 1), to_frame.repeat(count, 1))
+
+
+def measure(recipe: Recipe, guidance: str, head: HeadModel, device: torch.device, steps: int) -> dict[str, float]:
+    """Time the steps of one row after two to warm up; milliseconds."""
+    torch.manual_seed(recipe.seed)
+    config = AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config())
+    players = Players.make(
+        Animator(head, config).train(),
+        Discriminator(recipe.discriminator_config()).train(),
+        Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales),
+        recipe.train_config(),
+        device,
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    walls, processors, rendering = [], [], []
+    for _ in range(steps + 2):
+        images = torch.rand(2, recipe.batch_size, 3, recipe.image_px, recipe.image_px, generator=generator)
+        fits = [random_fits(head, recipe.batch_size, generator) for _ in range(2)]
+        batch = SimpleNamespace(source=images[0], driving=images[1], fit_src=fits[0], fit_drv=fits[1])
+        wall, processor = time.perf_counter(), time.process_time()
+        train_step(players, batch, recipe.loss_config(), recipe.train_config(), device)
+        walls.append(1e3 * (time.perf_counter() - wall))
+        processors.append(1e3 * (time.process_time() - processor))
+        wall = time.perf_counter()
+        with torch.no_grad():
+            players.animator.guidance(
+                players.animator.head, *(fit.to(device) for fit in fits), (recipe.image_px, recipe.image_px)
+            )
+        rendering.append(1e3 * (time.perf_counter() - wall))
+    return {
+        "step_ms": statistics.median(walls[2:]),
+        "step_min_ms": min(walls[2:]),
+        "step_max_ms": max(walls[2:]),
+        "step_cpu_ms": statistics.median(processors[2:]),
+        "rendering_ms": statistics.median(rendering[2:]),
+    }
+
+
+def main(
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    recipe: Annotated[str, typer.Option(help="a key of `recipes`; that of the bench if empty")] = "",
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports/benchmarks"),
+    threads: Annotated[int, typer.Option(help="threads of torch")] = 1,
+    steps: Annotated[int, typer.Option(help="steps that are timed")] = 15,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+) -> None:
+    """Time a training step of every guidance."""
+    torch.set_num_threads(threads)
+    settings = load_params(params)
+    name = recipe or settings.bench.recipe
+    head = load_head(Path(settings.data.heads) / f"{settings.bench.head}.npz")
+    rows = {g: measure(settings.recipes[name], g, head, torch.device(device), steps) for g in GUIDANCE_PARTS}
+    report = {
+        "command": f"python -m benchmarks.train --recipe {name} --threads {threads} --steps {steps} --device {device}",
+        "goal": f"step_ms at most {GOAL_MS:.0f} at 64 px and batch 8 on one quiet thread",
+        "commit": commit(),
+        "versions": versions(),
+        "rows": rows,
+    }
+    write_json(out / "train.json", report)
+    columns = list(next(iter(rows.values())))
+    table = [f"| guidance | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    table += [f"| {g} | {' | '.join(f'{v:.0f}' for v in row.values())} |" for g, row in rows.items()]
+    write_text(out / "train.md", f"# A training step, ms\n\n`{report['command']}`\n\n" + "\n".join(table) + "\n")
+    print("\n".join(table))
+
+
+if __name__ == "__main__":
+    typer.run(main)
