@@ -19,13 +19,13 @@ LAYOUTS = {
 }
 # What the shipped weights must keep on 64 fresh crops; the cards say what they reach on many more.
 LARGEST = {
-    "landmarks_px": 1.8,
-    "fitted_landmarks_px": 2.2,
-    "judge_landmarks_px": 1.8,
-    "angle_deg": 6.0,
-    "aed_share": 0.95,
+    "landmarks_px": 1.3,
+    "fitted_landmarks_px": 1.7,
+    "judge_landmarks_px": 1.4,
+    "angle_deg": 4.5,
+    "aed_share": 0.9,  # of the error of always saying the mean code
 }
-SMALLEST = {"expression_correlation": 0.3, "auc": 0.85}
+SMALLEST = {"expression_correlation": 0.12, "auc": 0.72}
 
 
 @pytest.fixture(scope="module")

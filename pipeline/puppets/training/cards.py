@@ -180,8 +180,8 @@ def main(
     tracker: Annotated[Path, typer.Option(help="weights of the tracker")] = ASSETS / "tracker.safetensors",
     judge: Annotated[Path, typer.Option(help="weights of the judge")] = ASSETS / "judge.safetensors",
     out: Annotated[Path, typer.Option(help="folder of the cards")] = Path("docs/cards"),
-    people: Annotated[int, typer.Option(help="held-out people")] = 200,
-    looks: Annotated[int, typer.Option(help="looks of each, one crop a look")] = 6,
+    people: Annotated[int, typer.Option(help="held-out people")] = 120,
+    looks: Annotated[int, typer.Option(help="looks of each, one crop a look")] = 5,
     seed: Annotated[int, typer.Option(help="seed of people, looks and changes")] = 7,
 ) -> None:
     """Measure the shipped puppet networks on people never seen, and write their cards."""
