@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from model.config import GUIDANCE_PARTS, GuidanceConfig
 from model.coords import apply_affine
-from model.guidance import Guidance, area_resize, interpolate_area, nmfc
+from model.guidance import Guidance, area_resize, interpolate_area, nmfc, smooth_codes
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.raster import interpolate, rasterize
@@ -180,3 +180,14 @@ def test_root_joint_stays_where_the_driving_map_puts_it():
 def test_fits_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         fit_of(HeadModel(random_head())).shape = torch.zeros(1)
+
+
+def test_first_codes_have_unit_deviation_and_neighbours_alike():
+    head = HeadModel(random_head())
+    torch.manual_seed(0)
+    codes = smooth_codes(head.template, 64, 1.0)
+    assert codes.std().item() == pytest.approx(1.0, abs=0.15)
+    edges = head.triangles[:, :2]
+    neighbours = (codes[edges[:, 0]] - codes[edges[:, 1]]).norm(dim=1).mean()
+    strangers = (codes - codes.roll(len(codes) // 2, 0)).norm(dim=1).mean()
+    assert neighbours < 0.7 * strangers

@@ -214,3 +214,13 @@ def test_gradients_match_finite_differences():
             parameter += 1e-6 * direction
         assert abs(slope) > 1e-3
         assert ((high - low) / 2e-6).item() == pytest.approx(slope.item(), rel=2e-4)
+
+
+def test_training_starts_at_the_warped_source():
+    model = animator("geom_disp")
+    source = torch.rand(2, 3, *SIZE) * 0.8 + 0.1
+    with torch.no_grad():
+        out = model.eval()(source, fit_of(model.head, seed=1), fit_of(model.head))
+    assert (out.warped - source).abs().mean() > 0.01  # it is not the source itself
+    assert (out.image - out.warped).abs().mean() < 0.1
+    assert torch.corrcoef(torch.stack([out.image.flatten(), out.warped.flatten()]))[0, 1] > 0.9
