@@ -97,14 +97,12 @@ def training_facts(
     name: str, settings: Settings, crops: dict, summary: dict, weights: dict[str, float], start: Path | None
 ) -> dict:
     """What a weights file says about its training, and about the training of the weights it started from."""
-    package = "python -m pipeline.puppets.training"
     return {
+        "network": name,
         **asdict(settings),
         **crops,
         **summary,  # the steps and minutes that the run took replace those that were allowed
         "loss_weights": weights,
-        "crops_command": f"{package}.crops",
-        "command": f"{package}.{name} --steps {summary['steps']} --out pipeline/puppets/assets/{name}.safetensors",
         "torch": torch.__version__,
         **({"continued_from": read_network(start)[0]["training"]} if start else {}),
     }
