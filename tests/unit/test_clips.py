@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -54,10 +56,11 @@ def test_bytes_depend_on_the_content_alone(tmp_path):
 
 def test_images_are_views_of_the_mapped_file(tmp_path):
     store = pack(tmp_path, {"a": 2})
+    gc.collect()  # what earlier tests left may otherwise be freed in between
     before = pa.total_allocated_bytes()
     images = store.images("a")
     assert images[1].as_buffer().size > 0
-    assert pa.total_allocated_bytes() == before
+    assert pa.total_allocated_bytes() <= before
 
 
 def test_columns_are_as_documented(tmp_path):
