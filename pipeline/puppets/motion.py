@@ -9,7 +9,7 @@ import numpy as np
 
 from model.heads.arrays import HeadArrays
 
-BLINK_SECONDS = 0.45  # lids close in a quarter of this and open in the rest; slow enough to be seen at 25 fps
+BLINK_SECONDS = 0.36  # lids close in a quarter of this and open in the rest
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ def random_codes(rng: np.random.Generator, head: HeadArrays, count: int, limits:
     low, high = head.expression_low, head.expression_high
     group = _pairs(head)
     target = rng.uniform(size=(count, len(low)))
-    active = rng.random((count, len(low))) < 0.25
+    active = rng.random((count, len(low))) < 0.35
     paired = rng.random((count, len(low)))[:, group] < 0.75  # most faces move both sides together
     target, active = (np.where(paired, value[:, group], value) for value in (target, active))
-    expression = np.where(active, (low + target * (high - low)) * rng.uniform(0.3, 1.0, (count, 1)), 0.0)
-    blinking = rng.random((count, 1)) < 0.2
+    expression = np.where(active, (low + target * (high - low)) * rng.uniform(0.5, 1.0, (count, 1)), 0.0)
+    blinking = rng.random((count, 1)) < 0.25
     lids = np.array([_kind(n) == "blink" for n in head.expression_names])
     closed = np.where(blinking, high * rng.uniform(0.2, 1.0, (count, 1)), 0.0)
     winking = active & ~paired
@@ -119,7 +119,7 @@ def _talk(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
 
 def _blinks(rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
     """Closure of the lids in [0, 1]: fast to close, slower to open, one in the first second at least."""
-    times = np.cumsum(np.concatenate([rng.uniform(0.3, 1.0, 1), rng.uniform(0.7, 2.0, 60)]))
+    times = np.cumsum(np.concatenate([rng.uniform(0.3, 1.0, 1), rng.uniform(0.9, 2.8, 60)]))
     since = seconds[:, None] - times
     share = np.clip(since / BLINK_SECONDS, 0, 1)
     return np.sin(np.pi * np.sqrt(share)).clip(0, 1).max(1)
@@ -154,8 +154,8 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
     Left and right follow one signal, one side a little weaker.
     """
     blink, columns = _blinks(rng, seconds), []
-    brow = 1.2 * wander(rng, seconds, 0.7)
-    smile = np.clip(rng.uniform(-0.2, 0.5) + 0.9 * wander(rng, seconds, 0.4), 0, 1)
+    brow = 1.4 * wander(rng, seconds, 0.9)
+    smile = np.clip(rng.uniform(0.0, 0.5) + 1.1 * wander(rng, seconds, 0.6), 0, 1)
     pairs = _pairs(head)
     for number, (name, low, high) in enumerate(
         zip(head.expression_names, head.expression_low, head.expression_high, strict=True)
@@ -166,13 +166,13 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
         elif kind == "blink":
             column = blink * high
         elif kind == "brow_down":
-            column = np.clip(-brow - 0.2, 0, 1) * high * rng.uniform(0.2, 0.8)
+            column = np.clip(-brow, 0, 1) * high * rng.uniform(0.5, 1.0)
         elif kind == "brow":
-            column = np.clip(brow, 0, 1) * high * rng.uniform(0.3, 1.0)
+            column = np.clip(brow, 0, 1) * high * rng.uniform(0.6, 1.0)
         elif kind == "smile":
             column = smile * high * rng.uniform(0.7, 1.0)
         else:
             signal = wander(rng, seconds, 2.5)
-            column = np.where(signal > 0, signal * high, -signal * low) * rng.uniform(0.05, 0.5) * (0.25 + 0.75 * mouth)
+            column = np.where(signal > 0, signal * high, -signal * low) * rng.uniform(0.1, 0.7) * (0.4 + 0.6 * mouth)
         columns.append(np.clip(column, low, high))
     return np.stack(columns, 1).astype(np.float32)
