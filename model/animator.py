@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.config import GeneratorConfig, GuidanceConfig
+from model.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
 from model.guidance import Guidance
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
@@ -30,9 +30,9 @@ class Animator(nn.Module):
         self.guidance = Guidance(head, config.guidance)
         self.generator = Generator(
             config.generator,
+            GUIDANCE_PARTS[config.guidance.name],
             source_channels=self.guidance.source_channels,
             guide_channels=self.guidance.driving_channels,
-            warps_first=self.guidance.has_disp,
         )
 
     def forward(self, source: Tensor, fit_src: HeadFit, fit_drv: HeadFit) -> PWMOutput:

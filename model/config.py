@@ -53,14 +53,18 @@ class GeneratorConfig:
         outer_kernel: side of the first (stem) and the last (image) convolution.
         spade_hidden: most channels between the guidance and SPADE's scale and shift.
         disp_gain: ndc per unit of the displacement convolution before training.
-        guide_scale: factor on a rendered displacement where it modulates features.
+        image_gain: logits per unit of the last convolution before training.
+        disp_scale: factor on a rendered displacement where it modulates features.
+        nmfc_scale: factor on NMFC, taken about their middle, wherever features are made of them.
     """
 
     channels: tuple[int, ...]
     outer_kernel: int
     spade_hidden: int
     disp_gain: float
-    guide_scale: float
+    image_gain: float
+    disp_scale: float
+    nmfc_scale: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # a list where it comes from JSON

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from model.blocks import ConvBlock, DisplacementHead, Spade, conv
 from model.config import GeneratorConfig
@@ -19,7 +18,6 @@ from model.guidance import GuidanceMaps, area_resize
 from model.warp import warp
 
 DARKEST = 1 / 255  # pixels are clipped to [DARKEST, 1 - DARKEST] before their logit is taken
-FIRST_SHARE = 0.1  # of the final convolution's random weights for features, beside the warped image
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,30 @@ class Encoder(nn.Module):
         for block in self.down:
             pyramid.append(block(pyramid[-1]))
         return pyramid[::-1]
+
+
+class GuideInput(nn.Module):
+    """Rendered maps as the convolutions see them: of the order of one, and zero off the mesh.
+
+    Choice: a displacement is multiplied by `disp_scale`; NMFC, which lie in [0, 1] and differ little over a
+    face, become `nmfc_scale` (2 c - 1); codes stay as they are. Spectrally normalised convolutions cannot
+    amplify small inputs themselves, and without this the NMFC row hardly learns to turn a head.
+    """
+
+    def __init__(self, config: GeneratorConfig, parts: tuple[str, ...], channels: int) -> None:
+        super().__init__()
+        scale, self.centred = torch.ones(channels, 1, 1), parts[-1] == "nmfc"
+        if parts[0] == "disp":
+            scale[:2] = config.disp_scale
+        if self.centred:
+            scale[-3:] = 2 * config.nmfc_scale
+        self.register_buffer("scale", scale, persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Scale maps (B, C, h, w)."""
+        if self.centred:
+            maps = maps - 0.5 * (maps > 0).any(1, keepdim=True)
+        return maps * self.scale
 
 
 class FirstLevel(nn.Module):
@@ -111,8 +133,8 @@ class LastLevel(nn.Module):
     Choice: the last module predicts a displacement of its own, which makes I_w ("the last pyramid in the
     decoder", supplementary 1.4), so that I_w is as sharp as the output.
     Choice: like every other module it warps the next skip, which here is the source image itself: the
-    final convolution sees the SPADE output and the logits of I_w. It starts as I_w plus little else, so
-    that training begins at a warped portrait rather than at grey; I_o ends in a sigmoid.
+    final convolution sees the SPADE output and the logits of I_w, and I_o ends in a sigmoid. One learned
+    gain follows it: spectral normalisation alone would bound the contrast that it can give.
     """
 
     def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
@@ -120,51 +142,40 @@ class LastLevel(nn.Module):
         width = config.channels[-1]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
         self.disp = DisplacementHead(width, config.disp_gain)
-        self.image = spectral_norm(start_at_image(nn.Conv2d(width + 3, 3, config.outer_kernel, padding="same")))
+        self.image = conv(width + 3, 3, config.outer_kernel)
+        self.image_gain = nn.Parameter(torch.tensor(config.image_gain))
 
     def forward(self, feat: Tensor, guide: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (I_o, D^(L), I_w), all at the resolution of `feat` and of the source image."""
         modulated = self.spade(feat, guide)
         disp = self.disp(modulated)
         warped = warp(source, disp)
-        logits = self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
+        logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
-
-
-@torch.no_grad()
-def start_at_image(last: nn.Conv2d) -> nn.Conv2d:
-    """Let a convolution to 3 channels begin as the identity of its last 3 inputs; other weights become small."""
-    centre = last.kernel_size[0] // 2
-    last.weight *= FIRST_SHARE
-    last.weight[:, -3:] = 0.0
-    for channel in range(3):
-        last.weight[channel, channel - 3, centre, centre] = 1.0
-    last.bias.zero_()
-    return last
 
 
 class Generator(nn.Module):
     """PWM: source image and guidance -> image, displacements, warped source.
 
-    Choice: a rendered displacement modulates features after multiplication by `guide_scale`, which
-    brings ndc to the order of one; spectrally normalised convolutions cannot amplify it themselves.
-    It warps as it is.
+    The first level warps by a rendered displacement where there is one; features are made of what
+    `GuideInput` makes of the maps.
 
     Args (of the constructor):
         config: sizes.
+        parts: what the guidance is made of, as in `model.config.GUIDANCE_PARTS`.
         source_channels: channels that join the source image (codes or NMFC of the source mesh).
         guide_channels: channels of the guidance.
-        warps_first: whether the first two of those are a rendered displacement.
     """
 
-    def __init__(self, config: GeneratorConfig, source_channels: int, guide_channels: int, warps_first: bool) -> None:
+    def __init__(
+        self, config: GeneratorConfig, parts: tuple[str, ...], source_channels: int, guide_channels: int
+    ) -> None:
         super().__init__()
         self.config = config
-        scale = torch.ones(guide_channels, 1, 1)
-        scale[: 2 * warps_first] = config.guide_scale
-        self.register_buffer("guide_scale", scale, persistent=False)
+        self.seen_driving = GuideInput(config, parts, guide_channels)
+        self.seen_source = GuideInput(config, parts[-1:], source_channels)
         self.encoder = Encoder(config, 3 + source_channels)
-        self.first = FirstLevel(config.channels[0], warps_first)
+        self.first = FirstLevel(config.channels[0], "disp" in parts)
         self.modules_coarse_to_fine = nn.ModuleList(
             WarpModule(config, level, guide_channels) for level in range(1, config.levels)
         )
@@ -181,11 +192,11 @@ class Generator(nn.Module):
         if size[0] % step or size[1] % step:
             raise ValueError(f"images are {tuple(size)}: height and width must be multiples of {step}")
         guide = area_resize(maps.driving, size)
-        guides = [guide * self.guide_scale]
+        guides = [self.seen_driving(guide)]
         for _ in range(self.config.levels - 1):
             guides.append(F.avg_pool2d(guides[-1], 2))
         guides.reverse()
-        feats_src = self.encoder(torch.cat([source, area_resize(maps.source, size)], 1))
+        feats_src = self.encoder(torch.cat([source, self.seen_source(area_resize(maps.source, size))], 1))
         feat = self.first(feats_src[0], F.avg_pool2d(guide, step))
         disps = []
         for module, modulator, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):

@@ -43,7 +43,9 @@ class GeneratorSection(RecipeSection):
     outer_kernel: PositiveInt  # of the first and the last convolution; odd
     spade_hidden: PositiveInt
     disp_gain: float  # ndc per unit of a displacement convolution before training
-    guide_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
+    image_gain: PositiveFloat  # logits per unit of the last convolution before training
+    disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
+    nmfc_scale: PositiveFloat  # factor on NMFC, taken about their middle, wherever features are made of them
 
 
 class DiscriminatorSection(RecipeSection):
@@ -86,6 +88,12 @@ class GuidanceSection(RecipeSection):
     code_frequency: PositiveFloat
 
 
+class AugmentSection(RecipeSection):
+    """What is done to training pairs (pipeline/augment.py)."""
+
+    colour: float = Field(ge=0.0, le=0.5)
+
+
 class RunSection(RecipeSection):
     """Bookkeeping and arithmetic of the run."""
 
@@ -108,6 +116,7 @@ class Recipe(RecipeSection):
     losses: LossSection
     perceptual: PerceptualSection
     guidance: GuidanceSection
+    augment: AugmentSection
     run: RunSection
 
     def guidance_config(self, name: str) -> GuidanceConfig:

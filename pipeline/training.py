@@ -19,6 +19,7 @@ from model.heads.head import HeadModel, load_head
 from model.perceptual import Perceptual, Vgg19
 from model.trackers.puppet import load_tracker
 from model.train import Losses, fit
+from pipeline.augment import recolour
 from pipeline.console import say
 from pipeline.dataset import PairDataset
 from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
@@ -70,7 +71,7 @@ def train_row(
     data = PairDataset(inputs.clips, inputs.fits, head)
     _check_size(data, recipe.image_px)
     provenance = _provenance(row, guidance, recipe, inputs, head)
-    code = sha256_sources(["model", "pipeline/dataset.py"])
+    code = sha256_sources(["model", "pipeline/dataset.py", "pipeline/augment.py"])
     store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code)))
     torch.manual_seed(recipe.seed)
     animator = Animator(
@@ -84,7 +85,9 @@ def train_row(
             animator,
             discriminator,
             perceptual,
-            lambda step: data.batch(step, recipe.seed, recipe.batch_size),
+            lambda step: recolour(
+                data.batch(step, recipe.seed, recipe.batch_size), recipe.augment.colour, recipe.seed, step
+            ),
             recipe.loss_config(),
             recipe.train_config(),
             device,

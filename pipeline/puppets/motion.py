@@ -154,8 +154,8 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
     Left and right follow one signal, one side a little weaker.
     """
     blink, columns = _blinks(rng, seconds), []
-    brow = 1.4 * wander(rng, seconds, 0.9)
-    smile = np.clip(rng.uniform(0.0, 0.5) + 1.1 * wander(rng, seconds, 0.6), 0, 1)
+    brow = 1.4 * wander(rng, seconds, 1.2)
+    smile = np.clip(0.2 + 1.1 * wander(rng, seconds, 1.0), 0, 1)
     pairs = _pairs(head)
     for number, (name, low, high) in enumerate(
         zip(head.expression_names, head.expression_low, head.expression_high, strict=True)

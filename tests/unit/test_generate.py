@@ -56,7 +56,15 @@ def world(tmp_path_factory):
     write_fits(folder, head)
     torch.manual_seed(0)
     guidance = GuidanceConfig(name=GUIDANCE, render_px=16, code_dim=4, code_std=1.0, code_frequency=1.5)
-    sizes = GeneratorConfig(channels=(8, 8, 4), outer_kernel=3, spade_hidden=4, disp_gain=0.5, guide_scale=1.0)
+    sizes = GeneratorConfig(
+        channels=(8, 8, 4),
+        outer_kernel=3,
+        spade_hidden=4,
+        disp_gain=0.5,
+        image_gain=1.0,
+        disp_scale=1.0,
+        nmfc_scale=1.0,
+    )
     save_animator(folder / "model", Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {})
     return folder
 

@@ -21,7 +21,19 @@ SIZE = (16, 24)
 
 
 def config(gain: float = 0.1) -> GeneratorConfig:
-    return GeneratorConfig(channels=(8, 8, 4), outer_kernel=5, spade_hidden=6, disp_gain=gain, guide_scale=2.0)
+    return GeneratorConfig(
+        channels=(8, 8, 4),
+        outer_kernel=5,
+        spade_hidden=6,
+        disp_gain=gain,
+        image_gain=1.5,
+        disp_scale=2.0,
+        nmfc_scale=3.0,
+    )
+
+
+def disp_generator(gain: float = 0.1) -> Generator:
+    return Generator(config(gain), ("disp",), 0, 2)
 
 
 def animator(name: str, gain: float = 0.1) -> Animator:
@@ -46,7 +58,7 @@ def test_every_level_has_its_own_resolution(name):
 
 
 def test_size_that_does_not_halve_often_enough_is_refused():
-    generator = Generator(config(), 0, 2, True)
+    generator = disp_generator()
     with pytest.raises(ValueError, match="multiples of 4"):
         generator(torch.rand(1, 3, 18, 24), maps(count=1))
 
@@ -65,7 +77,7 @@ def test_every_convolution_is_spectrally_normalised():
 
 
 def test_zero_displacement_is_the_identity():
-    generator = Generator(config(gain=0.0), 0, 2, True)
+    generator = disp_generator(gain=0.0)
     source = torch.rand(2, 3, *SIZE)
     out = generator(source, maps())
     assert all((d == 0).all() for d in out.disps)
@@ -73,7 +85,7 @@ def test_zero_displacement_is_the_identity():
 
 
 def test_last_displacement_warps_the_source():
-    generator = Generator(config(), 0, 2, True)
+    generator = disp_generator()
     source = torch.rand(2, 3, *SIZE)
     generator.last.disp = ConstantDisp(2.0 / SIZE[1], 0.0)
     out = generator(source, maps())
@@ -142,17 +154,17 @@ def test_first_level_branch_follows_the_guidance(name):
 
 
 def test_guidance_reaches_every_level_as_an_area_mean():
-    generator = Generator(config(), 0, 2, True)
+    generator = disp_generator()
     seen = [inputs_of_second(m.spade) for m in [*generator.modules_coarse_to_fine, generator.last]]
     guide = maps()
     generator(torch.rand(2, 3, *SIZE), guide)
     blocks = guide.driving.reshape(2, 2, 4, 4, 6, 4).mean((3, 5))
-    assert torch.allclose(seen[0][0], 2.0 * blocks, atol=1e-6)  # guide_scale
+    assert torch.allclose(seen[0][0], 2.0 * blocks, atol=1e-6)  # disp_scale
     assert torch.equal(seen[-1][0], 2.0 * guide.driving)
 
 
 def test_rendered_displacement_warps_unscaled():
-    generator = Generator(config(), 0, 2, True)
+    generator = disp_generator()
     seen = inputs_of_second(generator.first)
     guide = maps()
     out = generator(torch.rand(2, 3, *SIZE), guide)
@@ -161,7 +173,7 @@ def test_rendered_displacement_warps_unscaled():
 
 
 def test_codes_are_never_scaled():
-    generator = Generator(config(), 3, 3, False)
+    generator = Generator(config(), ("codes",), 3, 3)
     seen = inputs_of_second(generator.last.spade)
     guide = maps(channels=3, source_channels=3)
     generator(torch.rand(2, 3, *SIZE), guide)
@@ -216,11 +228,21 @@ def test_gradients_match_finite_differences():
         assert ((high - low) / 2e-6).item() == pytest.approx(slope.item(), rel=2e-4)
 
 
-def test_training_starts_at_the_warped_source():
-    model = animator("geom_disp")
-    source = torch.rand(2, 3, *SIZE) * 0.8 + 0.1
+def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
+    generator = Generator(config(), ("nmfc",), 3, 3)
+    seen = inputs_of(generator.encoder)
+    guide = maps(channels=3, source_channels=3)
+    guide.source[:, :, :4] = 0.0
+    source = torch.rand(2, 3, *SIZE)
+    generator(source, guide)
+    assert torch.allclose(seen[0][:, 3:, 4:], 3.0 * (2 * guide.source[:, :, 4:] - 1), atol=1e-6)
+    assert not seen[0][:, 3:, :4].any()
+
+
+def test_the_image_has_a_gain_of_its_own():
+    generator = disp_generator().eval()
+    source, guide = torch.rand(2, 3, *SIZE), maps()
+    first = torch.logit(generator(source, guide).image)
     with torch.no_grad():
-        out = model.eval()(source, fit_of(model.head, seed=1), fit_of(model.head))
-    assert (out.warped - source).abs().mean() > 0.01  # it is not the source itself
-    assert (out.image - out.warped).abs().mean() < 0.1
-    assert torch.corrcoef(torch.stack([out.image.flatten(), out.warped.flatten()]))[0, 1] > 0.9
+        generator.last.image_gain *= 2
+    assert torch.allclose(torch.logit(generator(source, guide).image), 2 * first, atol=1e-3)

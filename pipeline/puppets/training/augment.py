@@ -24,7 +24,7 @@ MAX_BLUR_PX = 1.6  # standard deviation at 64 px
 MAX_NOISE = 0.05
 MAX_WOBBLE_NDC = 0.02  # more would look like another expression
 WOBBLED = 0.15  # share of crops that wobble
-SHARES = (0.3, 0.15, 0.25, 0.25, 0.1)  # of crops that are blurred, resampled, JPEG-coded, noisy, stained
+SHARES = (0.5, 0.25, 0.25, 0.25, 0.15)  # of crops that are blurred, resampled, JPEG-coded, noisy, stained
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ from pipeline.puppets.training.validity import validity_table
 TRACKER_METRICS = ("aed", "apd")
 JUDGE_METRICS = ("akd", "csim", "fid", "lpips", "l1")
 OPTIONS = ("steps", "batch", "learning_rate", "weight_decay", "seed")
-HISTORY = """The shipped weights' run 1 had stronger augmentation
-than the code's constants, which are those of run 2: shift 0.08 to 0.1, logarithm of scale 0.12 to 0.15, squeeze 0.12 to
-0.15, colours fully changed also for the judge, wobble of 0.035 on 30% of crops, and 40, 25, 30, 35 and 20% of them
-blurred, resampled, JPEG-coded, noisy and stained; the judge's margin was 0.2."""
+HISTORY = """Constants of the code that changed between runs: the tracker's run 1 had stronger jitter (shift 0.08 to
+0.1, logarithm of scale 0.12 to 0.15, squeeze 0.12 to 0.15) and a wobble of 0.035 on 30% of crops;
+degradation of 40, 25, 30, 35 and 20% of crops (blurred, resampled, JPEG-coded, noisy, stained), then
+30, 15, 25, 25 and 10%, and in the tracker's last run what the code says now. The judge's first run
+changed colours fully and had a margin of 0.2. Expressions of crops were milder until the tracker's run
+3, and still are those the judge was trained on."""
 VALIDITY_PEOPLE, VALIDITY_FRAMES = 48, 6  # more frames than four times the 64 features of FID
 
 
