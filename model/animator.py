@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
-from model.guidance import Guidance
+from model.guidance import Guidance, nmfc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.pwm import Generator, PWMOutput
@@ -33,6 +33,7 @@ class Animator(nn.Module):
             GUIDANCE_PARTS[config.guidance.name],
             source_channels=self.guidance.source_channels,
             guide_channels=self.guidance.driving_channels,
+            nmfc_middle=nmfc(head.template).mean(0),
         )
 
     def forward(self, source: Tensor, fit_src: HeadFit, fit_drv: HeadFit) -> PWMOutput:

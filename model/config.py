@@ -55,7 +55,7 @@ class GeneratorConfig:
         disp_gain: ndc per unit of the displacement convolution before training.
         image_gain: logits per unit of the last convolution before training.
         disp_scale: factor on a rendered displacement where it modulates features.
-        nmfc_scale: factor on NMFC, taken about their middle, wherever features are made of them.
+        nmfc_scale: factor on NMFC, taken about their mean, wherever features are made of them.
     """
 
     channels: tuple[int, ...]

@@ -62,24 +62,25 @@ class Encoder(nn.Module):
 class GuideInput(nn.Module):
     """Rendered maps as the convolutions see them: of the order of one, and zero off the mesh.
 
-    Choice: a displacement is multiplied by `disp_scale`; NMFC, which lie in [0, 1] and differ little over a
-    face, become `nmfc_scale` (2 c - 1); codes stay as they are. Spectrally normalised convolutions cannot
-    amplify small inputs themselves, and without this the NMFC row hardly learns to turn a head.
+    Choice: a displacement is multiplied by `disp_scale`; NMFC, which differ little over a face, are taken
+    about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they are. Spectrally normalised
+    convolutions cannot amplify small inputs themselves: without this a row of NMFC hardly learns to turn a head.
     """
 
-    def __init__(self, config: GeneratorConfig, parts: tuple[str, ...], channels: int) -> None:
+    def __init__(self, config: GeneratorConfig, parts: tuple[str, ...], channels: int, nmfc_middle: Tensor) -> None:
         super().__init__()
-        scale, self.centred = torch.ones(channels, 1, 1), parts[-1] == "nmfc"
+        scale, self.has_nmfc = torch.ones(channels, 1, 1), parts[-1] == "nmfc"
         if parts[0] == "disp":
             scale[:2] = config.disp_scale
-        if self.centred:
-            scale[-3:] = 2 * config.nmfc_scale
+        if self.has_nmfc:
+            scale[-3:] = config.nmfc_scale
         self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("middle", nmfc_middle[:, None, None].clone(), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Scale maps (B, C, h, w)."""
-        if self.centred:
-            maps = maps - 0.5 * (maps > 0).any(1, keepdim=True)
+        if self.has_nmfc:
+            maps = maps - self.middle * (maps > 0).any(1, keepdim=True)
         return maps * self.scale
 
 
@@ -165,15 +166,21 @@ class Generator(nn.Module):
         parts: what the guidance is made of, as in `model.config.GUIDANCE_PARTS`.
         source_channels: channels that join the source image (codes or NMFC of the source mesh).
         guide_channels: channels of the guidance.
+        nmfc_middle: (3,) mean of the head's NMFC.
     """
 
     def __init__(
-        self, config: GeneratorConfig, parts: tuple[str, ...], source_channels: int, guide_channels: int
+        self,
+        config: GeneratorConfig,
+        parts: tuple[str, ...],
+        source_channels: int,
+        guide_channels: int,
+        nmfc_middle: Tensor,
     ) -> None:
         super().__init__()
         self.config = config
-        self.seen_driving = GuideInput(config, parts, guide_channels)
-        self.seen_source = GuideInput(config, parts[-1:], source_channels)
+        self.seen_driving = GuideInput(config, parts, guide_channels, nmfc_middle)
+        self.seen_source = GuideInput(config, parts[-1:], source_channels, nmfc_middle)
         self.encoder = Encoder(config, 3 + source_channels)
         self.first = FirstLevel(config.channels[0], "disp" in parts)
         self.modules_coarse_to_fine = nn.ModuleList(

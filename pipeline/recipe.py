@@ -45,7 +45,7 @@ class GeneratorSection(RecipeSection):
     disp_gain: float  # ndc per unit of a displacement convolution before training
     image_gain: PositiveFloat  # logits per unit of the last convolution before training
     disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
-    nmfc_scale: PositiveFloat  # factor on NMFC, taken about their middle, wherever features are made of them
+    nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
 
 
 class DiscriminatorSection(RecipeSection):

@@ -18,6 +18,7 @@ from tests.helpers import random_head
 from tests.unit.test_guidance import EVERY, fit_of
 
 SIZE = (16, 24)
+MIDDLE = torch.tensor([0.3, 0.5, 0.4])
 
 
 def config(gain: float = 0.1) -> GeneratorConfig:
@@ -33,7 +34,7 @@ def config(gain: float = 0.1) -> GeneratorConfig:
 
 
 def disp_generator(gain: float = 0.1) -> Generator:
-    return Generator(config(gain), ("disp",), 0, 2)
+    return Generator(config(gain), ("disp",), 0, 2, MIDDLE)
 
 
 def animator(name: str, gain: float = 0.1) -> Animator:
@@ -173,7 +174,7 @@ def test_rendered_displacement_warps_unscaled():
 
 
 def test_codes_are_never_scaled():
-    generator = Generator(config(), ("codes",), 3, 3)
+    generator = Generator(config(), ("codes",), 3, 3, MIDDLE)
     seen = inputs_of_second(generator.last.spade)
     guide = maps(channels=3, source_channels=3)
     generator(torch.rand(2, 3, *SIZE), guide)
@@ -229,13 +230,13 @@ def test_gradients_match_finite_differences():
 
 
 def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
-    generator = Generator(config(), ("nmfc",), 3, 3)
+    generator = Generator(config(), ("nmfc",), 3, 3, MIDDLE)
     seen = inputs_of(generator.encoder)
     guide = maps(channels=3, source_channels=3)
     guide.source[:, :, :4] = 0.0
     source = torch.rand(2, 3, *SIZE)
     generator(source, guide)
-    assert torch.allclose(seen[0][:, 3:, 4:], 3.0 * (2 * guide.source[:, :, 4:] - 1), atol=1e-6)
+    assert torch.allclose(seen[0][:, 3:, 4:], 3.0 * (guide.source[:, :, 4:] - MIDDLE[:, None, None]), atol=1e-6)
     assert not seen[0][:, 3:, :4].any()
 
 
