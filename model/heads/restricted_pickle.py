@@ -1,0 +1,223 @@
+"""Reading arrays out of other people's pickles without running anything of them.
+
+A pickle is a program that may call whatever it can name. Here it can name only what stands in `_allowed`: stand-ins
+of this file that build NumPy arrays or carry state, never the library's own functions. Everything else is refused
+by name before any of it is imported.
+"""
+
+import io
+import pickle
+import re
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+# What a damaged or foreign pickle makes the unpickler raise; RecursionError and MemoryError are claims of its sizes.
+_BROKEN = (
+    pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
+    OverflowError, MemoryError, RecursionError, RuntimeError, struct.error, AssertionError,
+)  # fmt: skip
+_PLAIN_DTYPE = re.compile(r"[<>=|]?([biufc]\d{1,2}|[?OSU]\d{0,6})")
+_CHUMPY = {
+    "ch": ("Ch", "MatVecMult"),
+    "reordering": ("Select", "Reshape", "transpose", "Concatenate"),
+    "ch_ops": ("add", "subtract", "multiply", "divide"),
+}
+_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_SPARSE_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc")
+
+
+class Forbidden(pickle.UnpicklingError):
+    """The pickle names something that an array file has no use for."""
+
+
+class Inert:
+    """An object of a library that is not loaded: the class it claims, and the state it was stored with."""
+
+    kind = ""
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Function:
+    """A stand-in that a pickle may call; it has no attributes that a pickle could set."""
+
+    __slots__ = ()
+
+
+class _EmptyArray(_Function):
+    def __call__(self, *_: Any) -> np.ndarray:
+        return np.zeros(0, np.uint8)  # the state that follows in the pickle brings type, shape and values
+
+
+class _ArrayFromBuffer(_Function):
+    def __call__(self, buffer: Any, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+        if dtype.hasobject:
+            raise pickle.UnpicklingError("an array of objects cannot come from bytes")
+        return np.frombuffer(buffer, dtype).reshape(shape, order=order).copy()
+
+
+class _Scalar(_Function):
+    def __call__(self, dtype: np.dtype, value: bytes | str = b"") -> Any:
+        if dtype.hasobject:
+            raise pickle.UnpicklingError("a scalar that is an object")
+        value = value.encode("latin1") if isinstance(value, str) else value
+        return np.frombuffer(value, dtype, count=1)[0]
+
+
+class _Dtype(_Function):
+    def __call__(self, code: str, *_: Any) -> np.dtype:
+        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+            raise pickle.UnpicklingError(f"an array of type {code!r}")
+        return np.dtype(code, align=False, copy=True)  # a copy: the state that follows sets its byte order
+
+
+class _OldInstance(_Function):
+    def __call__(self, kind: type, *_: Any) -> Inert:
+        if not (isinstance(kind, type) and issubclass(kind, Inert)):
+            raise pickle.UnpicklingError(f"an instance of {kind!r}")
+        return kind()
+
+
+class _Encode(_Function):
+    def __call__(self, text: str, encoding: str = "latin1") -> bytes:
+        if encoding not in ("latin1", "latin-1"):
+            raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
+        return text.encode("latin1")
+
+
+class _Storage(_Function):
+    def __call__(self, stored: bytes) -> Any:
+        stored = stored.encode("latin1") if isinstance(stored, str) else stored
+        return torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+
+
+class _Tensor(_Function):
+    def __call__(self, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> torch.Tensor:
+        return torch.empty(0, dtype=storage.dtype).set_(storage, offset, tuple(size), tuple(stride))
+
+
+def _allowed() -> dict[tuple[str, str], Any]:
+    """What a pickle may name; classes are made anew for every file, so that none can alter another's."""
+
+    def inert(kind: str) -> type[Inert]:
+        return type("Inert", (Inert,), {"kind": kind})
+
+    table: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): inert("numpy.ndarray"),  # only ever an argument of _reconstruct
+        ("numpy", "dtype"): _Dtype(),
+        ("collections", "OrderedDict"): OrderedDict,
+        ("_codecs", "encode"): _Encode(),
+        ("torch._utils", "_rebuild_tensor_v2"): _Tensor(),
+        ("torch._utils", "_rebuild_tensor"): _Tensor(),
+        ("torch.storage", "_load_from_bytes"): _Storage(),
+    }
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        table |= {(module, "_reconstruct"): _EmptyArray(), (module, "scalar"): _Scalar()}
+    for module in ("numpy.core.numeric", "numpy._core.numeric"):
+        table[module, "_frombuffer"] = _ArrayFromBuffer()
+    for module in ("copy_reg", "copyreg"):
+        table[module, "_reconstructor"] = _OldInstance()
+    for module in ("__builtin__", "builtins"):
+        table |= {(module, "set"): set, (module, "object"): inert("object")}
+    for module in _SPARSE_MODULES:
+        table[module, "csc_matrix"] = inert("scipy.sparse.csc_matrix")
+    for module, classes in _CHUMPY.items():
+        table |= {(f"chumpy.{module}", name): inert(f"chumpy.{module}.{name}") for name in classes}
+    return table
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        super().__init__(stream, fix_imports=False, encoding="latin1")
+        self._table = _allowed()
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._table[module, name]
+        except KeyError:
+            raise Forbidden(f"{module}.{name}") from None
+
+
+def is_npy(path: Path) -> bool:
+    """Whether a file begins as NumPy's `.npy` files do."""
+    with path.open("rb") as stream:
+        return stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+
+
+def read_pickle(path: Path, expected: str) -> Any:
+    """Read a pickle of arrays, or the pickled array of an `.npy` file.
+
+    Args:
+        path: the file.
+        expected: what the file should be, for messages.
+
+    Returns:
+        Whatever it holds, with `Inert` objects in the place of chumpy's and SciPy's.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it names something beyond arrays (the message says what; nothing of it was run), or it is
+            truncated, or no pickle at all.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: expected {expected}")
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+                _NPY_HEADERS[tuple(stream.read(2))](stream)
+            else:
+                stream.seek(0)
+            return _Unpickler(stream).load()
+    except Forbidden as error:
+        raise ValueError(
+            f"{path} asks for {error}, which {expected} does not contain: it was refused, and nothing of it was run"
+        ) from None
+    except _BROKEN as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"{path} is damaged, or not {expected} ({reason})") from None
+
+
+def to_array(value: Any, name: str) -> np.ndarray:
+    """Turn what `read_pickle` found into an array.
+
+    Raises:
+        ValueError: it is none, or a chumpy expression that no release contains; the message has `name`.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach().numpy()
+    if isinstance(value, Inert):
+        state = value.state if isinstance(getattr(value, "state", None), dict) else {}
+        try:
+            return _evaluate(value.kind, state, name)
+        except (KeyError, TypeError, IndexError, AttributeError, MemoryError, RecursionError) as error:
+            raise ValueError(f"{name}: a damaged {value.kind} ({type(error).__name__}: {error})") from None
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return value
+    raise ValueError(f"{name} is {getattr(value, 'dtype', type(value).__name__)}, expected an array of numbers")
+
+
+def _evaluate(kind: str, state: dict, name: str) -> np.ndarray:
+    if kind == "chumpy.ch.Ch":
+        return to_array(state["x"], name)
+    if kind == "chumpy.reordering.Select":
+        picked = to_array(state["a"], name).ravel()[to_array(state["idxs"], name).ravel().astype(np.int64)]
+        return picked.reshape(state["preferred_shape"]) if "preferred_shape" in state else picked
+    if kind == "scipy.sparse.csc_matrix":
+        return _dense(state)
+    raise ValueError(f"{name} is a {kind}, which cannot be evaluated without chumpy")
+
+
+def _dense(state: dict) -> np.ndarray:
+    """Fill in a compressed-sparse-column matrix."""
+    values, rows, starts = (np.asarray(state[key]) for key in ("data", "indices", "indptr"))
+    shape = tuple(int(n) for n in state["_shape" if "_shape" in state else "shape"])
+    columns = np.repeat(np.arange(shape[1]), np.diff(starts))
+    dense = np.zeros(shape, values.dtype)
+    np.add.at(dense, (rows, columns), values)
+    return dense
