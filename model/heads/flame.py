@@ -12,7 +12,8 @@ import numpy as np
 
 from model.heads.arrays import HeadArrays
 from model.heads.contour import CONTOUR_POINTS, CONTOUR_YAWS
-from model.heads.restricted_pickle import read_pickle, to_array
+from model.heads.inert import to_array
+from model.heads.restricted_pickle import read_pickle
 
 JOINTS = ("root", "neck", "jaw", "eye_left", "eye_right")
 PARENTS = (-1, 0, 1, 1, 1)

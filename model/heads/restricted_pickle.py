@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from model.heads.inert import Inert
+
 # What a damaged or foreign pickle makes the unpickler raise; RecursionError and MemoryError are claims of its sizes.
 _BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
@@ -35,15 +37,6 @@ class Forbidden(pickle.UnpicklingError):
     """The pickle names something that an array file has no use for."""
 
 
-class Inert:
-    """An object of a library that is not loaded: the class it claims, and the state it was stored with."""
-
-    kind = ""
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
 class _Function:
     """A stand-in that a pickle may call; it has no attributes that a pickle could set."""
 
@@ -51,11 +44,15 @@ class _Function:
 
 
 class _EmptyArray(_Function):
+    __slots__ = ()
+
     def __call__(self, *_: Any) -> np.ndarray:
         return np.zeros(0, np.uint8)  # the state that follows in the pickle brings type, shape and values
 
 
 class _ArrayFromBuffer(_Function):
+    __slots__ = ()
+
     def __call__(self, buffer: Any, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
         if dtype.hasobject:
             raise pickle.UnpicklingError("an array of objects cannot come from bytes")
@@ -63,6 +60,8 @@ class _ArrayFromBuffer(_Function):
 
 
 class _Scalar(_Function):
+    __slots__ = ()
+
     def __call__(self, dtype: np.dtype, value: bytes | str = b"") -> Any:
         if dtype.hasobject:
             raise pickle.UnpicklingError("a scalar that is an object")
@@ -71,6 +70,8 @@ class _Scalar(_Function):
 
 
 class _Dtype(_Function):
+    __slots__ = ()
+
     def __call__(self, code: str, *_: Any) -> np.dtype:
         if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
             raise pickle.UnpicklingError(f"an array of type {code!r}")
@@ -78,6 +79,8 @@ class _Dtype(_Function):
 
 
 class _OldInstance(_Function):
+    __slots__ = ()
+
     def __call__(self, kind: type, *_: Any) -> Inert:
         if not (isinstance(kind, type) and issubclass(kind, Inert)):
             raise pickle.UnpicklingError(f"an instance of {kind!r}")
@@ -85,19 +88,32 @@ class _OldInstance(_Function):
 
 
 class _Encode(_Function):
+    __slots__ = ()
+
     def __call__(self, text: str, encoding: str = "latin1") -> bytes:
         if encoding not in ("latin1", "latin-1"):
             raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
         return text.encode("latin1")
 
 
+class _NoBytes(_Function):
+    __slots__ = ()
+
+    def __call__(self) -> bytes:
+        return b""  # Python 3 writes empty bytes so for Python 2
+
+
 class _Storage(_Function):
+    __slots__ = ()
+
     def __call__(self, stored: bytes) -> Any:
         stored = stored.encode("latin1") if isinstance(stored, str) else stored
         return torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
 
 
 class _Tensor(_Function):
+    __slots__ = ()
+
     def __call__(self, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> torch.Tensor:
         return torch.empty(0, dtype=storage.dtype).set_(storage, offset, tuple(size), tuple(stride))
 
@@ -124,7 +140,7 @@ def _allowed() -> dict[tuple[str, str], Any]:
     for module in ("copy_reg", "copyreg"):
         table[module, "_reconstructor"] = _OldInstance()
     for module in ("__builtin__", "builtins"):
-        table |= {(module, "set"): set, (module, "object"): inert("object")}
+        table |= {(module, "set"): set, (module, "bytes"): _NoBytes(), (module, "object"): inert("object")}
     for module in _SPARSE_MODULES:
         table[module, "csc_matrix"] = inert("scipy.sparse.csc_matrix")
     for module, classes in _CHUMPY.items():
@@ -181,43 +197,3 @@ def read_pickle(path: Path, expected: str) -> Any:
     except _BROKEN as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ValueError(f"{path} is damaged, or not {expected} ({reason})") from None
-
-
-def to_array(value: Any, name: str) -> np.ndarray:
-    """Turn what `read_pickle` found into an array.
-
-    Raises:
-        ValueError: it is none, or a chumpy expression that no release contains; the message has `name`.
-    """
-    if isinstance(value, torch.Tensor):
-        return value.detach().numpy()
-    if isinstance(value, Inert):
-        state = value.state if isinstance(getattr(value, "state", None), dict) else {}
-        try:
-            return _evaluate(value.kind, state, name)
-        except (KeyError, TypeError, IndexError, AttributeError, MemoryError, RecursionError) as error:
-            raise ValueError(f"{name}: a damaged {value.kind} ({type(error).__name__}: {error})") from None
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return value
-    raise ValueError(f"{name} is {getattr(value, 'dtype', type(value).__name__)}, expected an array of numbers")
-
-
-def _evaluate(kind: str, state: dict, name: str) -> np.ndarray:
-    if kind == "chumpy.ch.Ch":
-        return to_array(state["x"], name)
-    if kind == "chumpy.reordering.Select":
-        picked = to_array(state["a"], name).ravel()[to_array(state["idxs"], name).ravel().astype(np.int64)]
-        return picked.reshape(state["preferred_shape"]) if "preferred_shape" in state else picked
-    if kind == "scipy.sparse.csc_matrix":
-        return _dense(state)
-    raise ValueError(f"{name} is a {kind}, which cannot be evaluated without chumpy")
-
-
-def _dense(state: dict) -> np.ndarray:
-    """Fill in a compressed-sparse-column matrix."""
-    values, rows, starts = (np.asarray(state[key]) for key in ("data", "indices", "indptr"))
-    shape = tuple(int(n) for n in state["_shape" if "_shape" in state else "shape"])
-    columns = np.repeat(np.arange(shape[1]), np.diff(starts))
-    dense = np.zeros(shape, values.dtype)
-    np.add.at(dense, (rows, columns), values)
-    return dense
