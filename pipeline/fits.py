@@ -82,7 +82,7 @@ class FitTable:
             if not np.isfinite(values).all():
                 bad = int(index[~np.isfinite(values).all(1)][0])
                 raise ValueError(
-                    f"{self.where}: {name} of row {bad} is not finite (its status is {self.status[bad]!r})"
+                    f"{self.where}: {name} of row {bad} is not finite (its status is {self.status[bad]})"
                 )
         return HeadFit(*(torch.from_numpy(values) for values in arrays.values()))
 

@@ -40,7 +40,7 @@ def written(tmp_path, value, protocol=2, pickler=pickle.Pickler):
     return path
 
 
-@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("protocol", range(6))
 def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
     stored = {**ARRAYS, "scalar": np.float64(2.5), "set": {"a"}}
     found = read_pickle(written(tmp_path, stored, protocol), WHAT)
@@ -56,14 +56,15 @@ def test_arrays_of_python_2_and_old_numpy_are_read(tmp_path):
         np.testing.assert_array_equal(array, ARRAYS[name])
 
 
-def test_chumpy_and_sparse_objects_give_their_arrays(tmp_path):
+@pytest.mark.parametrize("protocol", range(6))
+def test_chumpy_and_sparse_objects_give_their_arrays(tmp_path, protocol):
     values = np.arange(24.0).reshape(2, 3, 4)
     sparse = csc_matrix(np.array([[0.0, 2, 0], [1, 0, 0.5]]))
     idxs = np.array([5, 0, 23, 7])
     with chumpy() as (ch, select):
         stored = {"ch": ch(x=values), "select": select(a=ch(x=values), idxs=idxs, preferred_shape=(2, 2)),
                   "sparse": sparse}  # fmt: skip
-        path = written(tmp_path, stored)
+        path = written(tmp_path, stored, protocol)
     found = {name: to_array(value, name) for name, value in read_pickle(path, WHAT).items()}
     np.testing.assert_array_equal(found["ch"], values)
     np.testing.assert_array_equal(found["select"], values.ravel()[idxs].reshape(2, 2))
