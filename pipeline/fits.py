@@ -71,19 +71,17 @@ class FitTable:
         return row is not None and self.status[row] == "ok"
 
     def head_fit(self, rows: Sequence[int] | np.ndarray) -> HeadFit:
-        """Gather rows as a `HeadFit` of float32 CPU tensors.
+        """Gather rows as a `HeadFit` of float32 CPU tensors; rows of frames that were not fitted hold NaN.
 
         Raises:
-            ValueError: a row has a number that is not finite; the message names the table, the row and the field.
+            ValueError: a row with status ok has a number that is not finite; the message names table, row and field.
         """
         index = np.asarray(rows, dtype=np.int64)
         arrays = {name: self._arrays[name][index] for name in FIELDS}
         for name, values in arrays.items():
-            if not np.isfinite(values).all():
-                bad = int(index[~np.isfinite(values).all(1)][0])
-                raise ValueError(
-                    f"{self.where}: {name} of row {bad} is not finite (its status is {self.status[bad]})"
-                )
+            bad = index[~np.isfinite(values).all(1) & (self.status[index] == "ok")]
+            if len(bad):
+                raise ValueError(f"{self.where}: {name} of row {bad[0]} is not finite, though its status is ok")
         return HeadFit(*(torch.from_numpy(values) for values in arrays.values()))
 
     def angles_deg(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
