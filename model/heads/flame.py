@@ -92,9 +92,13 @@ def _fields(path: Path, expected: str, names: tuple[str, ...]) -> dict[str, np.n
     if missing:
         raise ValueError(f"{path} is not {expected}: it lacks {', '.join(missing)}")
     try:
-        return {name: to_array(stored[name], name) for name in names}
+        arrays = {name: np.atleast_1d(to_array(stored[name], name)) for name in names}
     except ValueError as error:
         raise ValueError(f"{path} is not {expected}: {error}") from None
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{path}: {name} has a value that is not finite")
+    return arrays
 
 
 def _check_model(path: Path, mesh: dict[str, np.ndarray]) -> None:
@@ -114,9 +118,6 @@ def _check_model(path: Path, mesh: dict[str, np.ndarray]) -> None:
     if parents[1:] != PARENTS[1:]:  # the root's is -1, or what -1 becomes without a sign
         raise ValueError(f"{path} is not {_MODEL}: joints hang on {parents[1:]}, expected {PARENTS[1:]}")
     _check_numbers(path, mesh["f"], count, "f")
-    for name, values in mesh.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{path}: {name} has a value that is not finite")
 
 
 def _check_embedding(path: Path, marks: dict[str, np.ndarray], triangles: int) -> None:

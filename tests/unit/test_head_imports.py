@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from model.config import GUIDANCE_PARTS, GuidanceConfig
 from model.guidance import Guidance
-from model.heads.arrays import load_arrays
+from model.heads.arrays import arrays_sha256, load_arrays
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.heads.ict import import_ict, import_ict_face
@@ -237,6 +237,7 @@ def without(arrays: dict, *names: str, **changes) -> dict:
             lambda a: without(a, kintree_table=np.array([[-1, 0, 0, 0, 0], range(5)])),
             r"joints hang on \(0, 0, 0, 0\), expected \(0, 1, 1, 1\)",
         ),
+        (lambda a: without(a, v_template=np.array(1.0)), r"v_template is \(1,\), expected \(1, 3\)"),
         (lambda a: without(a, f=a["f"] + 9000), r"f has a number outside 0\.\.863"),
         (lambda a: without(a, posedirs=a["posedirs"] * np.nan), "posedirs has a value that is not finite"),
     ],
@@ -269,6 +270,7 @@ def test_an_embedding_of_another_layout_is_refused(assets, tmp_path, release):
             "dynamic_lmk_faces_idx is (78, 17), expected",
         ),
         ({"static_lmk_faces_idx": np.full(51, 10**6)}, "static_lmk_faces_idx has a number outside"),
+        ({"static_lmk_bary_coords": np.full((51, 3), np.nan)}, "static_lmk_bary_coords has a value that is not finite"),
     ):
         file = write_embedding(tmp_path / "other.npy", {**marks, **change})
         assert message in refused(assets, "flame", release / "generic_model.pkl", file)
@@ -342,6 +344,14 @@ def test_icts_own_files_are_imported_in_part_and_the_missing_ones_named(assets):
         smaller = {"shape_basis", "expression_basis", "expression_names", "expression_low", "expression_high"}
         for field in {f.name for f in fields(whole)} - smaller:
             np.testing.assert_array_equal(getattr(found, field), getattr(whole, field), err_msg=field)
+
+
+def test_the_gathered_ict_file_is_imported_whole(assets):
+    gathered = shared("ict_facekit/ict_facekit.npz")
+    done = pwm_import("ict", gathered)
+    assert done.stdout == f"{assets / 'ict.npz'}\n{assets / 'ict_face.npz'}\n"
+    assert arrays_sha256(load_arrays(assets / "ict_face.npz")) == arrays_sha256(import_ict_face(gathered))
+    assert {row["name"]: row["present"] for row in status()}["ict"] == "yes"
 
 
 def test_ict_without_what_every_head_needs_is_refused(assets, tmp_path):
