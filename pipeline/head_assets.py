@@ -1,6 +1,7 @@
 """`pwm assets import` of 3-D heads: a release's files, in any order, become heads in the `.npz` form.
 
-Which file is which follows from what it holds, never from its name alone: people rename files, and releases differ.
+Which file is FLAME's or Basel's model follows from what it holds, because people rename files; ICT-FaceKit's meshes are
+told apart by their names alone.
 """
 
 import re

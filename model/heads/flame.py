@@ -12,7 +12,7 @@ import numpy as np
 
 from model.heads.arrays import HeadArrays
 from model.heads.contour import CONTOUR_POINTS, CONTOUR_YAWS
-from model.heads.inert import to_array
+from model.heads.inert import StoredArray, to_array
 from model.heads.restricted_pickle import read_pickle
 
 JOINTS = ("root", "neck", "jaw", "eye_left", "eye_right")
@@ -84,8 +84,8 @@ def import_flame(model: Path, embedding: Path) -> HeadArrays:
 def _fields(path: Path, expected: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Read the named arrays of a pickled dictionary."""
     stored: Any = read_pickle(path, expected)
-    if isinstance(stored, np.ndarray) and stored.shape == ():
-        stored = stored.item()  # an .npy file holds its dictionary in an array without axes
+    if isinstance(stored, StoredArray) and stored.objects is not None and len(stored.objects) == 1:
+        (stored,) = stored.objects  # an .npy file holds its dictionary in an array without axes
     if not isinstance(stored, dict):
         raise ValueError(f"{path} is not {expected}: it holds {type(stored).__name__}, expected a dictionary")
     missing = [name for name in names if name not in stored]

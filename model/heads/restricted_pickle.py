@@ -1,13 +1,12 @@
 """Reading arrays out of other people's pickles without running anything of them.
 
 A pickle is a program that may call whatever it can name. Here it can name only what stands in `_allowed`: stand-ins
-of this file that build NumPy arrays or carry state, never the library's own functions. Everything else is refused
-by name before any of it is imported.
+that carry data (model/heads/inert.py), never a library's own functions. Everything else is refused by name before any
+of it is imported. Tensors' bytes are a file within the file, which `torch.load` reads with `weights_only`.
 """
 
 import io
 import pickle
-import re
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.heads.inert import Inert
+from model.heads.inert import Inert, StoredArray, StoredType, from_bytes
 
 # What a damaged or foreign pickle makes the unpickler raise; RecursionError and MemoryError are claims of its sizes.
 _BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
     OverflowError, MemoryError, RecursionError, RuntimeError, struct.error, AssertionError,
 )  # fmt: skip
-_PLAIN_DTYPE = re.compile(r"[<>=|]?([biufc]\d{1,2}|[?OSU]\d{0,6})")
 _CHUMPY = {
     "ch": ("Ch", "MatVecMult"),
     "reordering": ("Select", "Reshape", "transpose", "Concatenate"),
@@ -46,36 +44,29 @@ class _Function:
 class _EmptyArray(_Function):
     __slots__ = ()
 
-    def __call__(self, *_: Any) -> np.ndarray:
-        return np.zeros(0, np.uint8)  # the state that follows in the pickle brings type, shape and values
+    def __call__(self, *_: Any) -> StoredArray:
+        return StoredArray()  # the state that follows in the pickle brings type, shape and content
 
 
 class _ArrayFromBuffer(_Function):
     __slots__ = ()
 
-    def __call__(self, buffer: Any, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
-        if dtype.hasobject:
-            raise pickle.UnpicklingError("an array of objects cannot come from bytes")
-        return np.frombuffer(buffer, dtype).reshape(shape, order=order).copy()
+    def __call__(self, buffer: Any, kind: StoredType, shape: tuple, order: str) -> StoredArray:
+        return StoredArray.of(from_bytes(buffer, kind, shape, order))
 
 
 class _Scalar(_Function):
     __slots__ = ()
 
-    def __call__(self, dtype: np.dtype, value: bytes | str = b"") -> Any:
-        if dtype.hasobject:
-            raise pickle.UnpicklingError("a scalar that is an object")
-        value = value.encode("latin1") if isinstance(value, str) else value
-        return np.frombuffer(value, dtype, count=1)[0]
+    def __call__(self, kind: StoredType, content: bytes | str) -> Any:
+        return from_bytes(content, kind, (1,), "C").item()
 
 
 class _Dtype(_Function):
     __slots__ = ()
 
-    def __call__(self, code: str, *_: Any) -> np.dtype:
-        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array of type {code!r}")
-        return np.dtype(code, align=False, copy=True)  # a copy: the state that follows sets its byte order
+    def __call__(self, code: str, *_: Any) -> StoredType:
+        return StoredType(code)
 
 
 class _OldInstance(_Function):
@@ -114,8 +105,9 @@ class _Storage(_Function):
 class _Tensor(_Function):
     __slots__ = ()
 
-    def __call__(self, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> torch.Tensor:
-        return torch.empty(0, dtype=storage.dtype).set_(storage, offset, tuple(size), tuple(stride))
+    def __call__(self, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> StoredArray:
+        flat = torch.empty(0, dtype=storage.dtype).set_(storage)
+        return StoredArray.of(flat.as_strided(tuple(size), tuple(stride), offset).clone().numpy())  # checks the bounds
 
 
 def _allowed() -> dict[tuple[str, str], Any]:
@@ -174,7 +166,7 @@ def read_pickle(path: Path, expected: str) -> Any:
         expected: what the file should be, for messages.
 
     Returns:
-        Whatever it holds, with `Inert` objects in the place of chumpy's and SciPy's.
+        Whatever it holds, with `Inert` and `StoredArray` in the place of libraries' objects (see `to_array`).
 
     Raises:
         FileNotFoundError: there is no such file.

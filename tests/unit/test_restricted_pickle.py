@@ -52,8 +52,9 @@ def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
 def test_arrays_of_python_2_and_old_numpy_are_read(tmp_path):
     path = written(tmp_path, ARRAYS, pickler=Python2Pickler)
     assert b"cnumpy.core.multiarray\n" in path.read_bytes()
-    for name, array in read_pickle(path, WHAT).items():
-        np.testing.assert_array_equal(array, ARRAYS[name])
+    found = read_pickle(path, WHAT)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(to_array(found[name], name), array)
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -74,7 +75,7 @@ def test_chumpy_and_sparse_objects_give_their_arrays(tmp_path, protocol):
 def test_torch_tensors_in_an_npy_file_are_read(tmp_path):
     tensors = {"long": torch.arange(6).reshape(2, 3), "view": torch.arange(8.0).reshape(2, 4).T[1:3]}
     np.save(tmp_path / "file.npy", tensors, allow_pickle=True)
-    found = read_pickle(tmp_path / "file.npy", WHAT).item()
+    (found,) = read_pickle(tmp_path / "file.npy", WHAT).objects
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(to_array(found[name], name), tensor.numpy())
 
@@ -122,7 +123,7 @@ def test_stand_ins_cannot_be_altered_by_a_file(tmp_path):
         path.write_bytes(b"\x80\x02" + poison)
         with pytest.raises(ValueError, match=r"file\.pkl is damaged"):
             read_pickle(path, WHAT)
-    assert read_pickle(written(tmp_path, ARRAYS), WHAT)["numbers"].tolist() == [0, 1, 2, 3]
+    assert read_pickle(written(tmp_path, ARRAYS), WHAT)["numbers"].values.tolist() == [0, 1, 2, 3]
 
 
 def test_a_file_cut_anywhere_is_refused_in_one_line(tmp_path):
@@ -154,6 +155,24 @@ def test_a_file_with_flipped_bytes_ends_in_a_value_or_in_one_error(tmp_path):
     assert refused > 50
 
 
+def test_types_and_shapes_are_not_believed(tmp_path):
+    """Records, lengths that do not match, and tensors beyond their storage."""
+    path = tmp_path / "file.pkl"
+    records = np.zeros(2, [("a", "f8"), ("b", "O")])
+    long = bytearray(written(tmp_path, np.zeros(3, np.uint8)).read_bytes())
+    tensor = written(tmp_path, torch.arange(4)).read_bytes()
+    for content in (
+        pickle.dumps(records, 2),
+        pickle.dumps(records[["a"]].copy(), 2),
+        bytes(long).replace(b"K\x03\x85", b"K\x63\x85"),  # the shape (3,) becomes (99,)
+        tensor.replace(b"K\x04\x85", b"K\x63\x85"),
+    ):
+        assert content not in (bytes(long), tensor)
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"file\.pkl is damaged"):
+            read_pickle(path, WHAT)
+
+
 def test_what_is_no_array_of_numbers_is_refused_by_name(tmp_path):
     with chumpy() as (ch, select):
         endless = select(idxs=ARRAYS["numbers"])
@@ -163,7 +182,7 @@ def test_what_is_no_array_of_numbers_is_refused_by_name(tmp_path):
     for name, message in (
         ("endless", "RecursionError"),
         ("bare", "damaged chumpy.ch.Ch"),
-        ("text", "text is <U1, expected an array of numbers"),
+        ("text", "text is an array of <U1, expected an array of numbers"),
         ("list", "list is list, expected an array of numbers"),
     ):
         with pytest.raises(ValueError, match=message):
