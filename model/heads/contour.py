@@ -19,12 +19,13 @@ def contour_rows(rotation: Tensor) -> Tensor:
     and smplx look up the opposite yaw; DECA's sign is kept, because its embedding and its fits belong together.
 
     Args:
-        rotation: (B, 3, 3), neck included, as from `HeadModel.contour_rotation`.
+        rotation: (B, 3, 3), neck included, as from `HeadModel.contour_rotation`. One that is not finite gives row 0,
+            so that a diverged fit has landmarks, which are not finite either, and not an index error.
 
     Returns:
         (B,) int64 in 0..78; no gradient.
     """
     with torch.no_grad():
         yaw_rad = torch.atan2(-rotation[:, 2, 0], (rotation[:, 0, 0] ** 2 + rotation[:, 1, 0] ** 2).sqrt())
-        yaw_deg = torch.round((yaw_rad * (180.0 / math.pi)).clamp(max=_LAST_DEG)).long()
+        yaw_deg = torch.round((yaw_rad * (180.0 / math.pi)).nan_to_num(0.0).clamp(max=_LAST_DEG)).long()
         return torch.where(yaw_deg < 0, (_LAST_DEG - yaw_deg).clamp(max=CONTOUR_YAWS - 1), yaw_deg)

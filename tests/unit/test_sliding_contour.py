@@ -73,6 +73,14 @@ def test_every_row_is_reached_and_the_ends_hold():
     assert rows == [78] * 21 + list(range(78, 39, -1)) + list(range(40)) + [39] * 21
 
 
+def test_a_diverged_fit_has_landmarks_that_are_not_finite(head):
+    fit = truth(head, [[0, 5, 0], [0, 9, 0]])
+    fit.pose[1, 1] = torch.nan
+    points = LandmarkHead(head, ("root",)).points(fit.shape[0], fit.expression, fit.pose, fit.camera)
+    assert points[0].isfinite().all()
+    assert points[1].isnan().all()
+
+
 def test_landmarks_are_those_of_the_row_and_the_mesh(head):
     fit = truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8], [0, -70, 0]], neck_deg=9.0)
     verts = head.vertices(fit.shape, fit.expression, fit.pose)
