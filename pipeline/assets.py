@@ -1,26 +1,29 @@
 """Weights and heads that this project may not ship: where each comes from, and where it is put.
 
-Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE` copies a
-file that the user has into `data/assets` and records its hash.
+Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE...` brings what the
+user has into `data/assets` and records its hash: weights are copied, 3-D heads converted (pipeline/head_assets.py).
 """
 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.provenance import sha256_file, write_json
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A third-party file: what it is called here and in its release, and under which terms."""
+    """Something of third parties: its file here, what its release calls it, where that is, and under which terms."""
 
     file: str
     released_as: str
     source: str
     licence: str
+    arguments: str = "FILE"  # of `pwm assets import NAME`
 
 
 class AssetMissing(RuntimeError):
@@ -49,6 +52,21 @@ ASSETS = {
     "deca": Asset(
         "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
     ),
+    "flame": Asset(
+        "flame.npz",
+        "generic_model.pkl (or flame2023.pkl) and landmark_embedding.npy",
+        "flame.is.tue.mpg.de (registration), and the data folder of DECA",
+        "MPI, non-commercial research; FLAME 2023 Open: CC BY 4.0",
+        "generic_model.pkl landmark_embedding.npy",
+    ),
+    "bfm": Asset(
+        "bfm.npz",
+        "BFM_model_front.mat",
+        "Basel Face Model 2009 (registration), prepared by Deep3DFaceRecon_pytorch",
+        "University of Basel, non-commercial research",
+        "BFM_model_front.mat",
+    ),
+    "ict": Asset("ict.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel"),
 }
 
 
@@ -72,15 +90,19 @@ def require(name: str) -> Path:
     asset = _known(name)
     path = assets_dir() / asset.file
     if not path.exists():
-        raise AssetMissing(
-            f"{name}: no weights; get {asset.released_as} ({asset.source}; {asset.licence}), then "
-            f"`pwm assets import {name} FILE`"
-        )
+        raise AssetMissing(f"{name}: no weights; {how_to_get(name)}")
     return path
 
 
-def import_asset(name: str, file: Path) -> Path:
-    """Copy a file into the assets folder atomically and record its sha256 beside it."""
+def how_to_get(name: str) -> str:
+    """What to get, from where, under which licence, and the command that imports it, as the end of a message."""
+    asset = _known(name)
+    command = f"pwm assets import {name} {asset.arguments}"
+    return f"get {asset.released_as} ({asset.source}; {asset.licence}), then `{command}`"
+
+
+def copy_asset(name: str, file: Path) -> Path:
+    """Copy a file of weights into the assets folder atomically and record its sha256 beside it."""
     asset = _known(name)
     if not Path(file).is_file():
         raise FileNotFoundError(f"{name}: there is no file {file}")
@@ -89,20 +111,27 @@ def import_asset(name: str, file: Path) -> Path:
     partial = path.with_name(path.name + ".partial")
     shutil.copyfile(file, partial)
     os.replace(partial, path)
-    write_json(path.with_name(path.name + ".json"), {"name": name, "released_as": asset.released_as,
-                                                    "licence": asset.licence, "sha256": sha256_file(path)})  # fmt: skip
+    write_card(name, path, {})
     return path
 
 
+def write_card(name: str, path: Path, facts: Mapping[str, Any]) -> None:
+    """Record beside an imported file what it is, its sha256, its licence and further facts."""
+    asset = _known(name)
+    card = {"name": name, "released_as": asset.released_as, "licence": asset.licence, "sha256": sha256_file(path)}
+    write_json(path.with_name(path.name + ".json"), card | dict(facts))
+
+
 def status() -> list[dict[str, str]]:
-    """One row an asset: name, whether it is there, its hash if recorded, source and licence."""
+    """One row an asset: name, whether it is there (yes, part, no), its hash if recorded, source and licence."""
     rows = []
     for name, asset in sorted(ASSETS.items()):
         path = assets_dir() / asset.file
         card = path.with_name(path.name + ".json")
-        digest = json.loads(card.read_text())["sha256"] if card.exists() else ""
+        known = json.loads(card.read_text()) if card.exists() else {}
+        present = ("part" if known.get("missing") else "yes") if path.exists() else "no"
         rows.append(
-            {"name": name, "present": "yes" if path.exists() else "no", "sha256": digest[:12],
+            {"name": name, "present": present, "sha256": known.get("sha256", "")[:12],
              "released_as": asset.released_as, "source": asset.source, "licence": asset.licence}
         )  # fmt: skip
     return rows

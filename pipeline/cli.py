@@ -8,7 +8,7 @@ import typer
 from pipeline.console import say, stage_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
-assets_app = typer.Typer(no_args_is_help=True, help="Weights that this project may not ship.")
+assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(predictions_app, name="predictions")
@@ -32,19 +32,22 @@ def assets_status() -> None:
 
     say(f"assets in {assets_dir()}")
     for row in status():
-        have = (
-            f"sha256 {row['sha256']}" if row["present"] == "yes" else f"get {row['released_as']} from {row['source']}"
-        )
+        have = f"sha256 {row['sha256']}" if row["present"] != "no" else f"get {row['released_as']} from {row['source']}"
         typer.echo(f"{row['name']:12} {row['present']:4} {have} ({row['licence']})")
 
 
 @assets_app.command("import")
 @stage_command
-def assets_import(name: str, file: Path) -> None:
-    """Copy FILE to where the pipeline looks for asset NAME."""
-    from pipeline.assets import import_asset
+def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> None:
+    """Bring FILE... to where the pipeline looks for asset NAME: weights are copied, heads converted.
 
-    typer.echo(str(import_asset(name, file)))
+    Examples: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets import bfm
+    BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All files are checked before anything is written.
+    """
+    from pipeline.head_assets import import_files
+
+    for path in import_files(name, files):
+        typer.echo(str(path))
 
 
 @predictions_app.command("import")

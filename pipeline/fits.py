@@ -26,8 +26,9 @@ def column_array(table: pa.Table, name: str) -> np.ndarray:
 class FitTable:
     """A fits table with its rows addressable by (clip, frame)."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, where: str = "a fits table") -> None:
         self.table = table
+        self.where = where
         self.metadata = schema.metadata_of(table)
         self.head = self.metadata.get("head", "")
         self.status = np.asarray(table.column("status").to_pylist())
@@ -43,7 +44,7 @@ class FitTable:
         Raises:
             ValueError: the table was fitted with another head than `head`; the message names both.
         """
-        fits = cls(schema.read_table(path))
+        fits = cls(schema.read_table(path), str(path))
         if head is not None:
             fits.require_head(head, str(path))
         return fits
@@ -70,9 +71,18 @@ class FitTable:
         return row is not None and self.status[row] == "ok"
 
     def head_fit(self, rows: Sequence[int] | np.ndarray) -> HeadFit:
-        """Gather rows as a `HeadFit` of float32 CPU tensors."""
+        """Gather rows as a `HeadFit` of float32 CPU tensors; rows of frames that were not fitted hold NaN.
+
+        Raises:
+            ValueError: a row with status ok has a number that is not finite; the message names table, row and field.
+        """
         index = np.asarray(rows, dtype=np.int64)
-        return HeadFit(*(torch.from_numpy(self._arrays[name][index]) for name in FIELDS))
+        arrays = {name: self._arrays[name][index] for name in FIELDS}
+        for name, values in arrays.items():
+            bad = index[~np.isfinite(values).all(1) & (self.status[index] == "ok")]
+            if len(bad):
+                raise ValueError(f"{self.where}: {name} of row {bad[0]} is not finite, though its status is ok")
+        return HeadFit(*(torch.from_numpy(values) for values in arrays.values()))
 
     def angles_deg(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Yaw, pitch and roll of rows, (N, 3) degrees."""

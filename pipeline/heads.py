@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from model.heads.arrays import HeadArrays, save_head
+from model.heads.arrays import HeadArrays, load_arrays, save_head
+from pipeline.assets import assets_dir, how_to_get
 from pipeline.console import say
 from pipeline.registry import resolve
 
@@ -12,20 +13,35 @@ HEADS = {
     "puppet_face": ("puppet_face.npz", "model.heads.arrays:load_arrays"),
     "ict": ("ict_facekit.npz", "model.heads.ict:import_ict"),
     "ict_face": ("ict_facekit.npz", "model.heads.ict:import_ict_face"),
+    "flame": ("flame.npz", "model.heads.arrays:load_arrays"),
+    "bfm": ("bfm.npz", "model.heads.arrays:load_arrays"),
 }
+# head name -> the asset that `pwm assets import` makes <assets>/<head name>.npz of
+IMPORTED = {"flame": "flame", "bfm": "bfm", "ict": "ict", "ict_face": "ict"}
 
 
 def import_head(name: str, folder: Path) -> HeadArrays:
-    """Import a head from its release's file in `folder`.
+    """Import a head from its release's file in `folder`, or take the one that `pwm assets import` has made.
 
     Raises:
         ValueError: there is no head of this name, or the file is another one; the message lists what there is.
-        FileNotFoundError: the file is not in `folder`.
+        FileNotFoundError: it is in neither place; the message names both, and how to get it.
     """
     importer = resolve({head: target for head, (_, target) in HEADS.items()}, name, "head")
-    arrays: HeadArrays = importer(folder / HEADS[name][0])
+    path = folder / HEADS[name][0]
+    if name in IMPORTED and not path.exists():
+        path, importer = assets_dir() / f"{name}.npz", load_arrays
+        if not path.exists():
+            raise FileNotFoundError(
+                f"head {name!r}: neither {folder / HEADS[name][0]} nor {path}; {how_to_get(IMPORTED[name])}"
+            )
+    arrays: HeadArrays = importer(path)
     if arrays.name != name:
-        raise ValueError(f"{folder / HEADS[name][0]} holds head {arrays.name!r}, expected {name!r}")
+        raise ValueError(f"{path} holds head {arrays.name!r}, expected {name!r}")
+    say(
+        f"heads: {name}: {len(arrays.template)} vertices, {len(arrays.shape_basis)} identity and "
+        f"{len(arrays.expression_basis)} expression codes, {len(arrays.joint_names)} joints, from {path}"
+    )
     return arrays
 
 
@@ -40,11 +56,6 @@ def write_heads(names: list[str], folder: Path, out: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of heads at {folder}: set data.root and data.heads in params.yaml")
     for name in names:
-        arrays = import_head(name, folder)
-        save_head(out / f"{name}.npz", arrays)
-        say(
-            f"heads: {name}: {len(arrays.template)} vertices, {len(arrays.shape_basis)} identity and "
-            f"{len(arrays.expression_basis)} expression codes, {len(arrays.joint_names)} joints"
-        )
+        save_head(out / f"{name}.npz", import_head(name, folder))
     for other in set(out.glob("*.npz")) - {out / f"{name}.npz" for name in names}:
         other.unlink()

@@ -4,12 +4,13 @@ import hashlib
 import io
 import os
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from model.heads.camera import CAMERA_SIZES
+from model.heads.contour import CONTOUR_POINTS, CONTOUR_YAWS
 
 ROTATIONS = ("axis_angle", "deep3d_euler")
 
@@ -41,6 +42,9 @@ class HeadArrays:
         part_names: names of the parts.
         camera: a key of `model.heads.camera.CAMERAS`.
         rotation: how `pose` is written: "axis_angle" for all joints, or "deep3d_euler" angles about x, y, z.
+        contour_triangles: (79, 17) triangles of landmarks 0-16 for each row of `model.heads.contour`, or None where
+            they stay on the mesh. `landmark_triangles` then begins with row 0, the head that faces the camera.
+        contour_barycentric: (79, 17, 3) their positions in those triangles, or None.
     """
 
     name: str
@@ -63,6 +67,8 @@ class HeadArrays:
     part_names: np.ndarray
     camera: str
     rotation: str
+    contour_triangles: np.ndarray | None = None
+    contour_barycentric: np.ndarray | None = None
 
     def check(self) -> None:
         """Raise ValueError, naming the head and the field, when shapes or values do not fit together."""
@@ -83,7 +89,10 @@ class HeadArrays:
             values = getattr(self, field)
             if values.size and (values.min() < 0 or values.max() >= limit):
                 raise ValueError(f"head {self.name}: {field} has a number outside 0..{limit - 1}")
-        for field in ("template", "shape_basis", "expression_basis", "joint_regressor", "skin_weights"):
+        for field in (
+            "template", "shape_basis", "expression_basis", "joint_regressor", "skin_weights", "pose_basis",
+            "landmark_barycentric",
+        ):  # fmt: skip
             if not np.isfinite(getattr(self, field)).all():
                 raise ValueError(f"head {self.name}: {field} has a value that is not finite")
         if self.camera not in CAMERA_SIZES:
@@ -92,6 +101,26 @@ class HeadArrays:
             raise ValueError(f"head {self.name}: rotation {self.rotation!r}, expected one of {ROTATIONS}")
         if self.rotation == "deep3d_euler" and j != 1:
             raise ValueError(f"head {self.name}: deep3d_euler is for heads with one joint, this one has {j}")
+        self._check_contour()
+
+    def _check_contour(self) -> None:
+        triangles, barycentric = self.contour_triangles, self.contour_barycentric
+        if triangles is None and barycentric is None:
+            return
+        expected = (CONTOUR_YAWS, CONTOUR_POINTS)
+        found = tuple(None if a is None else a.shape for a in (triangles, barycentric))
+        if found != (expected, (*expected, 3)):
+            raise ValueError(
+                f"head {self.name}: contour_triangles and contour_barycentric are {found[0]} and {found[1]}, "
+                f"expected {expected} and {(*expected, 3)}"
+            )
+        if triangles.min() < 0 or triangles.max() >= len(self.triangles) or not np.isfinite(barycentric).all():
+            raise ValueError(
+                f"head {self.name}: the contour has a triangle outside 0..{len(self.triangles) - 1} or a NaN"
+            )
+        rest = self.landmark_triangles[:CONTOUR_POINTS], self.landmark_barycentric[:CONTOUR_POINTS]
+        if not (np.array_equal(rest[0], triangles[0]) and np.array_equal(rest[1], barycentric[0])):
+            raise ValueError(f"head {self.name}: landmarks 0-{CONTOUR_POINTS - 1} must be row 0 of the contour")
 
 
 def save_head(path: Path, arrays: HeadArrays) -> None:
@@ -100,13 +129,19 @@ def save_head(path: Path, arrays: HeadArrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for field in fields(arrays):
+        for name, value in _present(arrays):
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(getattr(arrays, field.name)), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{field.name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            np.lib.format.write_array(buffer, value, allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, buffer.getvalue())
     os.replace(partial, path)
+
+
+def _present(arrays: HeadArrays) -> list[tuple[str, np.ndarray]]:
+    """Fields and values in order; fields that this head does not have are neither stored nor hashed."""
+    values = ((field.name, getattr(arrays, field.name)) for field in fields(arrays))
+    return [(name, np.asarray(value)) for name, value in values if value is not None]
 
 
 def load_arrays(path: Path) -> HeadArrays:
@@ -123,10 +158,10 @@ def load_arrays(path: Path) -> HeadArrays:
             values = {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as a head: {error}") from error
-    missing = [f.name for f in fields(HeadArrays) if f.name not in values]
+    missing = [f.name for f in fields(HeadArrays) if f.name not in values and f.default is MISSING]
     if missing:
         raise ValueError(f"{path} is not in this project's head form: it lacks {', '.join(missing)}")
-    values = {f.name: values[f.name] for f in fields(HeadArrays)}
+    values = {f.name: values[f.name] for f in fields(HeadArrays) if f.name in values}
     texts = ("name", "unit", "camera", "rotation")
     arrays = HeadArrays(**{k: str(v) if k in texts else v for k, v in values.items()})
     arrays.check()
@@ -136,8 +171,7 @@ def load_arrays(path: Path) -> HeadArrays:
 def arrays_sha256(arrays: HeadArrays) -> str:
     """Hash of a head's content, independent of how the file was compressed."""
     digest = hashlib.sha256()
-    for field in fields(arrays):
-        value = np.asarray(getattr(arrays, field.name))
-        digest.update(f"{field.name}:{value.dtype.str}:{value.shape}".encode())
+    for name, value in _present(arrays):
+        digest.update(f"{name}:{value.dtype.str}:{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()

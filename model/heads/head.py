@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model.coords import apply_affine
 from model.heads.arrays import HeadArrays, arrays_sha256, load_arrays
 from model.heads.camera import CAMERA_SIZES, CAMERAS
+from model.heads.contour import CONTOUR_POINTS, contour_rows
 from model.heads.fit import HeadFit
 from model.heads.rotation import axis_angle_to_matrix, euler_to_matrix, matrix_to_yaw_pitch_roll
 
@@ -45,6 +46,11 @@ class HeadModel(nn.Module):
         self._buffer("pose_basis", torch.from_numpy(arrays.pose_basis).float().flatten(1))
         self._buffer("landmark_vertices", self.triangles[torch.from_numpy(arrays.landmark_triangles).long()])  # (68, 3)
         self._buffer("landmark_weights", torch.from_numpy(arrays.landmark_barycentric).float())
+        self.sliding_contour = arrays.contour_triangles is not None
+        if self.sliding_contour:
+            contour = torch.from_numpy(arrays.contour_triangles).long()  # (79, 17)
+            self._buffer("contour_vertices", self.triangles[contour])  # (79, 17, 3)
+            self._buffer("contour_weights", torch.from_numpy(arrays.contour_barycentric).float())
 
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
@@ -61,7 +67,8 @@ class HeadModel(nn.Module):
             (B, V, 3) vertices in head units.
 
         Raises:
-            ValueError: a code vector has another length than this head has.
+            ValueError: a code vector has another length than this head has, or (off CUDA, where looking would wait for
+                the device) a value that is not finite.
         """
         for label, codes, length in (
             ("shape", shape, self.num_shape),
@@ -70,6 +77,8 @@ class HeadModel(nn.Module):
         ):
             if codes.shape[-1] != length:
                 raise ValueError(f"head {self.name}: {label} has {codes.shape[-1]} codes, this head has {length}")
+            if not codes.is_cuda and not codes.isfinite().all():
+                raise ValueError(f"head {self.name}: {label} has a code that is not finite")
         rotations = self.joint_rotations(pose)  # (B, J, 3, 3)
         codes = torch.cat([shape, expression], -1)
         shaped = (self.template.flatten() + codes @ self.basis).unflatten(-1, (-1, 3))  # (B, V, 3)
@@ -106,9 +115,40 @@ class HeadModel(nn.Module):
         """Head angles (B, 3) in radians; signs as in `model.heads.rotation`."""
         return matrix_to_yaw_pitch_roll(self.head_rotation(pose))
 
-    def landmarks_of(self, verts: Tensor) -> Tensor:
-        """Interpolate the 68 iBUG landmarks (B, 68, K) from vertices (B, V, K)."""
-        return (verts[:, self.landmark_vertices] * self.landmark_weights[..., None]).sum(2)
+    def contour_rotation(self, pose: Tensor) -> Tensor:
+        """Rotation (B, 3, 3) that decides which contour shows: the root's, and the neck's where there is one."""
+        rotations = self.joint_rotations(pose)
+        names = self.arrays.joint_names.tolist()
+        joint = names.index("neck") if "neck" in names else 0
+        turned = rotations[:, joint]
+        while (joint := int(self.arrays.joint_parents[joint])) >= 0:
+            turned = rotations[:, joint] @ turned
+        return turned
+
+    def landmarks_of(self, verts: Tensor, pose: Tensor | None = None) -> Tensor:
+        """Interpolate the 68 iBUG landmarks from vertices.
+
+        Args:
+            verts: (B, V, K), posed or not.
+            pose: (B, 3J); only a head whose contour depends on yaw (FLAME) needs it, for landmarks 0-16.
+
+        Returns:
+            (B, 68, K).
+
+        Raises:
+            ValueError: the head's contour depends on yaw and no pose is given.
+        """
+        if not self.sliding_contour:
+            return (verts[:, self.landmark_vertices] * self.landmark_weights[..., None]).sum(2)
+        if pose is None:
+            raise ValueError(f"head {self.name}: landmarks 0-16 depend on yaw, so landmarks_of needs the pose")
+        rows = contour_rows(self.contour_rotation(pose))
+        fixed = (
+            verts[:, self.landmark_vertices[CONTOUR_POINTS:]] * self.landmark_weights[CONTOUR_POINTS:, :, None]
+        ).sum(2)
+        batch = torch.arange(len(verts), device=verts.device)[:, None, None]
+        corners = verts[batch, self.contour_vertices[rows]]  # (B, 17, 3, K)
+        return torch.cat([(corners * self.contour_weights[rows][..., None]).sum(2), fixed], 1)
 
     def project(self, points: Tensor, camera: Tensor) -> Tensor:
         """Project points (B, N, 3) to the tracker frame: x, y in ndc and a depth (smaller is nearer)."""
@@ -124,7 +164,8 @@ class HeadModel(nn.Module):
 
     def place_landmarks(self, fit: HeadFit) -> Tensor:
         """Return the 68 landmarks (B, 68, 2) in the clip frame's ndc."""
-        return self._place(self.landmarks_of(self.vertices(fit.shape, fit.expression, fit.pose)), fit)[..., :2]
+        verts = self.vertices(fit.shape, fit.expression, fit.pose)
+        return self._place(self.landmarks_of(verts, fit.pose), fit)[..., :2]
 
     def _place(self, points: Tensor, fit: HeadFit) -> Tensor:
         projected = self.project(points, fit.camera)

@@ -1,9 +1,9 @@
 """Importer of ICT-FaceKit, an MIT-licensed morphable head, into this project's head form.
 
 Source: ICT-VGL/ICT-FaceKit, gathered in one `ict_facekit.npz` (the release's OBJ files, vertices 0 to
-24590, as float16 offsets from the neutral mesh). Choice: eyes and jaw stay what they are in the
-release, expression directions; the only joint is the root, at the release's origin, which lies
-between the ears and which no shape moves.
+24590, as float16 offsets from the neutral mesh), or those OBJ files themselves (model/heads/ict_obj.py).
+Choice: eyes and jaw stay what they are in the release, expression directions; the only joint is the
+root, at the release's origin, which lies between the ears and which no shape moves.
 """
 
 import zipfile
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from model.heads.arrays import HeadArrays
+from model.heads.corners import landmark_corners
 
 _SOURCE_FIELDS = (
     "template", "identity", "expression", "expression_names", "triangles", "landmarks68", "parts", "part_names",
@@ -33,7 +34,7 @@ def import_ict(path: Path) -> HeadArrays:
         FileNotFoundError: there is no such file.
         ValueError: the file is not ICT-FaceKit's; the message says what is missing or misshapen.
     """
-    return _to_head("ict", _read(path))
+    return whole_head(_read(path))
 
 
 def import_ict_face(path: Path) -> HeadArrays:
@@ -41,7 +42,17 @@ def import_ict_face(path: Path) -> HeadArrays:
 
     Arguments and errors as `import_ict`.
     """
-    source = _read(path)
+    return face_head(_read(path))
+
+
+def whole_head(source: dict[str, np.ndarray]) -> HeadArrays:
+    """Make head "ict" of the fields that `ict_facekit.npz` has."""
+    return _to_head("ict", source)
+
+
+def face_head(source: dict[str, np.ndarray]) -> HeadArrays:
+    """Make head "ict_face" of the fields that `ict_facekit.npz` has."""
+    source = dict(source)
     parts = [str(name) for name in source["part_names"]]
     first, last = source["parts"][parts.index(_FACE_PART) :][:2]
     inside = (source["triangles"] >= first) & (source["triangles"] < last)
@@ -100,7 +111,7 @@ def _check_source(path: Path, source: dict[str, np.ndarray]) -> None:
 def _to_head(name: str, source: dict[str, np.ndarray]) -> HeadArrays:
     vertices, expressions = len(source["template"]), len(source["expression_names"])
     triangles = source["triangles"].astype(np.int32)
-    landmark_triangles, barycentric = _corners(triangles, source["landmarks68"])
+    landmark_triangles, barycentric = landmark_corners("ICT-FaceKit", triangles, source["landmarks68"])
     part_of_vertex = np.searchsorted(source["parts"], np.arange(vertices), side="right") - 1
     return HeadArrays(
         name=name,
@@ -124,15 +135,3 @@ def _to_head(name: str, source: dict[str, np.ndarray]) -> HeadArrays:
         camera="scaled_orthographic",
         rotation="axis_angle",
     )
-
-
-def _corners(triangles: np.ndarray, landmark_vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Express vertices (68,) as corners of the first triangle that has them: (68,) and (68, 3)."""
-    chosen, barycentric = np.zeros(68, np.int32), np.zeros((68, 3), np.float32)
-    for landmark, vertex in enumerate(landmark_vertices):
-        rows, columns = np.nonzero(triangles == vertex)
-        if not len(rows):
-            raise ValueError(f"ICT-FaceKit: no triangle has landmark {landmark}'s vertex {vertex}")
-        chosen[landmark] = rows[0]
-        barycentric[landmark, columns[0]] = 1.0
-    return chosen, barycentric

@@ -10,8 +10,8 @@ expression_low <= psi <= expression_high; sigma is `landmark_sigma` outer-eye di
 be in frontal view, so the weight of a landmark does not depend on the image's size or the head's yaw.
 
 Choice: iBUG's contour points 0-16 lie on the visible outline and slide over the skin as the head
-turns. They are not moved along the mesh; they weigh `contour_weight`, and those on the averted side
-fade linearly in sin(yaw), to nothing at `hidden_yaw_deg`.
+turns. They weigh `contour_weight`. On a head that does not move them along the mesh, those on the averted side
+fade linearly in sin(yaw), to nothing at `hidden_yaw_deg`; FLAME's contour slides with the yaw, and need not fade.
 Choice: the frames of a clip repeat the same errors, the detector's and the head model's, so they do
 not count as independent: the identity prior is added once a frame, and identity does not depend on
 how many frames there are.
@@ -225,10 +225,13 @@ class LandmarkFitter:
 
     def _visibility(self, pose: Tensor) -> Tensor:
         """Weights (B, 68) of the landmarks before any robustness: 1, or less on the contour."""
+        weights = pose.new_ones(len(pose), NUM_LANDMARKS)
+        if self.head.sliding_contour:
+            weights[:, _CONTOUR] = self.settings.contour_weight
+            return weights
         yaw = self.head.yaw_pitch_roll_rad(pose)[:, :1]
         side = torch.sign(self.rest[_CONTOUR, 0])  # -1: the viewer's left
         averted = (side * torch.sin(yaw) / math.sin(math.radians(self.settings.hidden_yaw_deg))).clamp(0.0, 1.0)
-        weights = pose.new_ones(len(pose), NUM_LANDMARKS)
         weights[:, _CONTOUR] = self.settings.contour_weight * (1.0 - averted)
         return weights
 

@@ -333,7 +333,8 @@ def test_parameters_that_do_not_exist_are_refused():
         FitParams.model_validate({**values, "landmark_fit": {**values["landmark_fit"], "sigma": 1}})
 
 
-def test_heads_are_brought_into_one_form(tmp_path, head):
+def test_heads_are_brought_into_one_form(tmp_path, head, monkeypatch):
+    monkeypatch.setenv("PWM_ASSETS", str(tmp_path / "assets"))
     with pytest.raises(FileNotFoundError, match=r"no folder of heads at .*data.heads"):
         write_heads(["puppet"], tmp_path / "nothing", tmp_path / "out")
     save_head(tmp_path / "in" / "puppet.npz", replace(head.arrays, name="puppet"))
@@ -342,7 +343,7 @@ def test_heads_are_brought_into_one_form(tmp_path, head):
         write_heads(["pupet"], tmp_path / "in", tmp_path / "out")
     with pytest.raises(ValueError, match="puppet_face.npz holds head 'bumpy_sphere', expected 'puppet_face'"):
         write_heads(["puppet_face"], tmp_path / "in", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match=r"no ICT-FaceKit"):
+    with pytest.raises(FileNotFoundError, match=r"head 'ict': neither .*ict_facekit.npz nor .*pwm assets import"):
         write_heads(["ict"], tmp_path / "in", tmp_path / "out")
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "stale.npz").touch()
