@@ -18,7 +18,8 @@ import torch
 import typer
 from torch import Tensor
 
-from model.raster import Fragments, interpolate, rasterize
+from model.interpolate import interpolate
+from model.raster import Fragments, rasterize
 
 OURS, LOOP, INDEXING = "model.raster", "loop over triangles", "attributes[triangles[ids]]"
 WARM_UP = 2
