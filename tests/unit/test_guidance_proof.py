@@ -31,7 +31,7 @@ def fit_of(yaw_deg: float, pitch_deg: float, jaw_deg: float, smile: float, move:
     pose[0, :3] = torch.from_numpy(rotation_vector(*(np.radians([a]) for a in (yaw_deg, pitch_deg, 4.0)))[0])
     pose[0, 6] = np.radians(jaw_deg)
     expression = torch.zeros(1, head.num_expression)
-    expression[0, : min(4, head.num_expression)] = smile
+    expression[0, [list(head.arrays.expression_names).index(name) for name in ("smile_left", "smile_right")]] = smile
     tracker_map = torch.tensor([[SQUEEZE[0], 0, move[0], 0, SQUEEZE[1], move[1]]])
     shape = torch.from_numpy(person().identity.shape)[None]
     return HeadFit(shape, expression, pose, torch.tensor([[1 / 14, 0.0, 3.0]]), tracker_map)
