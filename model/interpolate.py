@@ -47,7 +47,7 @@ def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> 
         first = torch.arange(batch, device=corners.device)[:, None] * attributes.shape[1]
         corners = (corners if corners.dim() == 3 else corners[:, None]) + first
     table = attributes.flatten(0, -2)
-    return _Blend.apply(table, list(_pieces(fragments, corners.contiguous(), table.dtype)), fragments.triangle.shape)
+    return _Blend.apply(table, _pieces(fragments, corners.contiguous(), table.dtype), fragments.triangle.shape)
 
 
 def interpolate_faces(fragments: Fragments, per_triangle: Tensor, background: float = -1) -> Tensor:
@@ -111,10 +111,12 @@ class _Blend(torch.autograd.Function):
     """Rows of a table (N, C), blended into (B, C, H, W)."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, pieces: list[_Piece], shape: torch.Size) -> Tensor:
-        ctx.pieces, ctx.rows = pieces, len(table)
+    def forward(ctx: Any, table: Tensor, pieces: Iterator[_Piece], shape: torch.Size) -> Tensor:
+        ctx.pieces, ctx.rows = [], len(table)
         out = table.new_zeros(*shape, table.shape[1])
         for piece in pieces:
+            if ctx.needs_input_grad[0]:
+                ctx.pieces.append(piece)
             weights = piece.weights.t().contiguous()
             values = F.embedding_bag(piece.corners, table, mode="sum", per_sample_weights=weights)
             out[piece.frames].flatten(0, 2).index_copy_(0, piece.pixel, values)

@@ -31,13 +31,14 @@ def find_crop(landmarks_px: Tensor) -> Tensor:
         (B, 2, 3) float64.
 
     Raises:
-        ValueError: a face's landmarks span less than a pixel.
+        ValueError: a face's landmarks span less than a pixel, or are not finite.
     """
     marks = landmarks_px.double() - HALF_PX
     low, high = marks.amin(1), marks.amax(1)
     side = ((high - low).mean(1) * LANDMARK_MARGIN * CONTEXT).floor()  # (B,)
-    if (side < 1).any():
-        raise ValueError(f"DECA's crop of face {int((side < 1).nonzero()[0])} is empty: its landmarks are one point")
+    empty = ~(side >= 1)  # true for NaN
+    if empty.any():
+        raise ValueError(f"DECA's crop of face {int(empty.nonzero()[0])} is empty: its landmarks span no pixel")
     centre, half = (low + high) / 2, side[:, None, None] / 2
     corners = marks.new_tensor([[-1, -1], [-1, 1], [1, -1]])
     targets = (corners + 1) / 2 * (CROP_PX - 1)

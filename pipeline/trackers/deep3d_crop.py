@@ -74,9 +74,11 @@ def find_crop(landmarks_px: np.ndarray, size_hw: tuple[int, int]) -> Deep3dCrop:
         size_hw: of the frame.
 
     Raises:
-        ValueError: the face has no extent (less than a pixel a template unit), or dwarfs the frame.
+        ValueError: the face has no extent (less than a pixel a template unit), or dwarfs the frame, or is not finite.
     """
     five = five_points_up(landmarks_px.astype(np.float64), size_hw[0])
+    if not np.isfinite(five).all():
+        raise ValueError(f"Deep3D's alignment needs five finite points, got {five.tolist()}")
     design = np.concatenate([TEMPLATE, np.ones((5, 1))], 1)
     rows = np.linalg.lstsq(design, five, rcond=None)[0]  # (4, 2): two rows of the projection, then its translation
     unit = np.linalg.norm(rows[:3], axis=0).mean()

@@ -79,9 +79,10 @@ def test_deep3d_sees_the_landmarks_where_they_say_within_the_truncation():
     assert np.abs(in_crop_px.mean(0) - 112).max() < 60
 
 
-def test_a_face_without_extent_is_refused():
-    point = np.full((68, 2), 50.0)
-    with pytest.raises(ValueError, match="landmarks are one point"):
-        deca_crop.find_crop(torch.from_numpy(point)[None])
-    with pytest.raises(ValueError, match="no scale"):
+@pytest.mark.parametrize("value", [50.0, np.nan])
+def test_a_face_without_extent_is_refused(value):
+    point = np.full((68, 2), value)
+    with pytest.raises(ValueError, match=r"face 1 is empty: its landmarks span no pixel"):
+        deca_crop.find_crop(torch.from_numpy(np.stack([face_px(), point])))
+    with pytest.raises(ValueError, match="Deep3D's alignment (has no scale|needs five finite points)"):
         deep3d_crop.find_crop(point, SIZE)
