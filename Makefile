@@ -7,7 +7,7 @@ GOLDEN ?= ../shared/data/golden
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv repro test check clean
+.PHONY: help venv repro test check parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(READY)  ## style and layers
 	ruff check .
 	ruff format --check .
 	lint-imports
+
+parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
+	python -m tests.parity "$(GOLDEN)"
 
 clean:  ## forget what was made (DVC's cache stays)
 	rm -rf data reports/*/figures

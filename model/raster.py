@@ -1,7 +1,6 @@
-"""Which triangle does every pixel see, and what does that triangle carry there?
+"""Which triangle does every pixel see? Plain torch that runs unchanged on CPU and CUDA.
 
-Visibility (`rasterize`) has no gradient; interpolation (`interpolate`) is differentiable in the attributes. Both
-are plain torch and run unchanged on CPU and CUDA.
+Visibility has no gradient; what the triangles carry is blended, differentiably, by model/interpolate.py.
 
 Visibility is exact. Vertices are snapped to multiples of 1/SUB px and of 1/DEPTH_STEPS of the mesh's depth range.
 They are held in float64, where sums and products that fit in 53 bits have no rounding error: coverage is exact for
@@ -28,10 +27,12 @@ SUB = 1024  # positions along one pixel
 DEPTH_STEPS = 1 << 18  # depth levels between the nearest and the farthest vertex of a mesh
 MAX_SIDE = 4096  # px of a frame; with GUARD_PX it keeps every edge function within 53 bits
 GUARD_PX = 4 * MAX_SIDE  # vertices farther than this from the first pixel, in x or y, are not drawable
+MAX_TRIANGLES = 1 << 26  # of a mesh; with MESHES_ON_GPU it keeps their numbers within TRIANGLE_BITS
 MAX_FRAGMENTS = 1 << 20  # pixels of bounding boxes worked on at once: bounds the memory, whatever the mesh
 MESHES_ON_CPU, MESHES_ON_GPU = 4, 64  # in one pass: a CPU wants to stay in its cache, a GPU wants few launches
 TINY = 2.0**-100  # a positive slope less than any other
 TRIANGLE_BITS = 32
+INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 NOTHING = torch.iinfo(torch.int64).max
 
 
@@ -82,7 +83,8 @@ def rasterize(
 
     Args:
         verts: (B, V, 3) float32 or float64: x, y in ndc and depth, which is a camera distance with `perspective`.
-        triangles: (F, 3) integer vertex indices, shared by the batch.
+        triangles: Integer vertex indices, (F, 3) shared by the batch or (B, F, 3) one list a mesh. Meshes of fewer
+            triangles are filled up with ones without area, such as (0, 0, 0); at most 2**26 a mesh.
         size_hw: Height and width of the frame in px, each 1 to 4096.
         perspective: Make barycentrics perspective-correct; a vertex at depth <= 0 is behind the camera.
         cull_back: Drop triangles that show their back.
@@ -95,14 +97,15 @@ def rasterize(
             that is not finite (one behind the camera may be: projecting it can divide by zero).
     """
     _check(verts, triangles, size_hw, perspective)
-    corners = triangles.to(verts.device, torch.int64).t().contiguous()
+    corners = triangles.to(verts.device, torch.int64).movedim(-1, 0).contiguous()  # (3, F) or (3, B, F)
     shape = (len(verts), *size_hw)
     ids, weights, depth = corners.new_full(shape, -1), verts.new_zeros(3, *shape), verts.new_zeros(shape)
     step = MESHES_ON_CPU if verts.device.type == "cpu" else MESHES_ON_GPU
-    for first in range(0, len(verts) if len(triangles) else 0, step):
+    for first in range(0, len(verts) if triangles.numel() else 0, step):
         part = slice(first, first + step)
         points = _snap(verts[part], size_hw, perspective)
-        live = _cull(points, corners, size_hw, cull_back)
+        own = corners[:, part] if corners.dim() == 3 else corners
+        live = _cull(points, own, size_hw, cull_back)
         nearest = _nearest(live, len(points.x), size_hw)
         pixel = (nearest != NOTHING).nonzero()[:, 0]
         winner = nearest.index_select(0, pixel) & ((1 << TRIANGLE_BITS) - 1)
@@ -112,61 +115,6 @@ def rasterize(
         for plane, weight in zip(weights, blend, strict=True):
             plane[part].view(-1).scatter_(0, pixel, weight.to(plane.dtype))
     return Fragments(ids, weights.permute(1, 2, 3, 0), depth)
-
-
-def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> Tensor:
-    """Blend vertex attributes over the triangles that the pixels see.
-
-    Only covered pixels are read and written. On CUDA the sums of the gradient have no fixed order.
-
-    Args:
-        fragments: What `rasterize` found.
-        attributes: (V, C) shared by the batch, or (B, V, C); gradients flow to them.
-        triangles: (F, 3) integer vertex indices, as given to `rasterize`.
-
-    Returns:
-        (B, C, H, W) in the dtype of `attributes`, 0 on the background; channels_last in memory.
-
-    Raises:
-        ValueError: If the attributes are of another shape or batch.
-    """
-    batch, height, width = fragments.triangle.shape
-    shared = attributes.dim() == 2
-    if not shared and (attributes.dim() != 3 or len(attributes) != batch):
-        raise ValueError(f"attributes must be (V, C) or ({batch}, V, C), got {tuple(attributes.shape)}")
-    ids = fragments.triangle.reshape(-1)
-    pixel = (ids >= 0).nonzero()[:, 0]
-    ids = ids.index_select(0, pixel)
-    offset = 0 if shared else pixel // (height * width) * attributes.shape[1]
-    table = attributes.reshape(-1, attributes.shape[-1])
-    values = table.new_zeros(len(pixel), table.shape[1])
-    for corner, weight in zip(triangles.to(pixel).unbind(1), fragments.barycentric.unbind(-1), strict=True):
-        weight = weight.reshape(-1).index_select(0, pixel).to(table.dtype)
-        values = values.addcmul(table.index_select(0, corner.index_select(0, ids) + offset), weight[:, None])
-    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy_(0, pixel, values)
-    return flat.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
-def interpolate_faces(fragments: Fragments, per_triangle: Tensor, background: float = -1) -> Tensor:
-    """Look up one value per triangle (a part, a label) at every pixel.
-
-    Args:
-        fragments: What `rasterize` found.
-        per_triangle: (F,) values of any dtype.
-        background: Value where there is no triangle; -1 because 0 is the first part.
-
-    Returns:
-        (B, H, W) in the dtype of `per_triangle`.
-
-    Raises:
-        ValueError: If `per_triangle` is not one-dimensional.
-    """
-    if per_triangle.dim() != 1:
-        raise ValueError(f"per_triangle must be (F,), got {tuple(per_triangle.shape)}")
-    covered = fragments.covered
-    values = per_triangle.new_full(covered.shape, background)
-    values[covered] = per_triangle.to(values.device)[fragments.triangle[covered]]
-    return values
 
 
 class _Points(NamedTuple):
@@ -204,7 +152,7 @@ def _snap(verts: Tensor, size_hw: tuple[int, int], perspective: bool) -> _Points
 
 
 def _cull(points: _Points, corners: Tensor, size_hw: tuple[int, int], cull_back: bool) -> _Live:
-    (batch, num_verts), num_triangles = points.x.shape, corners.shape[1]
+    (batch, num_verts), num_triangles = points.x.shape, corners.shape[-1]
     offsets = torch.arange(0, batch * num_verts, num_verts, device=corners.device)
     corners = [(offsets[:, None] + corner).view(-1) for corner in corners]
     x = [points.x.view(-1).index_select(0, corner) for corner in corners]
@@ -305,8 +253,12 @@ def _take(columns: Sequence[Tensor], index: Tensor) -> tuple[Tensor, ...]:
 def _check(verts: Tensor, triangles: Tensor, size_hw: tuple[int, int], perspective: bool) -> None:
     if verts.dim() != 3 or verts.shape[2] != 3 or verts.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"verts must be (B, V, 3) float32 or float64, got {tuple(verts.shape)} {verts.dtype}")
-    if triangles.dim() != 2 or triangles.shape[1] != 3 or triangles.is_floating_point():
-        raise ValueError(f"triangles must be (F, 3) integers, got {tuple(triangles.shape)} {triangles.dtype}")
+    fits = triangles.dim() in (2, 3) and triangles.shape[-1] == 3 and triangles.shape[:-2] in ((), verts.shape[:1])
+    if not fits or triangles.dtype not in INTEGERS:
+        wanted = f"(F, 3) or ({len(verts)}, F, 3)"
+        raise ValueError(f"triangles must be {wanted} integers, got {tuple(triangles.shape)} {triangles.dtype}")
+    if triangles.shape[-2] > MAX_TRIANGLES:
+        raise ValueError(f"at most {MAX_TRIANGLES} triangles a mesh, got {triangles.shape[-2]}")
     if not all(1 <= side <= MAX_SIDE for side in size_hw):
         raise ValueError(f"size_hw must be 1 to {MAX_SIDE} px on each side, got {tuple(size_hw)}")
     if triangles.numel() and not 0 <= triangles.min() <= triangles.max() < verts.shape[1]:

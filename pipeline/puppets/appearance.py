@@ -112,7 +112,8 @@ class Canvas:
         """Template coordinates (h, A, 3) of every texel, the outermost surface where several lie on one ray."""
         import torch
 
-        from model.raster import interpolate, rasterize
+        from model.interpolate import interpolate
+        from model.raster import rasterize
 
         corners = template[skin]
         uv = head_uv(corners) / np.array([1.0, REGIONS["head"][3]])

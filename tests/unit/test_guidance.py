@@ -11,7 +11,8 @@ from model.coords import apply_affine
 from model.guidance import Guidance, area_resize, interpolate_area, nmfc, smooth_codes
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.raster import interpolate, rasterize
+from model.interpolate import interpolate
+from model.raster import rasterize
 from model.retarget import retarget
 from tests.helpers import random_head
 

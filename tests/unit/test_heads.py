@@ -7,36 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from model.heads.arrays import HeadArrays, arrays_sha256, load_arrays, save_head
+from model.heads.arrays import arrays_sha256, load_arrays, save_head
 from model.heads.camera import deep3d_perspective, scaled_orthographic
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.heads.rotation import axis_angle_to_matrix, euler_to_matrix, matrix_to_axis_angle, matrix_to_yaw_pitch_roll
 from tests.helpers import random_head
+from tests.parity.flame_lbs import flame_like
 
 DATA = Path(__file__).parents[1] / "data"
-
-
-def flame_like(golden: dict) -> HeadArrays:
-    scale = golden["model_dirs_scale"]
-    shapedirs = golden["model_shapedirs_q"].astype(np.float32) * scale  # (V, 3, 150): 100 shape, 50 expression
-    posedirs = golden["model_posedirs_q"].astype(np.float32) * scale  # (V, 3, 36)
-    return replace(
-        random_head(),
-        name="flame_like",
-        template=golden["model_v_template"],
-        triangles=golden["model_faces"].astype(np.int32),
-        shape_basis=np.ascontiguousarray(shapedirs[..., :100].transpose(2, 0, 1)),
-        expression_basis=np.ascontiguousarray(shapedirs[..., 100:].transpose(2, 0, 1)),
-        expression_names=np.array([str(i) for i in range(50)]),
-        expression_low=np.full(50, -3, np.float32),
-        expression_high=np.full(50, 3, np.float32),
-        joint_parents=golden["model_parents"].astype(np.int32),
-        joint_regressor=golden["model_J_regressor"],
-        skin_weights=golden["model_lbs_weights"],
-        pose_basis=np.ascontiguousarray(posedirs.transpose(2, 0, 1)),
-        triangle_part=np.zeros(len(golden["model_faces"]), np.int32),
-    )
 
 
 def test_skinning_and_projection_agree_with_flame():

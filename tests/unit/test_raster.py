@@ -6,41 +6,10 @@ import torch
 
 from model import raster
 from model.coords import identity_grid
-from model.raster import interpolate, interpolate_faces, rasterize
+from model.interpolate import interpolate
+from model.raster import rasterize
 from tests.oracles import raster as oracle
-
-SQUARE = torch.tensor([[0, 1, 2], [0, 2, 3]])  # counter-clockwise for a viewer whose y points up
-
-
-def square(left=-1.0, right=1.0, top=-1.0, bottom=1.0, depth=1.0):
-    """One (1, 4, 3) rectangle, from its lower left corner counter-clockwise as seen."""
-    x, y = [left, right, right, left], [bottom, bottom, top, top]
-    return torch.tensor([[*zip(x, y, [depth] * 4, strict=True)]], dtype=torch.float64)
-
-
-def soup(seed, batch=2, count=400, spread=0.3, low=1.0, high=3.0):
-    """Random triangles of many sizes and both orientations, partly outside the frame."""
-    rng = np.random.default_rng(seed)
-    centres = rng.uniform(-1.2, 1.2, (batch, count, 1, 2))
-    size = spread * rng.uniform(0.02, 1, (1, count, 1, 1))
-    xy = centres + size * rng.normal(size=(batch, count, 3, 2))
-    verts = np.concatenate([xy, rng.uniform(low, high, (batch, count, 3, 1))], -1).reshape(batch, -1, 3)
-    return torch.from_numpy(verts), torch.arange(3 * count).view(-1, 3)
-
-
-def sphere(rows=24, columns=40, batch=2):
-    """A closed mesh turned differently in every item: shared edges, depth order, a silhouette."""
-    theta = torch.linspace(0, torch.pi, rows + 1, dtype=torch.float64)
-    phi = torch.arange(columns, dtype=torch.float64) * (2 * torch.pi / columns)
-    turn = torch.arange(batch, dtype=torch.float64)[:, None, None] * 0.37
-    theta, phi = theta[:, None] + 0 * turn, phi + turn
-    xyz = [0.8 * theta.sin() * phi.sin(), -0.6 * theta.cos() + 0 * phi, 2 - theta.sin() * phi.cos()]
-    corner = torch.arange(rows)[:, None] * columns + torch.arange(columns)
-    right = torch.arange(rows)[:, None] * columns + (torch.arange(columns) + 1) % columns
-    quads = [
-        torch.stack(t, -1) for t in ((corner, corner + columns, right), (right, corner + columns, right + columns))
-    ]
-    return torch.stack(xyz, -1).flatten(1, 2), torch.stack(quads, 2).view(-1, 3)
+from tests.unit.meshes import SQUARE, soup, sphere, square
 
 
 def assert_equals_oracle(verts, triangles, size_hw, **options):
@@ -196,12 +165,36 @@ def test_answer_does_not_depend_on_batch_or_chunks(monkeypatch):
         assert torch.equal(getattr(whole[4:5], name), getattr(alone, name))
 
 
+@pytest.mark.parametrize("perspective", [False, True])
+def test_meshes_of_one_batch_may_have_their_own_triangles(perspective):
+    verts, first = soup(21, count=80)
+    second = first.flip(0)[:50]
+    filled = torch.cat([second, torch.zeros(30, 3, dtype=torch.int64)])  # triangles without area are not drawn
+    found = rasterize(verts, torch.stack([first, filled]), (25, 36), perspective=perspective)
+    for item, triangles in enumerate((first, second)):
+        alone = rasterize(verts[item : item + 1], triangles, (25, 36), perspective=perspective)
+        assert alone.covered.any()
+        for name in ("triangle", "barycentric", "depth"):
+            assert torch.equal(getattr(found, name)[item], getattr(alone, name)[0])
+
+
+def test_degenerate_triangles_are_dropped_and_their_neighbours_kept():
+    verts = torch.cat([square(), square()[:, :1]], 1)
+    same_corner, same_place, on_a_line = [0, 0, 1], [0, 1, 4], [0, 4, 0]
+    triangles = torch.tensor([same_corner, same_place, on_a_line, *SQUARE.tolist()])
+    found = rasterize(verts, triangles, (5, 7), cull_back=False)
+    assert found.covered.all()
+    assert found.triangle.unique().tolist() == [3, 4]
+
+
 def test_wrong_input_is_refused():
     verts = square()
     for bad_verts, bad_triangles, size_hw, message in [
         (verts[0], SQUARE, (4, 4), r"verts must be \(B, V, 3\)"),
         (verts.half(), SQUARE, (4, 4), "float16"),
-        (verts, SQUARE[:, :2], (4, 4), r"triangles must be \(F, 3\)"),
+        (verts, SQUARE[:, :2], (4, 4), r"triangles must be \(F, 3\) or \(1, F, 3\)"),
+        (verts, SQUARE.expand(2, 2, 3), (4, 4), r"or \(1, F, 3\) integers, got \(2, 2, 3\)"),
+        (verts, SQUARE[:1].expand(2**26 + 1, 3), (4, 4), "at most 67108864 triangles"),
         (verts, SQUARE.float(), (4, 4), "integers"),
         (verts, SQUARE + 1, (4, 4), "name vertices 1 to 4, but there are 4"),
         (verts, SQUARE - 1, (4, 4), "name vertices -1 to 2"),
@@ -210,57 +203,6 @@ def test_wrong_input_is_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             rasterize(bad_verts, bad_triangles, size_hw)
-    found = rasterize(verts, SQUARE, (4, 4))
-    with pytest.raises(ValueError, match=r"attributes must be \(V, C\) or \(1, V, C\)"):
-        interpolate(found, torch.zeros(2, 4, 3), SQUARE)
-    with pytest.raises(ValueError, match="per_triangle"):
-        interpolate_faces(found, torch.zeros(2, 1))
-
-
-def test_interpolated_positions_are_the_pixel_centres():
-    verts, triangles = sphere()
-    size_hw = (60, 84)
-    found = rasterize(verts, triangles, size_hw)
-    maps = interpolate(found, verts, triangles)
-    assert maps.shape == (2, 3, 60, 84)
-    error = (maps[:, :2] - identity_grid(size_hw, dtype=torch.float64)).abs().amax(1)
-    assert error[found.covered].max() < 2 / 60 / 1024  # half a sub-pixel step each way
-    assert not maps.permute(0, 2, 3, 1)[~found.covered].any()
-    torch.testing.assert_close(maps[:, 2], found.depth)
-
-
-@pytest.mark.parametrize("channels", [1, 16])
-def test_shared_attributes_equal_repeated_ones(channels):
-    verts, triangles = sphere(8, 10)
-    found = rasterize(verts, triangles, (20, 28))
-    table = torch.rand(verts.shape[1], channels, dtype=torch.float64)
-    shared = interpolate(found, table, triangles)
-    assert torch.equal(shared, interpolate(found, table.expand(2, -1, -1), triangles))
-    expected = (table[triangles[found.triangle]] * found.barycentric[..., None]).sum(-2).permute(0, 3, 1, 2)
-    torch.testing.assert_close(shared, expected * found.covered[:, None])
-    own = torch.stack([table, -2 * table])
-    assert torch.equal(interpolate(found, own, triangles)[1], -2 * shared[1])
-
-
-def test_gradient_of_the_attributes():
-    verts, triangles = sphere(5, 6)
-    found = rasterize(verts, triangles, (7, 9))
-    assert not found.barycentric.requires_grad
-    for shape in ((verts.shape[1], 2), (2, verts.shape[1], 2)):
-        table = torch.rand(shape, dtype=torch.float64, requires_grad=True)
-        assert torch.autograd.gradcheck(lambda a: interpolate(found, a, triangles), table)
-    interpolate(found, table, triangles).sum().backward()
-    torch.testing.assert_close(table.grad.sum((1, 2)), 2.0 * found.covered.sum((1, 2)).double())
-
-
-def test_value_of_the_triangle_that_is_seen():
-    found = rasterize(square(right=0.0), SQUARE, (4, 6))
-    parts = interpolate_faces(found, torch.tensor([7, 0]))
-    assert parts.dtype == torch.int64
-    assert (parts[0, :, 3:] == -1).all()
-    assert parts[0, 0, 0] == 0  # upper left triangle
-    assert parts[0, 3, 2] == 7  # lower right triangle
-    assert (interpolate_faces(found, torch.tensor([0.5, 2.5]), background=0)[0, :, 3:] == 0).all()
 
 
 @pytest.mark.gpu
@@ -272,3 +214,14 @@ def test_cuda_equals_cpu(perspective):
         there = rasterize(verts.cuda(), triangles.cuda(), (96, 128), perspective=perspective)
         assert torch.equal(here.triangle, there.triangle.cpu())
         torch.testing.assert_close(here.barycentric, there.barycentric.cpu(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_has_the_int64_minimum_that_visibility_stands_on():
+    rng = torch.Generator().manual_seed(0)
+    where = torch.randint(0, 1000, (200_000,), generator=rng)
+    keys = torch.randint(0, 2**50, (200_000,), generator=rng)  # beyond 32 bits, and beyond float64's 53 if rounded up
+    here = torch.full((1000,), raster.NOTHING).scatter_reduce_(0, where, keys, "amin")
+    there = torch.full((1000,), raster.NOTHING, device="cuda").scatter_reduce_(0, where.cuda(), keys.cuda(), "amin")
+    assert torch.equal(here, there.cpu())

@@ -1,0 +1,12 @@
+"""Every golden check: a fixture's name -> "module:function". A new one is a line here and its function.
+
+A function takes a `Fixture` and returns its compared outputs; names are `Fixture.name`.
+"""
+
+CHECKS = {
+    "geometry/deca_crop": "tests.parity.deca_crop:check",
+    "geometry/deep3d": "tests.parity.deep3d:check",
+    "geometry/flame_lbs": "tests.parity.flame_lbs:check",
+    "geometry/metrics": "tests.parity.metrics:check",
+    "geometry/video_preprocessing": "tests.parity.video_preprocessing:check",
+}
