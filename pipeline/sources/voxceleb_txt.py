@@ -12,7 +12,9 @@ from typing import Literal
 from pipeline.boxes import Box, TubeBox, follow
 from pipeline.data_params import SourceParams, TubeParams
 from pipeline.ledger import ClipError, LedgerRow
-from pipeline.sources.request import ClipList, ClipRequest, PersonSplit, clip_name
+from pipeline.sources.people import PersonSplit
+from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, clip_name
+from pipeline.sources.video_files import VideoFiles
 
 Unit = Literal["height360", "fraction"]
 
@@ -33,8 +35,9 @@ def list_fractions(source: SourceParams, folder: Path, tube: TubeParams) -> Clip
 
 def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit) -> ClipList:
     split_of = PersonSplit(source, folder)
+    videos = VideoFiles(folder / source.videos)
     clips = ClipList()
-    for path in sorted((folder / source.annotations).glob("*/*/*.txt")):
+    for path in sorted((folder / (source.annotations or "")).glob("*/*/*.txt")):
         person, video, utterance = path.parts[-3], path.parts[-2], path.stem
         split = "test"
         try:
@@ -45,6 +48,7 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
             clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
             continue
         scale = (1.0, 1.0) if unit == "height360" else (640.0, 360.0)
+        file, note = videos.find(video, person)
         reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
         for piece in follow(reference, tube.iou_with_first, tube.max_frames):
             start, end = first_frame + piece.first, first_frame + piece.end
@@ -59,8 +63,9 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
                     start=start,
                     end=end,
                     box=TubeBox(box, unit),
-                    path=folder / source.videos / f"{video}.mp4",
+                    path=file,
                     min_frames=tube.min_frames,
+                    note=note,
                 )
             )
     return clips
@@ -98,11 +103,11 @@ def _read_line(line: str, where: str, unit: Unit) -> tuple[int, Box]:
         frame_text, *numbers = line.split()
         frame = int(frame_text)
         left, top, width, height = (float(v) if unit == "fraction" else float(int(v)) for v in numbers)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         kind = "four fractions" if unit == "fraction" else "four integers"
         raise ClipError("bad_annotation", f"{where}: expected a frame number and {kind}, found {line!r}") from error
-    if not (frame >= 0 and width > 0 and height > 0):
-        raise ClipError("bad_annotation", f"{where}: negative frame or empty box: {line!r}")
+    if not (0 <= frame < LARGEST_FRAME and width > 0 and height > 0):
+        raise ClipError("bad_annotation", f"{where}: impossible frame number or empty box: {line!r}")
     if unit == "fraction" and not all(abs(v) <= LARGEST_FRACTION for v in (left, top, width, height)):
         raise ClipError("bad_annotation", f"{where}: not fractions of the frame (VoxCeleb1's pixels?): {line!r}")
     return frame, (left, top, left + width, top + height)

@@ -1,0 +1,144 @@
+"""What a video holds, read from its packets without decoding them: frames, times, rate, size, rotation.
+
+Containers lie: about the number of frames (a download that stopped), about the rate (phones record at a
+variable one), and about what is up (a rotation in the header). Everything else relies on this count.
+"""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
+CLOCK_S = 0.001  # Matroska and WebM round times to it
+
+
+class Undecodable(Exception):
+    """One decoder gave up; another may still succeed."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Size in pixels as shown (rotation applied), mean frames a second, and number of frames.
+
+    `times_s` is None where frames are evenly spaced at `fps`; otherwise each frame's time after the first.
+    """
+
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+    times_s: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The info, and what a decoder must know to give those frames.
+
+    `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container has
+    none, and frames can only be counted. `quarter_turns` is how often a decoded frame has to be turned
+    counter-clockwise. `complete` is False where the container promises more frames than it holds, or
+    reading its packets ended in an error.
+    """
+
+    info: VideoInfo
+    pts: np.ndarray
+    quarter_turns: int
+    complete: bool
+
+
+def read_packets(path: Path) -> Packets:
+    """Read a video's packets; the last few files are remembered, because their clips follow one another.
+
+    Raises:
+        Undecodable: no video stream, no frames, no rate, or an impossible size.
+    """
+    stat = path.stat()
+    return _read_packets(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
+    with closing(open_video(path)) as container:
+        stream = container.streams.video[0]
+        width, height, quarter_turns = _picture(container, stream)
+        container.seek(0)
+        pts, held, whole = _presentation_times(container, stream)
+        declared = stream.frames
+        rate = stream.average_rate or Fraction(0)
+        lost = max(0, declared - held)
+        num_frames = (len(pts) or held) + lost
+        if not (rate > 0 and num_frames > 0):
+            raise Undecodable("the file states no frame rate or holds no frames")
+        if not 0 < max(width, height) <= LARGEST_SIDE_PX:
+            raise Undecodable(f"frames of {width}x{height} px: the largest side allowed is {LARGEST_SIDE_PX} px")
+        fps, times_s = _timing(pts * float(stream.time_base), float(rate)) if not lost else (float(rate), None)
+    return Packets(VideoInfo(width, height, fps, num_frames, times_s), pts, quarter_turns, whole and not lost)
+
+
+def open_video(path: Path) -> Any:
+    """Open a container with PyAV, one decoder thread; it has at least one video stream.
+
+    Raises:
+        Undecodable: it is no container, or holds no video.
+    """
+    import av
+
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise Undecodable(first_line(error)) from error
+    if not container.streams.video:
+        container.close()
+        raise Undecodable("the file holds no video stream")
+    container.streams.video[0].codec_context.thread_count = 1
+    return container
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, shortened."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _picture(container: Any, stream: Any) -> tuple[int, int, int]:
+    """Width, height and quarter turns of the first picture that can be decoded; without any, the header's."""
+    import av
+
+    try:
+        for frame in container.decode(stream):
+            turns = round(frame.rotation / 90) % 4
+            size = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+            return *size, turns
+    except (av.error.FFmpegError, ValueError):
+        pass
+    return stream.width, stream.height, 0
+
+
+def _presentation_times(container: Any, stream: Any) -> tuple[np.ndarray, int, bool]:
+    """Ascending times of the frames that are shown, the number of packets, and whether all could be read."""
+    import av
+
+    times, held = [], 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                held += 1
+                if packet.pts is not None and not packet.is_discard:
+                    times.append(packet.pts)
+    except av.error.FFmpegError:  # a damaged tail: what comes before it can still be read
+        return np.unique(np.array(times, np.int64)), held, False
+    return np.unique(np.array(times, np.int64)), held, True
+
+
+def _timing(times_s: np.ndarray, fps: float) -> tuple[float, np.ndarray | None]:
+    """Decide whether frames are evenly spaced: none is half a period away from where its number puts it."""
+    if len(times_s) < 2:
+        return fps, None
+    times_s = times_s - times_s[0]
+    if np.abs(times_s - np.arange(len(times_s)) / fps).max() <= max(0.5 / fps, CLOCK_S):
+        return fps, None
+    return float((len(times_s) - 1) / times_s[-1]), times_s
