@@ -84,7 +84,7 @@ def decode(path: Path, plan: Plan, *, use_decord: bool = True) -> Decoded:
     except Undecodable as error:
         raise VideoError("decode_error", f"{path}: {error}") from error
     numbers, transform = plan(packets.info)
-    note = f"{MARK}, with decord the process died" if not use_decord else ""
+    note = "" if use_decord else f"{MARK} instead of decord: with it the worker process hung or crashed"
     if use_decord:
         try:
             frames = _collect(read_decord(path, packets, numbers), transform, packets.info)
@@ -92,7 +92,7 @@ def decode(path: Path, plan: Plan, *, use_decord: bool = True) -> Decoded:
         except ImportError:
             note = f"{MARK}, decord is not installed"
         except Undecodable as error:
-            note = f"{MARK}, decord failed: {error}"
+            note = f"{MARK} instead of decord: {error}"
     try:
         frames = _collect(read_av(path, packets, numbers), transform, packets.info)
     except Undecodable as error:

@@ -4,6 +4,7 @@ Containers lie: about the number of frames (a download that stopped), about the 
 variable one), and about what is up (a rotation in the header). Everything else relies on this count.
 """
 
+import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
+CXX_ORIGIN = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 CLOCK_S = 0.001  # Matroska and WebM round times to it
 
 
@@ -39,8 +41,8 @@ class VideoInfo:
 class Packets:
     """The info, and what a decoder must know to give those frames.
 
-    `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container has
-    none, and frames can only be counted. `quarter_turns` is how often a decoded frame has to be turned
+    `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container gives
+    none, or the same to two frames: then frames can only be counted. `quarter_turns` is how often a decoded frame has to be turned
     counter-clockwise. `complete` is False where the container promises more frames than it holds, or
     reading its packets ended in an error.
     """
@@ -66,7 +68,7 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
     with closing(open_video(path)) as container:
         stream = container.streams.video[0]
         width, height, quarter_turns = _picture(container, stream)
-        container.seek(0)
+        _rewind(container)
         pts, held, whole = _presentation_times(container, stream)
         declared = stream.frames
         rate = stream.average_rate or Fraction(0)
@@ -89,7 +91,7 @@ def open_video(path: Path) -> Any:
     import av
 
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise Undecodable(first_line(error)) from error
     if not container.streams.video:
@@ -100,8 +102,9 @@ def open_video(path: Path) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, shortened."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """First line of an error's message, shortened, without the clock time and C++ file that decord begins with."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return CXX_ORIGIN.sub("", line)[:200]
 
 
 def _picture(container: Any, stream: Any) -> tuple[int, int, int]:
@@ -118,8 +121,20 @@ def _picture(container: Any, stream: Any) -> tuple[int, int, int]:
     return stream.width, stream.height, 0
 
 
+def _rewind(container: Any) -> None:
+    import av
+
+    try:
+        container.seek(0)
+    except av.error.FFmpegError as error:
+        raise Undecodable(f"the file cannot be read from its beginning: {first_line(error)}") from error
+
+
 def _presentation_times(container: Any, stream: Any) -> tuple[np.ndarray, int, bool]:
-    """Ascending times of the frames that are shown, the number of packets, and whether all could be read."""
+    """Ascending times of the frames that are shown, the number of packets, and whether all could be read.
+
+    No times where two frames have the same one.
+    """
     import av
 
     times, held = [], 0
@@ -129,9 +144,11 @@ def _presentation_times(container: Any, stream: Any) -> tuple[np.ndarray, int, b
                 held += 1
                 if packet.pts is not None and not packet.is_discard:
                     times.append(packet.pts)
+        whole = True
     except av.error.FFmpegError:  # a damaged tail: what comes before it can still be read
-        return np.unique(np.array(times, np.int64)), held, False
-    return np.unique(np.array(times, np.int64)), held, True
+        whole = False
+    pts = np.unique(np.array(times, np.int64))
+    return pts if len(pts) == len(times) else np.array([], np.int64), held, whole
 
 
 def _timing(times_s: np.ndarray, fps: float) -> tuple[float, np.ndarray | None]:

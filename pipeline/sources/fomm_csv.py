@@ -83,7 +83,7 @@ def _read_row(
     except (ValueError, AttributeError, TypeError) as error:
         raise ClipError("bad_annotation", f"{where}: {error}: {found}") from error
     fps, width, height = reference.setdefault(video, listed)
-    valid = 0 <= start < end <= LARGEST_FRAME and left < right and top < bottom
+    valid = 0 <= start < end <= LARGEST_FRAME and left < right <= LARGEST_FRAME and top < bottom <= LARGEST_FRAME
     if not (valid and math.isfinite(fps) and min(fps, width, height) > 0):
         raise ClipError("bad_annotation", f"{where}: empty range, box, frame or rate: {found}")
     if not (video and person and row["partition"] in ("train", "test")):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data_params import MANIFEST_SUFFIX, SourceParams
+from pipeline.data_params import MANIFEST_SUFFIX, DataParams, SourceParams
 from pipeline.provenance import write_text
 from pipeline.sources.request import SourceError
 from pipeline.sources.video_files import walk
@@ -34,6 +34,21 @@ class Scan:
     added: int
     removed: int
     changed: int
+
+
+def scan_all(data: DataParams) -> list[Scan]:
+    """Write the manifest of each data set that has one.
+
+    Raises:
+        SourceError: none has, or a folder is missing.
+    """
+    watched = [source for source in (data.first, data.second) if source.watch.endswith(MANIFEST_SUFFIX)]
+    if not watched:
+        raise SourceError(
+            f"no data set has a manifest: set data.first.watch or data.second.watch to NAME{MANIFEST_SUFFIX} "
+            "where a folder is too large for DVC to hash on every command"
+        )
+    return [scan(source, Path(data.root)) for source in watched]
 
 
 def scan(source: SourceParams, root: Path) -> Scan:
