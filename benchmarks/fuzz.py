@@ -57,7 +57,7 @@ class Original:
 
 @dataclass(frozen=True)
 class Case:
-    """One faulty file or annotation. `frames` is what a whole one gives; None where the fault changes the rate."""
+    """One faulty file or annotation. `frames` is what a whole file gives; None where the fault asks for others."""
 
     video: str
     kind: str
@@ -109,7 +109,7 @@ def make_cases(folder: Path, count: int, seed: int, real: Sequence[Path] = ()) -
         video = f"fuzz{i:04d}"
         data = VIDEO_FAULTS[fault](original.data, rng) if about_files else original.data
         frames = original.num_frames if kind == "release" else original.frames_in_range
-        cases.append(Case(video, kind, fault, None if "rate" in fault else frames))
+        cases.append(Case(video, kind, fault, frames if about_files and "rate" not in fault else None))
         damage = None if about_files else ANNOTATION_FAULTS[fault.removeprefix("annotation: ")]
         if kind == "release":
             _write(folder / kind / "mp4" / "id00017" / video / "00001.mp4", data)

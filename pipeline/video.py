@@ -19,6 +19,7 @@ __all__ = ["Decoded", "Transform", "VideoError", "VideoInfo", "decode", "fingerp
 Transform = Callable[[np.ndarray], np.ndarray]
 Plan = Callable[[VideoInfo], tuple[list[int], Transform]]
 
+UNEVEN = "frames are not evenly spaced, chosen by their times"
 MARK = "decoded by PyAV"  # begins every note about a clip that decord did not decode
 
 
@@ -28,7 +29,10 @@ class VideoError(ClipError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """Frames `numbers` of a video after the plan's transform; `note` is empty unless PyAV had to decode."""
+    """Frames `numbers` of a video after the plan's transform.
+
+    `note` is empty unless PyAV had to decode, or frames are not evenly spaced.
+    """
 
     info: VideoInfo
     numbers: list[int]
@@ -84,11 +88,12 @@ def decode(path: Path, plan: Plan, *, use_decord: bool = True) -> Decoded:
     except Undecodable as error:
         raise VideoError("decode_error", f"{path}: {error}") from error
     numbers, transform = plan(packets.info)
+    spaced = "" if packets.info.times_s is None else UNEVEN
     note = "" if use_decord else f"{MARK} instead of decord: with it the worker process hung or crashed"
     if use_decord:
         try:
             frames = _collect(read_decord(path, packets, numbers), transform, packets.info)
-            return Decoded(packets.info, numbers, frames, "")
+            return Decoded(packets.info, numbers, frames, spaced)
         except ImportError:
             note = f"{MARK}, decord is not installed"
         except Undecodable as error:
@@ -97,7 +102,7 @@ def decode(path: Path, plan: Plan, *, use_decord: bool = True) -> Decoded:
         frames = _collect(read_av(path, packets, numbers), transform, packets.info)
     except Undecodable as error:
         raise VideoError("decode_error", f"{path}: {error} ({note})") from error
-    return _checked(Decoded(packets.info, numbers, frames, note), path)
+    return _checked(Decoded(packets.info, numbers, frames, "; ".join(filter(None, (note, spaced)))), path)
 
 
 def fingerprint(path: Path) -> tuple | None:

@@ -7,7 +7,6 @@ variable one), and about what is up (a rotation in the header). Everything else 
 import re
 from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,15 +41,16 @@ class Packets:
     """The info, and what a decoder must know to give those frames.
 
     `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container gives
-    none, or the same to two frames: then frames can only be counted. `quarter_turns` is how often a decoded frame has to be turned
-    counter-clockwise. `complete` is False where the container promises more frames than it holds, or
-    reading its packets ended in an error.
+    none, or the same to two frames: then frames can only be counted. `quarter_turns` is how often a decoded
+    frame has to be turned counter-clockwise. `complete` is False where the container promises more frames
+    than it holds, or reading its packets ended in an error. `container` is FFmpeg's name of its form.
     """
 
     info: VideoInfo
     pts: np.ndarray
     quarter_turns: int
     complete: bool
+    container: str
 
 
 def read_packets(path: Path) -> Packets:
@@ -70,16 +70,18 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
         width, height, quarter_turns = _picture(container, stream)
         _rewind(container)
         pts, held, whole = _presentation_times(container, stream)
-        declared = stream.frames
-        rate = stream.average_rate or Fraction(0)
-        lost = max(0, declared - held)
-        num_frames = (len(pts) or held) + lost
+        rate = float(stream.average_rate or 0)
+        num_frames = len(pts) or held
         if not (rate > 0 and num_frames > 0):
             raise Undecodable("the file states no frame rate or holds no frames")
         if not 0 < max(width, height) <= LARGEST_SIDE_PX:
             raise Undecodable(f"frames of {width}x{height} px: the largest side allowed is {LARGEST_SIDE_PX} px")
-        fps, times_s = _timing(pts * float(stream.time_base), float(rate)) if not lost else (float(rate), None)
-    return Packets(VideoInfo(width, height, fps, num_frames, times_s), pts, quarter_turns, whole and not lost)
+        fps, times_s = _timing(pts * float(stream.time_base), rate)
+        lost = (
+            max(0, stream.frames - held) if stream.frames else _lost_by_duration(container, stream, pts, fps, times_s)
+        )
+        info = VideoInfo(width, height, rate if lost else fps, num_frames + lost, None if lost else times_s)
+        return Packets(info, pts, quarter_turns, whole and not lost, container.format.name)
 
 
 def open_video(path: Path) -> Any:
@@ -149,6 +151,27 @@ def _presentation_times(container: Any, stream: Any) -> tuple[np.ndarray, int, b
         whole = False
     pts = np.unique(np.array(times, np.int64))
     return pts if len(pts) == len(times) else np.array([], np.int64), held, whole
+
+
+def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, times_s: np.ndarray | None) -> int:
+    """Frames missing from the end of a container that counts none, such as Matroska: by how long it says it is.
+
+    Only where frames are evenly spaced, and the length is known to be that of the pictures.
+    """
+    text = stream.metadata.get("DURATION", "")
+    if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", text):
+        hours, minutes, seconds = text.split(":")
+        stated_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    elif container.duration and len(container.streams) == 1:
+        stated_s = container.duration / 1e6
+    else:
+        return 0
+    if times_s is not None or not len(pts):
+        return 0
+    held_s = float((pts[-1] - pts[0]) * stream.time_base) + 1 / fps
+    start_s = max(0.0, float(pts[0] * stream.time_base))
+    lost = round((stated_s - start_s - held_s) * fps)
+    return lost if lost > 0 else 0
 
 
 def _timing(times_s: np.ndarray, fps: float) -> tuple[float, np.ndarray | None]:

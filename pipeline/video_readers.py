@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.video_info import Packets, Undecodable, VideoInfo, first_line, open_video
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+SEEKABLE = ("mov", "matroska", "avi")  # containers in which seeking was found to give exactly the frame asked for
 IMAGES_FPS = 25.0  # a folder of images states no rate; VoxCeleb's crops are of this one
 
 
@@ -19,12 +20,15 @@ def read_decord(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterato
     Raises:
         ImportError: decord is not installed: it has no wheel for this platform.
         Undecodable: decord fails, or would: it waits for ever for frames that a container promises and
-            does not hold (dmlc/decord issue 373), and numbers frames wrongly where it counts others.
+            does not hold (dmlc/decord issue 373), numbers frames wrongly where it counts others, and
+            seeks to wrong frames in containers without an index, such as MPEG-TS.
     """
     import decord
 
     if not packets.complete or not len(packets.pts):
         raise Undecodable("the container promises frames that it does not hold, or gives them no times")
+    if not packets.container.startswith(SEEKABLE):
+        raise Undecodable(f"it does not seek exactly in {packets.container}")
     decord.logging.set_level(decord.logging.QUIET)
     errors = (decord.DECORDError, RuntimeError, IndexError)
     try:
@@ -58,7 +62,7 @@ def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np
     with closing(open_video(path)) as container:
         stream = container.streams.video[0]
         try:
-            if len(pts):
+            if len(pts) and packets.container.startswith(SEEKABLE):
                 container.seek(int(pts[number]), stream=stream)
             for count, frame in enumerate(container.decode(stream)):
                 if number == (_rank(pts, frame.pts) if len(pts) else count):
