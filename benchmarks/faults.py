@@ -18,7 +18,8 @@ Damage = Callable[[bytes, random.Random], bytes]
 
 def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, rotation: int = 0) -> Path:
     """Write a moving gradient of `FRAMES` frames; with `audio`, a file of sound alone."""
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
+    options = {"fflags": "+bitexact"} | ({"movflags": "faststart"} if path.suffix == ".mp4" else {})
+    with av.open(str(path), "w", options=options) as container:
         if audio:
             sound = container.add_stream("aac", rate=16_000)
             for i in range(50):
@@ -31,6 +32,7 @@ def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, ro
         stream = container.add_stream(codec, rate=fps, options={"g": "12"})
         stream.height, stream.width = SIZE_HW
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1  # libvpx gives other bytes with more
         if rotation:
             stream.set_display_rotation(rotation)
         rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]

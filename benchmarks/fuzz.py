@@ -96,11 +96,11 @@ def make_cases(folder: Path, count: int, seed: int, real: Sequence[Path] = ()) -
         seed: equal seeds give equal bytes.
         real: real videos to damage as well.
     """
-    rng = random.Random(seed)
     whole = originals(folder / "originals", real)
     faults = list(VIDEO_FAULTS) + [f"annotation: {name}" for name in ANNOTATION_FAULTS]
     rows, cases = [], []
     for i in range(count):
+        rng = random.Random(f"{seed}/{i}")
         original = whole[rng.randrange(len(whole))]
         fault, kind = faults[i % len(faults)], KINDS[i // len(faults) % len(KINDS)]
         about_files = fault in VIDEO_FAULTS
