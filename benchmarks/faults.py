@@ -29,16 +29,17 @@ def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, ro
                 container.mux(sound.encode(frame))
             container.mux(sound.encode())
             return path
-        stream = container.add_stream(codec, rate=fps, options={"g": "12"})
+        quality = {"crf": "32", "preset": "ultrafast"} if codec == "libx264" else {}
+        stream = container.add_stream(codec, rate=fps, options={"g": "12", **quality})
         stream.height, stream.width = SIZE_HW
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1  # libvpx gives other bytes with more
+        stream.codec_context.thread_count = 1  # encoders give other bytes with more
         if rotation:
             stream.set_display_rotation(rotation)
-        rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
+        rows, columns = np.mgrid[: SIZE_HW[0] * 3 // 2, : SIZE_HW[1]]
         for i in range(FRAMES):
-            image = np.stack([rows + 3 * i, columns - 2 * i, rows + columns], -1) % 256
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")))
+            planes = (128 + 60 * np.sin((rows + 3 * i) / 17) + 60 * np.cos((columns - 2 * i) / 23)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())
     return path
 
