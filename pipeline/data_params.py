@@ -28,7 +28,7 @@ MANIFEST_SUFFIX = ".manifest.csv"
 
 
 class SourceParams(_Strict):
-    """One data set: a folder of videos and what says which parts of them are clips (docs/data.md has one of each).
+    """One data set: a folder of videos and what says which parts of them are clips (docs/sources.md has one of each).
 
     Attributes:
         name: its name in tables and pair ids.
