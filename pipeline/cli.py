@@ -65,6 +65,25 @@ def data_scan(
         )
 
 
+@data_app.command("detect")
+@stage_command
+def data_detect(
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    workers: Annotated[int, typer.Option(help="local processes; 0 works in this one")] = 1,
+    timeout_s: Annotated[float, typer.Option(help="an annotation file that takes longer is given up")] = 3600.0,
+) -> None:
+    """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
+    from pipeline.assets import require
+    from pipeline.detect import detect_all
+    from pipeline.params import load_params
+
+    data = load_params(params).data
+    for source in (data.first, data.second):
+        if source.detections is not None:
+            count = detect_all(source, Path(data.root), require("s3fd"), workers=workers, timeout_s=timeout_s)
+            typer.echo(f"{source.name}: detections of {count} annotation files in {source.detections}")
+
+
 @predictions_app.command("import")
 @stage_command
 def predictions_import(

@@ -58,6 +58,8 @@ def protocol_of(source: SourceParams, crop: CropParams) -> Protocol:
     }
     if source.kind in ("voxceleb1", "voxceleb2", "video_folder"):
         data |= {"tube": crop.tube.model_dump(), "forehead": source.forehead}
+        if source.detections is not None:
+            data["boxes"] = "union of the detections that overlap the annotation most"
         return Protocol("fomm_tube" if crop.tube == FOMM_TUBE else "tube", data)
     names = {"fomm_csv": "fomm_csv", "vox2_release": "vox2_release", "crops": "as_given"}
     return Protocol(names[source.kind], data)

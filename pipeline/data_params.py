@@ -42,6 +42,8 @@ class SourceParams(_Strict):
         split: how people are divided: `listed` (the csv's partition, the crops' folders train and test, or
             people.parquet in the folder), `official` (the test people that VoxCeleb1 and 2 name: 40 and 118)
             or `test` (all of them).
+        detections: of the annotation trees: relative to the folder, a table of detected faces that replace the
+            annotated boxes, as in FOMM's tool; `pwm data detect` writes it.
         forehead: of kind `video_folder`: how far a face's box reaches above its landmarks, in their height.
     """
 
@@ -53,6 +55,7 @@ class SourceParams(_Strict):
     videos: str
     split: Split
     forehead: float | None = Field(default=None, ge=0)
+    detections: str | None = None
 
     @model_validator(mode="after")
     def _fields_suit_the_kind(self) -> "SourceParams":
@@ -63,6 +66,8 @@ class SourceParams(_Strict):
         if (self.kind == "video_folder") != (self.forehead is not None):
             which = "needs" if self.forehead is None else "has no"
             raise ValueError(f"kind {self.kind} {which} forehead (0.4 suits 68 landmarks)")
+        if self.detections is not None and self.kind not in ("voxceleb1", "voxceleb2"):
+            raise ValueError(f"kind {self.kind} has no detections: they replace boxes of an annotation tree")
         if self.watch != self.folder and not self.watch.endswith(MANIFEST_SUFFIX):
             raise ValueError(
                 f"watch is {self.watch!r}: expected the folder {self.folder!r} or a manifest NAME{MANIFEST_SUFFIX}"

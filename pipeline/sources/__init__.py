@@ -11,8 +11,8 @@ from pipeline.sources.request import ClipList, ClipRequest, SourceError
 __all__ = ["ClipList", "ClipRequest", "SourceError", "list_clips", "list_source"]
 
 KINDS = {
-    "voxceleb1": "pipeline.sources.voxceleb_txt:list_height360",
-    "voxceleb2": "pipeline.sources.voxceleb_txt:list_fractions",
+    "voxceleb1": "pipeline.sources.voxceleb_txt:list_tree",
+    "voxceleb2": "pipeline.sources.voxceleb_txt:list_tree",
     "fomm_csv": "pipeline.sources.fomm_csv:list_rows",
     "vox2_release": "pipeline.sources.vox2_release:list_utterances",
     "crops": "pipeline.sources.crops:list_crops",

@@ -1,8 +1,8 @@
 """VoxCeleb's annotation trees: txt/<person>/<video>/<utterance>.txt beside untrimmed videos.
 
 Choice: the published cropper runs a face detector again and keeps the detection that overlaps the
-annotation most; here the annotation's own boxes are the track, so that the clip list follows from the
-annotations alone and a missing video is still counted. Overlaps are measured in the 360-high reference
+annotation most. Without a table of such detections (`pwm data detect`) the annotation's own boxes are the
+track, so that the clip list follows from the annotations alone. Their overlaps are measured in the 360-high reference
 frame (VoxCeleb2's fractions: of a 640x360 one).
 """
 
@@ -12,43 +12,48 @@ from typing import Literal
 from pipeline.boxes import Box, TubeBox, follow
 from pipeline.data_params import SourceParams, TubeParams
 from pipeline.ledger import ClipError, LedgerRow
+from pipeline.sources.detections import read_detections
 from pipeline.sources.people import PersonSplit
 from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, clip_name
 from pipeline.sources.video_files import VideoFiles
 
 Unit = Literal["height360", "fraction"]
 
+UNITS: dict[str, Unit] = {"voxceleb1": "height360", "voxceleb2": "fraction"}  # of the kinds' annotations
+
 COLUMNS = ["FRAME", "X", "Y", "W", "H"]
 HEADER_LINE = 7  # five lines of facts, an empty one, then the table's header
 LARGEST_FRACTION = 2.0  # a box of fractions may stick out of the frame, but not by this much
 
 
-def list_height360(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
-    """List a VoxCeleb1 tree: integer boxes of a 360-high frame at 25 fps."""
-    return _list_tree(source, folder, tube, "height360")
+def list_tree(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
+    """List the tubes of a tree's annotations, or of the faces detected on their frames (`source.detections`).
 
-
-def list_fractions(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
-    """List a VoxCeleb2 tree: boxes in fractions of the frame's width and height, at 25 fps."""
-    return _list_tree(source, folder, tube, "fraction")
-
-
-def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit) -> ClipList:
+    Raises:
+        SourceError: the table of detections cannot be read.
+    """
+    unit = UNITS[source.kind]
+    detected = read_detections(folder / source.detections) if source.detections else None
     split_of = PersonSplit(source, folder)
     videos = VideoFiles(folder / source.videos)
     clips = ClipList()
     for path in sorted((folder / (source.annotations or "")).glob("*/*/*.txt")):
         person, video, utterance = path.parts[-3], path.parts[-2], path.stem
+        file, note = videos.find(video, person)
         split = "test"
         try:
             split = split_of(person)
             first_frame, track = read_track(path, unit)
+            if detected is not None:
+                if (person, video, utterance) not in detected:
+                    reason = "no_detections" if videos.holds(video) else "missing_source"
+                    raise ClipError(reason, f"{source.detections} has no rows for {path}; the video: {file}")
+                first_frame, track = detected[person, video, utterance]
         except ClipError as error:
             name = f"{person}#{video}#{utterance}"
             clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
             continue
-        scale = (1.0, 1.0) if unit == "height360" else (640.0, 360.0)
-        file, note = videos.find(video, person)
+        scale = (640.0, 360.0) if unit == "fraction" and detected is None else (1.0, 1.0)
         reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
         for piece in follow(reference, tube.iou_with_first, tube.max_frames):
             start, end = first_frame + piece.first, first_frame + piece.end
@@ -62,7 +67,7 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
                     video=video,
                     start=start,
                     end=end,
-                    box=TubeBox(box, unit),
+                    box=TubeBox(box, unit if detected is None else "px"),
                     path=file,
                     min_frames=tube.min_frames,
                     note=note,
