@@ -190,7 +190,8 @@ def _read_shown(container: Any, stream: Any) -> _Shown:
 def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, times_s: np.ndarray | None) -> int:
     """Frames missing from the end of a container that counts none, such as Matroska: by how long it says it is.
 
-    Only where frames are evenly spaced, and the length is known to be that of the pictures.
+    Only where frames are evenly spaced, and the length is known to be that of the pictures. One frame is let
+    pass: muxers differ in whether the last one counts.
     """
     text = stream.metadata.get("DURATION", "")
     if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", text):
@@ -205,7 +206,7 @@ def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, 
     held_s = float((pts[-1] - pts[0]) * stream.time_base) + 1 / fps
     start_s = max(0.0, float(pts[0] * stream.time_base))
     lost = round((stated_s - start_s - held_s) * fps)
-    return lost if lost > 0 else 0
+    return lost if lost > 1 else 0
 
 
 def _timing(times_s: np.ndarray, fps: float) -> tuple[float, np.ndarray | None]:
