@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from pipeline.clips import ClipWriter
 from pipeline.console import say, track
-from pipeline.crop import PROTOCOL, CropTask, crop_clip, load_cropped
-from pipeline.dask_run import run
+from pipeline.crop import CropTask, load_cropped
+from pipeline.crop_protocol import crop_facts
+from pipeline.crop_run import crop_tasks
 from pipeline.data_params import CropParams
 from pipeline.ledger import LedgerRow, check_complete, check_rates, summary, to_table
 from pipeline.schema import INDEX, write_table
@@ -40,17 +41,17 @@ def crop_all(
     tasks = {request.clip: CropTask.plan(request, params, scratch) for request in clips.requests}
     todo = [task for task in tasks.values() if not _finished(task)]
     say(f"crop: {len(tasks)} clips asked for, {len(tasks) - len(todo)} finished before")
-    outcomes = run(crop_clip, todo, workers=workers, scheduler=scheduler, timeout_s=clip_timeout_s)
+    outcomes = crop_tasks(todo, workers=workers, scheduler=scheduler, timeout_s=clip_timeout_s)
     faults = {}
-    for outcome in track(outcomes, "crop", len(todo)):
-        reason, detail = outcome.value or (outcome.reason, outcome.error)
+    for task, reason, detail in track(outcomes, "crop", len(todo)):
         if reason != "ok":
-            faults[todo[outcome.index].request.clip] = (reason, detail)
+            faults[task.request.clip] = (reason, detail)
+    facts = crop_facts(clips.sources, params)
     rows: list[LedgerRow] = []
     for split, folder in FOLDERS.items():
         made = [task for task in tasks.values() if task.request.split == split]
         unreadable = [row for row in clips.unreadable if row.split == split]
-        rows += _pack(out / folder, made, faults, unreadable, params)
+        rows += _pack(out / folder, made, faults, unreadable, params, facts)
     for line in summary(rows):
         say(f"crop: {line}")
     check_rates(rows, params.max_fail_rate, params.max_missing_rate)
@@ -67,6 +68,7 @@ def _pack(
     faults: dict[str, tuple[str, str]],
     unreadable: list[LedgerRow],
     params: CropParams,
+    facts: dict[str, str],
 ) -> list[LedgerRow]:
     """Write one split's folder under another name and exchange it when it is complete."""
     partial = folder.with_name(folder.name + ".partial")
@@ -85,7 +87,7 @@ def _pack(
             index.append({**_identity(task.request), **clip.facts, "shard": shard, "batch": batch})
     check_complete([task.request.clip for task in tasks] + [row.clip for row in unreadable], rows)
     rows.sort(key=lambda row: (row.dataset, row.clip))
-    facts = {"protocol": PROTOCOL, "size_px": str(params.size_px), "encoding": encoding}
+    facts = {**facts, "encoding": encoding}
     write_table(partial / "index.parquet", pa.Table.from_pylist(index, schema=INDEX), facts)
     write_table(partial / "ledger.parquet", to_table(rows), facts)
     shutil.rmtree(folder, ignore_errors=True)
