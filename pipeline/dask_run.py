@@ -175,6 +175,8 @@ def _collect(index: int, future: Any, timeout_s: float) -> Outcome:
     if isinstance(error, KilledWorker):
         limit = f"the worker process died each time: a crash of a native library, or more than {timeout_s:g} s"
         return Outcome(index, None, "worker_died", limit)
+    if isinstance(error, ClusterError):
+        raise error
     raise ClusterError(f"the Dask workers cannot run this project's code: {_quote(error)}") from error
 
 

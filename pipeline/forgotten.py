@@ -58,4 +58,4 @@ class ForgottenList:
             replace(row, reason=FORGOTTEN, detail="") if self.covers(row.person, row.video) else row
             for row in clips.unreadable + gone
         ]
-        return ClipList(kept, rows)
+        return replace(clips, requests=kept, unreadable=rows)

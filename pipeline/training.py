@@ -21,6 +21,7 @@ from model.trackers.puppet import load_tracker
 from model.train import Losses, fit
 from pipeline.console import say
 from pipeline.dataset import PairDataset
+from pipeline.loader import batches_ahead
 from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
 from pipeline.recipe import PerceptualSection, Recipe
 
@@ -79,12 +80,17 @@ def train_row(
     )
     discriminator = Discriminator(recipe.discriminator_config())
     perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
-    with progress(row, recipe.iterations) as report:
+    with (
+        progress(row, recipe.iterations) as report,
+        batches_ahead(
+            lambda step: data.batch(step, recipe.seed, recipe.batch_size), recipe.iterations, device
+        ) as batch_at,
+    ):
         curve = fit(
             animator,
             discriminator,
             perceptual,
-            lambda step: data.batch(step, recipe.seed, recipe.batch_size),
+            batch_at,
             recipe.loss_config(),
             recipe.train_config(),
             device,

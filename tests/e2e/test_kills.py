@@ -14,7 +14,7 @@ import pytest
 from tests.arch.stage_deps import ROOT
 from tests.small_corpus import crop_arguments, digests, fit_arguments, make_corpus
 
-VIDEOS, FRAMES = 12, 40
+VIDEOS, FRAMES = 8, 30
 
 
 @pytest.fixture(scope="module")
@@ -36,47 +36,59 @@ def start(corpus: Path, out: Path) -> subprocess.Popen:
         )
 
 
-def finish(corpus: Path, out: Path) -> float:
-    """Run to the end; returns the seconds it took."""
-    begun = time.monotonic()
+def finish(corpus: Path, out: Path) -> None:
+    """Run to the end."""
     assert start(corpus, out).wait(timeout=1200) == 0, (out.parent / f"{out.name}.log").read_text()[-3000:]
-    return time.monotonic() - begun
 
 
 def made(out: Path) -> dict[str, str]:
     return {name: digest for name, digest in digests(out).items() if name.split("/")[0] in ("clips", "fits")}
 
 
+def pieces(out: Path) -> int:
+    """Clips that are finished: cropped ones and fitted ones."""
+    return sum(1 for path in out.glob("data/scratch/*/*/*/*") if path.suffix in (".arrow", ".parquet"))
+
+
 @pytest.fixture(scope="module")
 def undisturbed(corpus):
-    """Digests of what an undisturbed run makes, and its duration."""
-    seconds = finish(corpus, corpus / "undisturbed")
+    """Digests of what an undisturbed run makes."""
+    finish(corpus, corpus / "undisturbed")
     found = made(corpus / "undisturbed")
     assert len(found) == 10, sorted(found)
-    return found, seconds
+    assert pieces(corpus / "undisturbed") == 2 * VIDEOS
+    return found
 
 
-def survive(corpus: Path, undisturbed: tuple[dict[str, str], float], kills: int, seed: int) -> None:
-    """Kill the whole group so often, each time at a moment of an undisturbed run's span, and finish it."""
-    expected, seconds = undisturbed
+def kill_at(corpus: Path, out: Path, finished: int, delay_s: float) -> bool:
+    """Start both stages and kill their group so long after so many clips are finished; False if they end before."""
+    process = start(corpus, out)
+    while pieces(out) < finished and process.poll() is None:
+        time.sleep(0.005)
+    try:
+        process.wait(timeout=delay_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def survive(corpus: Path, expected: dict[str, str], kills: int, seed: int) -> None:
+    """Kill the group so often, each time after a random number of finished clips and a random while, and finish."""
     rng = np.random.default_rng(seed)
     out = corpus / f"killed{seed}"
-    moments = []
-    while len(moments) < kills:
-        process = start(corpus, out)
-        moments.append(rng.uniform(0.0, seconds))
-        try:
-            process.wait(timeout=moments[-1])
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    done, moments = 0, []
+    while done < kills:
+        moments.append((int(rng.integers(pieces(out), 2 * VIDEOS, endpoint=True)), rng.uniform(0.0, 1.0)))
+        if kill_at(corpus, out, *moments[-1]):
+            done += 1
             continue
-        moments.pop()  # it had finished: a kill needs something to end, so everything starts again
-        assert made(out) == expected
-        shutil.rmtree(out)
+        assert made(out) == expected, moments
+        shutil.rmtree(out)  # it had finished before: everything from the start
     finish(corpus, out)
     assert made(out) == expected, moments
-    assert not [p for p in (out / "data" / "scratch").rglob("*.failed.json")]
+    assert not list((out / "data" / "scratch").rglob("*.failed.json"))
 
 
 def test_two_kills_change_nothing(corpus, undisturbed):
