@@ -104,16 +104,17 @@ class ListedBox:
 
 @dataclass(frozen=True)
 class TubeBox:
-    """An annotated track's union box, in pixels of a 360-high frame or in fractions of the sides."""
+    """A track's union box: in pixels of a 360-high frame, in fractions of the sides, or in source pixels."""
 
     box: Box
-    unit: Literal["height360", "fraction"]
+    unit: Literal["height360", "fraction", "px"]
 
     def place(self, frame_wh: tuple[int, int], tube: TubeParams) -> PixelBox:
         """Scale to the real frame, refuse a small face, enlarge, and refuse or clip what sticks out."""
         width, height = frame_wh
-        per_unit = (width, height) if self.unit == "fraction" else (height / REFERENCE_HEIGHT_PX,) * 2
-        left, top, right, bottom = (v * s for v, s in zip(self.box, per_unit * 2, strict=True))
+        per_360th = height / REFERENCE_HEIGHT_PX
+        scales = {"fraction": (width, height), "height360": (per_360th, per_360th), "px": (1, 1)}
+        left, top, right, bottom = (v * s for v, s in zip(self.box, scales[self.unit] * 2, strict=True))
         size = max(right - left, bottom - top)
         if size < tube.min_size_px:
             raise ClipError("too_small", f"face box is {size:.0f} px, crop.tube.min_size_px is {tube.min_size_px}")

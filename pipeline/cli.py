@@ -1,4 +1,4 @@
-"""`pwm`: what users do beside `dvc repro` - data, assets and other people's predictions."""
+"""`pwm`: what users do beside `dvc repro` - data, manifests, assets, other people's predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,9 @@ from pipeline.console import say, stage_command
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights that this project may not ship.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
-data_app = typer.Typer(no_args_is_help=True, help="Clips and fits: what became of them, and how to remove some.")
-app.add_typer(data_app, name="data")
+data_app = typer.Typer(no_args_is_help=True, help="The videos that are given, and what became of them.")
 app.add_typer(assets_app, name="assets")
+app.add_typer(data_app, name="data")
 app.add_typer(predictions_app, name="predictions")
 
 
@@ -81,6 +81,41 @@ def data_forget(
         typer.echo(line)
     say(f"{name} stands in {forgotten}: commit that file, then run `dvc repro`")
     say("still there: the videos, models trained on the clips, older outputs in DVC's cache (docs/data.md)")
+
+
+@data_app.command("scan")
+@stage_command
+def data_scan(
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+) -> None:
+    """Write the manifests that `data.first.watch` and `data.second.watch` name, for DVC to depend on."""
+    from pipeline.params import load_params
+    from pipeline.sources.manifest import scan_all
+
+    for scan in scan_all(load_params(params).data):
+        typer.echo(
+            f"{scan.path}: {scan.num_files} files, {scan.num_bytes / 1e9:.1f} GB "
+            f"({scan.added} added, {scan.changed} changed, {scan.removed} removed)"
+        )
+
+
+@data_app.command("detect")
+@stage_command
+def data_detect(
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    workers: Annotated[int, typer.Option(help="local processes; 0 works in this one")] = 1,
+    timeout_s: Annotated[float, typer.Option(help="an annotation file that takes longer is given up")] = 3600.0,
+) -> None:
+    """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
+    from pipeline.assets import require
+    from pipeline.detect import detect_all
+    from pipeline.params import load_params
+
+    data = load_params(params).data
+    for source in (data.first, data.second):
+        if source.detections is not None:
+            count = detect_all(source, Path(data.root), require("s3fd"), workers=workers, timeout_s=timeout_s)
+            typer.echo(f"{source.name}: detections of {count} annotation files in {source.detections}")
 
 
 @predictions_app.command("import")

@@ -11,21 +11,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from pipeline.boxes import PixelBox
 from pipeline.clips import Encoding, encode_frame
 from pipeline.data_params import CropParams, TubeParams
 from pipeline.ledger import ClipError
 from pipeline.provenance import sha256_text
+from pipeline.resize import RESIZES
 from pipeline.scratch import piece_path, written_at_once
 from pipeline.sources.request import ClipRequest
-from pipeline.video import Transform, VideoInfo, decode, frames_in_range
+from pipeline.video import Transform, VideoInfo, decode, fingerprint, frames_in_range
 
-# Changes whenever equal settings give other bytes. The resize is a triangle filter as wide as a source
-# pixel's share (Pillow's bilinear): at 64 px within half a grey level of the reference's anti-aliased
-# skimage resize on average, where area averaging is two levels off.
-PROTOCOL = "fomm-tube-1/triangle-antialias"
+# Changes whenever equal settings give other bytes; a part of every finished clip's name.
+CODE_VERSION = "fomm-tube-1"
 
 
 @dataclass(frozen=True)
@@ -37,26 +35,34 @@ class CropTask:
     encoding: Encoding
     jpeg_quality: int
     tube: TubeParams
+    resize: str
     scratch: Path
+    use_decord: bool = True  # False after decord took a worker down on this clip
 
     @classmethod
     def plan(cls, request: ClipRequest, params: CropParams, scratch: Path) -> "CropTask":
         """Training clips are JPEG; test clips are PNG, so that no metric sees a codec."""
         encoding: Encoding = "jpeg" if request.split == "train" else "png"
-        return cls(request, params.size_px, encoding, params.jpeg_quality, params.tube, scratch)
+        return cls(request, params.size_px, encoding, params.jpeg_quality, params.tube, params.resize, scratch)
 
     def file(self) -> Path | None:
         """Where the finished clip lies, or None while there is no video to make it from."""
-        try:
-            stat = self.request.path.stat()
-        except OSError:
+        video = fingerprint(self.request.path)
+        if video is None:
             return None
         quality = self.jpeg_quality if self.encoding == "jpeg" else None
-        video = (self.request.path.name, stat.st_size, stat.st_mtime_ns)
         asked = {**asdict(self.request), "path": None}
-        settings = (PROTOCOL, self.size_px, self.encoding, quality, self.tube.model_dump())
-        fingerprint = sha256_text(video, asked, settings)[:32]
-        return piece_path(self.scratch, self.request.person, self.request.video, fingerprint, ".arrow")
+        if not asked["note"]:
+            del asked["note"]
+        settings = (
+            f"{CODE_VERSION}/{self.resize.replace('_', '-')}",
+            self.size_px,
+            self.encoding,
+            quality,
+            self.tube.model_dump(),
+        )
+        name = sha256_text(video, asked, settings)[:32]
+        return piece_path(self.scratch, self.request.person, self.request.video, name, ".arrow")
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,14 @@ def crop_clip(task: CropTask) -> tuple[str, str]:
     cv2.setNumThreads(1)
     request = task.request
     try:
-        video = decode(request.path, lambda info: _plan(task, info))
+        video = decode(request.path, lambda info: _plan(task, info), use_decord=task.use_decord)
         box = request.box.place((video.info.width, video.info.height), task.tube)
     except ClipError as error:
         return error.reason, error.message
     end = request.end
     if end is None:
-        end = request.start + round(len(video.numbers) * request.reference_fps / video.info.fps)
-    note = "; ".join(filter(None, (video.note, _early_end(request, video.info))))
+        end = request.start + round(len(video.numbers) * _rate(request, video.info) / video.info.fps)
+    note = "; ".join(filter(None, (request.note, video.note, _early_end(request, video.info))))
     facts = {
         "end": end,
         "fps": video.info.fps,
@@ -102,11 +108,6 @@ def crop_map(box: PixelBox) -> list[float]:
     return [x, 0.0, -1 - x * left, 0.0, y, -1 - y * top]
 
 
-def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
-    """Resize an (H, W, 3) uint8 frame to a square, each axis by its own factor, anti-aliased."""
-    return np.asarray(Image.fromarray(frame).resize((size_px, size_px), Image.Resampling.BILINEAR))
-
-
 def load_cropped(path: Path) -> CroppedClip:
     """Read a finished clip back from scratch.
 
@@ -123,18 +124,25 @@ def load_cropped(path: Path) -> CroppedClip:
 
 def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
     request = task.request
-    numbers = frames_in_range(request.start, request.end, request.reference_fps, info)
-    length = len(numbers) * request.reference_fps / info.fps
+    rate = _rate(request, info)
+    numbers = frames_in_range(request.start, request.end, rate, info)
+    length = len(numbers) * rate / info.fps
     if length < request.min_frames:
         asked = f"crop.tube.min_frames is {request.min_frames}"
-        raise ClipError("too_short", f"{length:.0f} frames at {request.reference_fps:g} fps, {asked}")
+        raise ClipError("too_short", f"{length:.0f} frames at {rate:g} fps, {asked}")
     left, top, right, bottom = request.box.place((info.width, info.height), task.tube)
+    resize = RESIZES[task.resize]
     return numbers, lambda frame: resize(np.ascontiguousarray(frame[top:bottom, left:right]), task.size_px)
+
+
+def _rate(request: ClipRequest, info: VideoInfo) -> float:
+    """Rate at which the request counts frames: its own, or the file's."""
+    return info.fps if request.reference_fps is None else request.reference_fps
 
 
 def _early_end(request: ClipRequest, info: VideoInfo) -> str:
     """Say so when the video is over before the annotated range is (FOMM keeps the shorter clip)."""
-    held = info.num_frames * request.reference_fps / info.fps
+    held = info.num_frames * _rate(request, info) / info.fps
     if request.end is None or held > request.end - 1:
         return ""
     return f"the video ends at reference frame {held:.0f} of [{request.start}, {request.end})"

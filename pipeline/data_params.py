@@ -11,32 +11,67 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Kind = Literal["voxceleb1", "voxceleb2", "fomm_csv", "vox2_release", "crops", "video_folder"]
+Split = Literal["listed", "official", "test"]
+
+# What each kind can say: whether its clips stand in an annotation file or tree, and how its people are divided.
+ANNOTATED: frozenset[Kind] = frozenset({"voxceleb1", "voxceleb2", "fomm_csv", "video_folder"})
+SPLITS: dict[Kind, tuple[Split, ...]] = {
+    "voxceleb1": ("listed", "official", "test"),
+    "voxceleb2": ("listed", "official", "test"),
+    "fomm_csv": ("listed", "official", "test"),
+    "vox2_release": ("official", "test"),
+    "crops": ("listed", "official", "test"),
+    "video_folder": ("listed", "test"),
+}
+MANIFEST_SUFFIX = ".manifest.csv"
+
+
 class SourceParams(_Strict):
-    """One data set: a folder of videos and what says which parts of them are clips.
+    """One data set: a folder of videos and what says which parts of them are clips (docs/sources.md has one of each).
 
     Attributes:
         name: its name in tables and pair ids.
         kind: the form of the folder, a key of `pipeline.sources.KINDS`.
         folder: relative to `data.root`.
-        annotations: relative to the folder: the annotation tree, or the csv; null where there is none.
+        watch: what DVC looks at to see whether the data changed, relative to `data.root`: the folder, or a
+            file NAME.manifest.csv that `pwm data scan` writes, for folders too large to be hashed.
+        annotations: relative to the folder: the annotation tree, the csv or the landmark table; null where
+            there is none.
         videos: relative to the folder: where the video files lie.
-        split: how people are divided: `listed` (the csv's partition, or people.parquet in the folder),
-            `official` (VoxCeleb1's forty test people) or `test` (all of them).
+        split: how people are divided: `listed` (the csv's partition, the crops' folders train and test, or
+            people.parquet in the folder), `official` (the test people that VoxCeleb1 and 2 name: 40 and 118)
+            or `test` (all of them).
+        detections: of the annotation trees: relative to the folder, a table of detected faces that replace the
+            annotated boxes, as in FOMM's tool; `pwm data detect` writes it.
+        forehead: of kind `video_folder`: how far a face's box reaches above its landmarks, in their height.
     """
 
     name: str = Field(pattern=r"^[^.#/\s]+$")
-    kind: Literal["voxceleb1", "voxceleb2", "fomm_csv", "vox2_release"]
+    kind: Kind
     folder: str
+    watch: str
     annotations: str | None
     videos: str
-    split: Literal["listed", "official", "test"]
+    split: Split
+    forehead: float | None = Field(default=None, ge=0)
+    detections: str | None = None
 
     @model_validator(mode="after")
-    def _annotations_suit_the_kind(self) -> "SourceParams":
-        if (self.kind == "vox2_release") != (self.annotations is None):
+    def _fields_suit_the_kind(self) -> "SourceParams":
+        if (self.kind in ANNOTATED) != (self.annotations is not None):
             raise ValueError(f"kind {self.kind}: annotations must be {'null' if self.annotations else 'a path'}")
-        if self.kind == "vox2_release" and self.split == "listed":
-            raise ValueError("kind vox2_release lists no split: choose split official or test")
+        if self.split not in SPLITS[self.kind]:
+            raise ValueError(f"kind {self.kind} has no split {self.split}: choose {' or '.join(SPLITS[self.kind])}")
+        if (self.kind == "video_folder") != (self.forehead is not None):
+            which = "needs" if self.forehead is None else "has no"
+            raise ValueError(f"kind {self.kind} {which} forehead (0.4 suits 68 landmarks)")
+        if self.detections is not None and self.kind not in ("voxceleb1", "voxceleb2"):
+            raise ValueError(f"kind {self.kind} has no detections: they replace boxes of an annotation tree")
+        if self.watch != self.folder and not self.watch.endswith(MANIFEST_SUFFIX):
+            raise ValueError(
+                f"watch is {self.watch!r}: expected the folder {self.folder!r} or a manifest NAME{MANIFEST_SUFFIX}"
+            )
         return self
 
 
@@ -76,6 +111,7 @@ class CropParams(_Strict):
     """Everything that changes a cropped clip's bytes, and how many clips may fail."""
 
     size_px: PositiveInt
+    resize: Literal["triangle_antialias", "gaussian_antialias"]
     jpeg_quality: int = Field(ge=1, le=100)
     shard_mb: PositiveInt
     tube: TubeParams

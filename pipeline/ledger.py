@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from pipeline.schema import LEDGER
 
-# The protocol leaves these out by its own rules; they are neither faults nor missing files.
-PROTOCOL_REASONS = frozenset({"too_short", "too_small", "out_of_frame"})
+# The protocol leaves these out by its own rules, and a repeated annotation asks for a clip that is there
+# already; they are neither faults nor missing files.
+PROTOCOL_REASONS = frozenset({"too_short", "too_small", "out_of_frame", "repeated"})
 
 FORGOTTEN = "forgotten"  # somebody asked that this person or video be used no more
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pipeline.clips import Encoding
 from pipeline.console import say, track
-from pipeline.crop import PROTOCOL, CropTask, crop_clip, load_cropped
-from pipeline.dask_run import run
+from pipeline.crop import CropTask, load_cropped
+from pipeline.crop_protocol import crop_facts
+from pipeline.crop_run import crop_tasks
 from pipeline.data_params import CropParams
 from pipeline.ledger import LedgerRow, check_complete, check_rates, summary, to_table
 from pipeline.packed import PackedFolder
@@ -42,19 +43,18 @@ def crop_all(
     say(f"crop: {len(tasks)} clips asked for, {len(tasks) - len(todo) - len(faults)} finished before")
     if faults:
         say(f"crop: {len(faults)} missing or failed before are left as they are (--retry failed tries those again)")
-    outcomes = run(crop_clip, todo, workers=workers, scheduler=scheduler, timeout_s=clip_timeout_s)
-    for outcome in track(outcomes, "crop", len(todo)):
-        reason, detail = outcome.value or (outcome.reason, outcome.error)
+    outcomes = crop_tasks(todo, workers=workers, scheduler=scheduler, timeout_s=clip_timeout_s)
+    for task, reason, detail in track(outcomes, "crop", len(todo)):
         if reason != "ok":
-            task = todo[outcome.index]
             faults[task.request.clip] = (reason, detail)
             if file := task.file():
                 remember_failure(file, reason, detail)
+    facts = crop_facts(clips.sources, params)
     rows: list[LedgerRow] = []
     for split, folder in FOLDERS.items():
         made = [task for task in tasks if task.request.split == split]
         unreadable = [row for row in clips.unreadable if row.split == split]
-        rows += _pack(out / folder, made, faults, unreadable, params)
+        rows += _pack(out / folder, made, faults, unreadable, params, facts)
     for line in summary(rows):
         say(f"crop: {line}")
     check_rates(rows, params.max_fail_rate, params.max_missing_rate)
@@ -82,12 +82,12 @@ def _pack(
     faults: dict[str, tuple[str, str]],
     unreadable: list[LedgerRow],
     params: CropParams,
+    facts: dict[str, str],
 ) -> list[LedgerRow]:
     """Write one split's folder from the finished clips."""
     rows = list(unreadable)
     encoding: Encoding = "jpeg" if folder.name == FOLDERS["train"] else "png"
-    facts = {"protocol": PROTOCOL, "size_px": str(params.size_px), "encoding": encoding}
-    with PackedFolder(folder, encoding, params.shard_mb << 20, facts) as packed:
+    with PackedFolder(folder, encoding, params.shard_mb << 20, {**facts, "encoding": encoding}) as packed:
         for task in tasks:
             if task.request.clip in faults:
                 rows.append(task.request.row(*faults[task.request.clip]))

@@ -9,7 +9,7 @@ from pipeline.console import run_command
 from pipeline.params import Params, load_params
 
 
-def run(params: Params, *, results: Path, pairs: Path, fits_dir: Path, paper: Path, out: Path) -> None:
+def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
     """Write `out/tables/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.provenance import write_text
     from pipeline.report.report import write_report
@@ -19,20 +19,21 @@ def run(params: Params, *, results: Path, pairs: Path, fits_dir: Path, paper: Pa
         for kind in ("json", "md"):
             write_text(out / "fit" / f"{head}.{kind}", (fits_dir / head / f"report.{kind}").read_text())
     rows = all_rows(params.bench, params.model, bool(params.bench.corpora))
-    write_report(params, rows, results=results, pairs=pairs, paper=paper, fit_reports=out / "fit",
-                 figures=out / "figures", out=out)  # fmt: skip
+    write_report(params, rows, results=results, pairs=pairs, ledger=clips / "ledger.parquet", paper=paper,
+                 fit_reports=out / "fit", figures=out / "figures", out=out)  # fmt: skip
 
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of this benchmark's reports")],
     results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
     pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    clips: Annotated[Path, typer.Option(help="folder of the test clips")] = Path("data/clips/eval"),
     fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
 ) -> None:
     """Write the tables, the fit reports and the page; figures are read from `out/figures`."""
-    run(load_params(params), results=results, pairs=pairs, fits_dir=fits_dir, paper=paper, out=out)
+    run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper, out=out)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,10 @@ def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
     yaml = YAML()
     params = yaml.load((ROOT / "tests" / "data" / "small.yaml").read_text())
     params["data"].update(root=str(root))
-    params["data"]["first"].update(folder="vox1")
-    params["data"]["second"].update(folder="vox2", kind="vox2_release", annotations=None, videos="mp4", split="test")
+    params["data"]["first"].update(folder="vox1", watch="vox1")
+    params["data"]["second"].update(
+        folder="vox2", watch="vox2", kind="vox2_release", annotations=None, videos="mp4", split="test"
+    )
     params["crop"].update(size_px=32)
     params["crop"]["tube"].update(min_size_px=40)
     params["fit"].update(tracker="landmarks", max_fail_rate=1.0, max_residual=10.0)

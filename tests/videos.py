@@ -10,7 +10,15 @@ from pipeline.data_params import CropParams, DataParams, SourceParams, TubeParam
 TUBE = TubeParams(
     iou_with_first=0.25, min_frames=8, max_frames=1024, min_size_px=40, increase=0.1, enlarge="square", outside="reject"
 )
-CROP = CropParams(size_px=32, jpeg_quality=95, shard_mb=64, tube=TUBE, max_fail_rate=0.0, max_missing_rate=0.0)
+CROP = CropParams(
+    size_px=32,
+    resize="triangle_antialias",
+    jpeg_quality=95,
+    shard_mb=64,
+    tube=TUBE,
+    max_fail_rate=0.0,
+    max_missing_rate=0.0,
+)
 SIZE_HW = (96, 160)
 PREAMBLE = [
     "Identity  : \tid1",
@@ -63,11 +71,15 @@ def write_track(path: Path, boxes: list[tuple], first_frame: int = 0) -> Path:
 
 
 def voxceleb1(name: str = "VoxCeleb1", folder: str = "vox1", split: str = "test") -> SourceParams:
-    return SourceParams(name=name, kind="voxceleb1", folder=folder, annotations="txt", videos="videos", split=split)
+    return SourceParams(
+        name=name, kind="voxceleb1", folder=folder, watch=folder, annotations="txt", videos="videos", split=split
+    )
 
 
 def released(name: str = "VoxCeleb2", folder: str = "vox2") -> SourceParams:
-    return SourceParams(name=name, kind="vox2_release", folder=folder, annotations=None, videos="mp4", split="test")
+    return SourceParams(
+        name=name, kind="vox2_release", folder=folder, watch=folder, annotations=None, videos="mp4", split="test"
+    )
 
 
 def data_params(root: Path, first: SourceParams, second: SourceParams) -> DataParams:

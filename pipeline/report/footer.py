@@ -10,10 +10,13 @@ from pipeline.report.results import NOT_EVALUATED, Measured, Results
 SHORT = 12
 
 
-def footer_lines(results: Results, fit_reports: Path, heads: Sequence[str], measures: Sequence[Measured]) -> list[str]:
-    """Footer of a table with these columns."""
+def footer_lines(
+    results: Results, fit_reports: Path, heads: Sequence[str], measures: Sequence[Measured], crops: Sequence[str]
+) -> list[str]:
+    """Footer of a table with these columns; `crops` are the lines about its clips (`pipeline.report.crops`)."""
     lines = [
         _counts(results),
+        *crops,
         f"Intervals: 95%, resampled over source people ({results.how.draws} bootstrap draws, seed {results.how.seed}); "
         f"FID by delete-one-person jackknife; none below {results.how.min_people} people.",
         f"Clips (subset) {results.subset_sha256[:SHORT]}, pairs {results.pairs.sha256[:SHORT]}, commit {commit()}.",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.params import Params
 from pipeline.provenance import write_text
+from pipeline.report.crops import crop_lines
 from pipeline.report.footer import footer_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
@@ -21,6 +22,7 @@ def write_report(
     *,
     results: Path,
     pairs: Path,
+    ledger: Path,
     paper: Path,
     fit_reports: Path,
     figures: Path,
@@ -33,6 +35,7 @@ def write_report(
         rows: the row list.
         results: folder with one folder of results a method.
         pairs: the pair list.
+        ledger: ledger of the test clips.
         paper: reports/paper.csv.
         fit_reports: folder of the fit stage's reports, one JSON a head.
         figures: folder of PNG figures; those that are there go into the page.
@@ -43,8 +46,9 @@ def write_report(
     found = Results(rows, results, Pairs(pairs), how)
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
+    crops = crop_lines(ledger)
     footers = {
-        number: footer_lines(found, fit_reports, heads, list(dict.fromkeys(c.measure for c in grids[0].columns)))
+        number: footer_lines(found, fit_reports, heads, list(dict.fromkeys(c.measure for c in grids[0].columns)), crops)
         for number, grids in tables.items()
     }
     folder = out / "tables"

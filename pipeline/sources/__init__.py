@@ -5,15 +5,28 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline.data_params import DataParams, SourceParams, TubeParams
+from pipeline.sources.manifest import check_manifest
 from pipeline.sources.request import ClipList, ClipRequest, SourceError
 
 __all__ = ["ClipList", "ClipRequest", "SourceError", "list_clips", "list_source"]
 
 KINDS = {
-    "voxceleb1": "pipeline.sources.voxceleb_txt:list_height360",
-    "voxceleb2": "pipeline.sources.voxceleb_txt:list_fractions",
+    "voxceleb1": "pipeline.sources.voxceleb_txt:list_tree",
+    "voxceleb2": "pipeline.sources.voxceleb_txt:list_tree",
     "fomm_csv": "pipeline.sources.fomm_csv:list_rows",
     "vox2_release": "pipeline.sources.vox2_release:list_utterances",
+    "crops": "pipeline.sources.crops:list_crops",
+    "video_folder": "pipeline.sources.video_folder:list_landmarked",
+}
+
+# What a folder of each kind holds; said where nothing of it is found.
+CONTENTS = {
+    "voxceleb1": "<annotations>/<person>/<video>/<utterance>.txt",
+    "voxceleb2": "<annotations>/<person>/<video>/<utterance>.txt",
+    "fomm_csv": "rows below the header of <annotations>",
+    "vox2_release": "<videos>/<person>/<video>/<utterance>.mp4",
+    "crops": "<videos>/person#video#start#end, as a video or a folder of images",
+    "video_folder": "rows in the landmark table <annotations>",
 }
 
 Lister = Callable[[SourceParams, Path, TubeParams], ClipList]
@@ -29,7 +42,8 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
         parameter: where the source stands in params.yaml, for messages ("data.first").
 
     Raises:
-        SourceError: the folder or its annotations are missing or unreadable, or two clips share a name.
+        SourceError: the folder or its annotations are missing, unreadable or empty, its manifest is older
+            than the folder, or two clips share a name.
     """
     folder = root / source.folder
     for name, path in (
@@ -42,9 +56,16 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
                 f"{source.name}: no such path: {path} (parameter {parameter}.{name} = "
                 f"{getattr(source, name)}, below data.root = {root})"
             )
+    check_manifest(source, root)
     module, function = KINDS[source.kind].split(":")
     lister: Lister = getattr(import_module(module), function)
     clips = lister(source, folder, tube)
+    if not clips.requests and not clips.unreadable:
+        raise SourceError(
+            f"{source.name}: {folder} holds no clips: kind {source.kind} expects {CONTENTS[source.kind]} "
+            f"(parameters {parameter}.annotations = {source.annotations}, {parameter}.videos = {source.videos})"
+        )
+    clips.sources = [source]
     clips.requests.sort(key=lambda request: request.clip)
     for one, other in zip(clips.requests, clips.requests[1:], strict=False):
         if one.clip == other.clip:
@@ -60,4 +81,5 @@ def list_clips(data: DataParams, tube: TubeParams) -> ClipList:
     return ClipList(
         first.requests + [request for request in second.requests if request.split == "test"],
         first.unreadable + [row for row in second.unreadable if row.split == "test"],
+        first.sources + second.sources,
     )

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from pipeline.boxes import WholeFrame
 from pipeline.data_params import SourceParams, TubeParams
-from pipeline.sources.request import ClipList, ClipRequest, PersonSplit
+from pipeline.ledger import ClipError, LedgerRow
+from pipeline.sources.people import PersonSplit
+from pipeline.sources.request import ClipList, ClipRequest
 
 
 def list_utterances(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
@@ -14,16 +16,23 @@ def list_utterances(source: SourceParams, folder: Path, tube: TubeParams) -> Cli
     many frames a file has is not known before it is opened.
     """
     split_of = PersonSplit(source, folder)
-    requests = []
+    clips = ClipList()
     for path in sorted((folder / source.videos).glob("*/*/*.mp4")):
         person, video, utterance = path.parts[-3], path.parts[-2], path.stem
-        requests.append(
+        clip, name = f"{person}#{video}#{utterance}#000", f"{video}/{utterance}"
+        try:
+            split = split_of(person)
+        except ClipError as error:
+            row = LedgerRow(source.name, "test", clip, person, name, error.reason, error.message)
+            clips.unreadable.append(row)
+            continue
+        clips.requests.append(
             ClipRequest(
-                clip=f"{person}#{video}#{utterance}#000",
+                clip=clip,
                 dataset=source.name,
-                split=split_of(person),
+                split=split,
                 person=person,
-                video=f"{video}/{utterance}",
+                video=name,
                 start=0,
                 end=None,
                 box=WholeFrame(),
@@ -31,4 +40,4 @@ def list_utterances(source: SourceParams, folder: Path, tube: TubeParams) -> Cli
                 min_frames=1,
             )
         )
-    return ClipList(requests)
+    return clips

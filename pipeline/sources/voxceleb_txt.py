@@ -1,8 +1,8 @@
 """VoxCeleb's annotation trees: txt/<person>/<video>/<utterance>.txt beside untrimmed videos.
 
 Choice: the published cropper runs a face detector again and keeps the detection that overlaps the
-annotation most; here the annotation's own boxes are the track, so that the clip list follows from the
-annotations alone and a missing video is still counted. Overlaps are measured in the 360-high reference
+annotation most. Without a table of such detections (`pwm data detect`) the annotation's own boxes are the
+track, so that the clip list follows from the annotations alone. Their overlaps are measured in the 360-high reference
 frame (VoxCeleb2's fractions: of a 640x360 one).
 """
 
@@ -12,39 +12,48 @@ from typing import Literal
 from pipeline.boxes import Box, TubeBox, follow
 from pipeline.data_params import SourceParams, TubeParams
 from pipeline.ledger import ClipError, LedgerRow
-from pipeline.sources.request import ClipList, ClipRequest, PersonSplit, clip_name
+from pipeline.sources.detections import read_detections
+from pipeline.sources.people import PersonSplit
+from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, clip_name
+from pipeline.sources.video_files import VideoFiles
 
 Unit = Literal["height360", "fraction"]
+
+UNITS: dict[str, Unit] = {"voxceleb1": "height360", "voxceleb2": "fraction"}  # of the kinds' annotations
 
 COLUMNS = ["FRAME", "X", "Y", "W", "H"]
 HEADER_LINE = 7  # five lines of facts, an empty one, then the table's header
 LARGEST_FRACTION = 2.0  # a box of fractions may stick out of the frame, but not by this much
 
 
-def list_height360(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
-    """List a VoxCeleb1 tree: integer boxes of a 360-high frame at 25 fps."""
-    return _list_tree(source, folder, tube, "height360")
+def list_tree(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
+    """List the tubes of a tree's annotations, or of the faces detected on their frames (`source.detections`).
 
-
-def list_fractions(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
-    """List a VoxCeleb2 tree: boxes in fractions of the frame's width and height, at 25 fps."""
-    return _list_tree(source, folder, tube, "fraction")
-
-
-def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit) -> ClipList:
+    Raises:
+        SourceError: the table of detections cannot be read.
+    """
+    unit = UNITS[source.kind]
+    detected = read_detections(folder / source.detections) if source.detections else None
     split_of = PersonSplit(source, folder)
+    videos = VideoFiles(folder / source.videos)
     clips = ClipList()
-    for path in sorted((folder / source.annotations).glob("*/*/*.txt")):
+    for path in sorted((folder / (source.annotations or "")).glob("*/*/*.txt")):
         person, video, utterance = path.parts[-3], path.parts[-2], path.stem
+        file, note = videos.find(video, person)
         split = "test"
         try:
             split = split_of(person)
             first_frame, track = read_track(path, unit)
+            if detected is not None:
+                if (person, video, utterance) not in detected:
+                    reason = "no_detections" if videos.holds(video) else "missing_source"
+                    raise ClipError(reason, f"{source.detections} has no rows for {path}; the video: {file}")
+                first_frame, track = detected[person, video, utterance]
         except ClipError as error:
             name = f"{person}#{video}#{utterance}"
             clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
             continue
-        scale = (1.0, 1.0) if unit == "height360" else (640.0, 360.0)
+        scale = (640.0, 360.0) if unit == "fraction" and detected is None else (1.0, 1.0)
         reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
         for piece in follow(reference, tube.iou_with_first, tube.max_frames):
             start, end = first_frame + piece.first, first_frame + piece.end
@@ -58,9 +67,10 @@ def _list_tree(source: SourceParams, folder: Path, tube: TubeParams, unit: Unit)
                     video=video,
                     start=start,
                     end=end,
-                    box=TubeBox(box, unit),
-                    path=folder / source.videos / f"{video}.mp4",
+                    box=TubeBox(box, unit if detected is None else "px"),
+                    path=file,
                     min_frames=tube.min_frames,
+                    note=note,
                 )
             )
     return clips
@@ -98,11 +108,11 @@ def _read_line(line: str, where: str, unit: Unit) -> tuple[int, Box]:
         frame_text, *numbers = line.split()
         frame = int(frame_text)
         left, top, width, height = (float(v) if unit == "fraction" else float(int(v)) for v in numbers)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         kind = "four fractions" if unit == "fraction" else "four integers"
         raise ClipError("bad_annotation", f"{where}: expected a frame number and {kind}, found {line!r}") from error
-    if not (frame >= 0 and width > 0 and height > 0):
-        raise ClipError("bad_annotation", f"{where}: negative frame or empty box: {line!r}")
+    if not (0 <= frame < LARGEST_FRAME and width > 0 and height > 0):
+        raise ClipError("bad_annotation", f"{where}: impossible frame number or empty box: {line!r}")
     if unit == "fraction" and not all(abs(v) <= LARGEST_FRACTION for v in (left, top, width, height)):
         raise ClipError("bad_annotation", f"{where}: not fractions of the frame (VoxCeleb1's pixels?): {line!r}")
     return frame, (left, top, left + width, top + height)

@@ -1,5 +1,6 @@
 """A tiny benchmark for tests of evaluation and reports: clips, pairs, and a backend that is plain arithmetic."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.clips import ClipWriter, encode_frame
+from pipeline.ledger import LedgerRow, to_table
 from pipeline.metrics.registry import METRICS, Measure
 from pipeline.registry import resolve
 from pipeline.report_params import EvaluateParams, ReportParams
@@ -82,6 +84,14 @@ def make_clips(folder: Path, people: int = PEOPLE) -> None:
                      "crop_map": [1, 0, 0, 0, 1, 0], "frame_index": [0, 1, 2, 3], "shard": shard, "batch": batch}
                 )  # fmt: skip
     write_table(folder / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
+    ledger = [LedgerRow(*(row[name] for name in ("dataset", "split", "clip", "person", "video"))) for row in rows]
+    ledger.append(LedgerRow("first", "test", "gone#v#0#4", "gone", "v", "missing_source", "no video"))
+    ledger.append(LedgerRow("first", "test", "first0#v#line9", "first0", "v", "repeated", "repeats line 2"))
+    facts = {
+        "protocol": {name: f"fomm_csv+{name}@12345678" for name in DATASETS},
+        "split": {name: "FOMM's csv" for name in DATASETS},
+    }
+    write_table(folder / "ledger.parquet", to_table(ledger), {name: json.dumps(fact) for name, fact in facts.items()})
 
 
 def make_pairs(path: Path, people: int = PEOPLE) -> None:

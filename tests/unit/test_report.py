@@ -51,8 +51,17 @@ def world(tmp_path_factory) -> Path:
 
 def report(folder: Path, out: str = "out", **options: object) -> Path:
     params = type(PARAMS)(**{**vars(PARAMS), "report": REPORT.model_copy(update=options)})
-    write_report(params, ROWS, results=folder / "results", pairs=folder / "pairs.parquet", paper=PAPER,
-                 fit_reports=folder / "out" / "fit", figures=folder / "out" / "figures", out=folder / out)  # fmt: skip
+    write_report(
+        params,
+        ROWS,
+        results=folder / "results",
+        pairs=folder / "pairs.parquet",
+        ledger=folder / "clips" / "ledger.parquet",
+        paper=PAPER,
+        fit_reports=folder / "out" / "fit",
+        figures=folder / "out" / "figures",
+        out=folder / out,
+    )
     return folder / out
 
 
@@ -173,6 +182,7 @@ def test_footer_says_what_the_numbers_stand_on(world):
     pairs = Pairs(world / "pairs.parquet")
     assert pairs.sha256[:12] in text
     assert "first same 27 pairs of 9 people" in text
+    assert "first: 9 of 10 test clips, 9 of 10 people; crop fomm_csv+first@12345678, split FOMM's csv." in text
     assert "fid[judge] weights ffffffffffff" in text
     assert "AED 0.012, APD 1.500 degrees" in text
     assert "noise floor on two: not measured" in text
@@ -218,11 +228,29 @@ def test_headline_nests_the_selected_row(world):
 def test_results_of_another_pair_list_are_refused(world, tmp_path):
     make_pairs(tmp_path / "pairs.parquet", people=8)
     with pytest.raises(ValueError, match="evaluate"):
-        write_report(PARAMS, ROWS, results=world / "results", pairs=tmp_path / "pairs.parquet", paper=PAPER,
-                     fit_reports=tmp_path, figures=tmp_path, out=tmp_path)  # fmt: skip
+        write_report(
+            PARAMS,
+            ROWS,
+            results=world / "results",
+            pairs=tmp_path / "pairs.parquet",
+            ledger=world / "clips" / "ledger.parquet",
+            paper=PAPER,
+            fit_reports=tmp_path,
+            figures=tmp_path,
+            out=tmp_path,
+        )
     with pytest.raises(FileNotFoundError, match="no results"):
-        write_report(PARAMS, ROWS, results=tmp_path, pairs=world / "pairs.parquet", paper=PAPER,
-                     fit_reports=tmp_path, figures=tmp_path, out=tmp_path)  # fmt: skip
+        write_report(
+            PARAMS,
+            ROWS,
+            results=tmp_path,
+            pairs=world / "pairs.parquet",
+            ledger=world / "clips" / "ledger.parquet",
+            paper=PAPER,
+            fit_reports=tmp_path,
+            figures=tmp_path,
+            out=tmp_path,
+        )
 
 
 def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path):
@@ -233,8 +261,17 @@ def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path
     scorer.read_references()
     row = paper_rows(BENCH)[0]
     scorer.save_and_score(row.key, row.tasks, pairs.driving_u8, tmp_path / "results" / row.results)
-    write_report(PARAMS, ROWS, results=tmp_path / "results", pairs=world / "pairs.parquet", paper=PAPER,
-                 fit_reports=tmp_path, figures=tmp_path, out=tmp_path)  # fmt: skip
+    write_report(
+        PARAMS,
+        ROWS,
+        results=tmp_path / "results",
+        pairs=world / "pairs.parquet",
+        ledger=world / "clips" / "ledger.parquet",
+        paper=PAPER,
+        fit_reports=tmp_path,
+        figures=tmp_path,
+        out=tmp_path,
+    )
     lines = list(csv.DictReader(io.StringIO((tmp_path / "tables/scores.csv").read_text())))
     of_row = {(x["task"], x["metric"]): x for x in lines if (x["dataset"], x["method"]) == ("first", row.label)}
     assert float(of_row["same", "l1[0-255]"]["value"]) == 0

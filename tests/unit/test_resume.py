@@ -6,8 +6,8 @@ import time
 import pytest
 
 import stages.crop
+from pipeline import crop_run
 from pipeline import fit as fit_module
-from pipeline import pack
 from pipeline.crop import crop_clip
 from pipeline.fit import FitWork, fit_clips
 from pipeline.params import load_params
@@ -31,7 +31,7 @@ def cropped(monkeypatch):
         made.append(task.request.video)
         return crop_clip(task)
 
-    monkeypatch.setattr(pack, "crop_clip", counted)
+    monkeypatch.setattr(crop_run, "crop_clip", counted)
     return made
 
 

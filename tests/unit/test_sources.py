@@ -12,7 +12,13 @@ from tests.videos import TUBE, data_params, released, voxceleb1, write_track
 HEADER = "video_id,start,end,bbox,fps,width,height,partition,person_id"
 ROWS = ["vA,0,78,46-69-462-485,25,512,512,train,id1", "vB,10,80,9-11-478-480,30,640,480,test,id2"]
 CSV = SourceParams(
-    name="VoxCeleb1", kind="fomm_csv", folder="fomm", annotations="boxes.csv", videos="videos", split="listed"
+    name="VoxCeleb1",
+    kind="fomm_csv",
+    folder="fomm",
+    watch="fomm",
+    annotations="boxes.csv",
+    videos="videos",
+    split="listed",
 )
 
 
@@ -34,12 +40,18 @@ def test_a_csv_row_becomes_a_request_with_its_box_and_partition(tmp_path):
     write_csv(tmp_path, [HEADER, *ROWS, ROWS[0]])
     clips = listed(CSV, tmp_path)
     one, two = clips.requests
-    assert clips.unreadable == []
     assert one.clip == "id1#vA#000000#000078"
     assert (one.split, one.reference_fps, one.box) == ("train", 25.0, ListedBox((46, 69, 462, 485), (512, 512)))
     assert (two.split, two.start, two.end, two.reference_fps) == ("test", 10, 80, 30.0)
     assert two.box.listed_wh == (640, 480)
-    assert two.path == tmp_path / "fomm" / "videos" / "vB.mp4"
+    assert not two.path.exists()
+    (row,) = clips.unreadable
+    assert (row.reason, row.status, row.clip) == ("missing_source", "missing", "id1#vA#line4")
+    assert "boxes.csv:4 repeats line 2" in row.detail
+    (tmp_path / "fomm" / "videos" / "vA.webm").touch()
+    clips = listed(CSV, tmp_path)
+    assert clips.requests[0].path.name == "vA.webm"
+    assert clips.unreadable[0].reason == "repeated"
 
 
 def test_bad_csv_rows_are_counted_with_file_and_line(tmp_path):
@@ -169,6 +181,12 @@ def test_a_missing_folder_names_the_path_and_the_parameter(tmp_path):
 
 
 def test_parameters_that_cannot_be_are_refused():
+    with pytest.raises(ValidationError, match=r"watch is 'x': expected the folder 'vox2' or a manifest"):
+        SourceParams.model_validate({**released().model_dump(), "watch": "x"})
+    with pytest.raises(ValidationError, match="no split listed: choose official or test"):
+        SourceParams.model_validate({**released().model_dump(), "split": "listed"})
+    with pytest.raises(ValidationError, match="has no forehead"):
+        SourceParams.model_validate({**released().model_dump(), "forehead": 0.4})
     with pytest.raises(ValidationError, match="annotations must be"):
         SourceParams.model_validate({**released().model_dump(), "annotations": "txt"})
     with pytest.raises(ValidationError, match="kind"):
@@ -179,9 +197,12 @@ def test_parameters_that_cannot_be_are_refused():
 
 def test_the_published_csv_lists_every_distinct_clip():
     folder = shared("voxceleb")
-    source = CSV.model_copy(update={"folder": "voxceleb", "annotations": "vox-metadata.csv", "videos": "."})
+    source = CSV.model_copy(
+        update={"folder": "voxceleb", "watch": "voxceleb", "annotations": "vox-metadata.csv", "videos": "."}
+    )
     clips = list_source(source, folder.parent, TUBE, "data.first")
-    assert clips.unreadable == []
+    assert {row.reason for row in clips.unreadable} == {"missing_source"}
+    assert len(clips.requests) + len(clips.unreadable) == 20_075
     test = [request for request in clips.requests if request.split == "test"]
     assert (len(clips.requests), len(test), len({request.person for request in test})) == (19_764, 525, 13)
     assert not {request.person for request in test} & {r.person for r in clips.requests if r.split == "train"}

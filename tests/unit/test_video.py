@@ -92,7 +92,8 @@ def test_errors_of_the_plan_pass_through_both_decoders(video):
         decode(video, plan)
 
 
-def test_pyav_alone_names_the_broken_file(tmp_path, no_decord):
-    (tmp_path / "text.mp4").write_text("no video\n" * 100)
-    with pytest.raises(VideoError, match="decord is not installed"):
-        read(tmp_path / "text.mp4", [0])
+def test_where_decord_is_absent_every_fault_says_so(video, tmp_path, no_decord):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(video.read_bytes()[:-3000])
+    with pytest.raises(VideoError, match=r"truncated.*cut\.mp4.*decord is not installed"):
+        read(cut, range(60))

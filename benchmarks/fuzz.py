@@ -1,0 +1,223 @@
+"""Damaged videos and annotations, made from whole ones by a seed: what crop must survive and account for.
+
+`make_cases` writes three data sets below a folder (an annotation tree, FOMM's csv, a released mp4 tree) in
+which every video or annotation has one fault, and says for each what a whole one would have given;
+`survive` crops them and checks that all is accounted for.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from benchmarks.faults import ANNOTATION_FAULTS, FPS, VIDEO_FAULTS, synthetic_video
+from pipeline.clips import ClipStore
+from pipeline.data_params import CropParams, SourceParams, TubeParams
+from pipeline.ledger import TooManyFailures
+from pipeline.pack import crop_all
+from pipeline.schema import read_table
+from pipeline.sources import ClipList, list_source
+from pipeline.sources.fomm_csv import COLUMNS
+
+START, END = 4, 34  # the annotated range, at 25 fps
+BOX = (100, 80, 120, 140)  # X Y W H in a 360-high frame
+KINDS = ("tree", "csv", "release")
+FUZZ_CROP = CropParams(
+    size_px=32,
+    resize="triangle_antialias",
+    jpeg_quality=95,
+    shard_mb=64,
+    tube=TubeParams(
+        iou_with_first=0.25,
+        min_frames=4,
+        max_frames=1024,
+        min_size_px=40,
+        increase=0.1,
+        enlarge="square",
+        outside="reject",
+    ),
+    max_fail_rate=1.0,
+    max_missing_rate=1.0,
+)
+
+
+@dataclass(frozen=True)
+class Original:
+    """A whole video: what it holds in the annotated range, and as a whole."""
+
+    data: bytes
+    size_hw: tuple[int, int]
+    frames_in_range: int
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """One faulty file or annotation. `frames` is what a whole file gives; None where the fault asks for others."""
+
+    video: str
+    kind: str
+    fault: str
+    frames: int | None
+
+
+def originals(folder: Path, real: Sequence[Path]) -> list[Original]:
+    """Whole videos: H.264 in mp4 at two rates, MPEG-4 and VP8, one turned, and the real ones given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [
+        synthetic_video(folder / "a.mp4", "libx264", 25),
+        synthetic_video(folder / "b.mp4", "libx264", 30),
+        synthetic_video(folder / "c.mkv", "mpeg4", 25),
+        synthetic_video(folder / "d.webm", "libvpx", 25),
+        synthetic_video(folder / "e.mp4", "libx264", 25, rotation=90),
+    ]
+    found = []
+    for path in [*made, *real]:
+        with av.open(str(path)) as container:
+            frames = list(container.decode(container.streams.video[0]))
+            rate = Fraction(container.streams.video[0].average_rate)
+        turned = frames[0].rotation % 180
+        size_hw = (frames[0].width, frames[0].height) if turned else (frames[0].height, frames[0].width)
+        kept = sum(START * rate <= i * FPS < END * rate for i in range(len(frames)))
+        found.append(Original(path.read_bytes(), size_hw, kept, len(frames)))
+    return found
+
+
+def make_cases(folder: Path, count: int, seed: int, real: Sequence[Path] = ()) -> list[Case]:
+    """Write `count` cases below `folder`, and the sources' people and videos with them.
+
+    Args:
+        folder: empty; gets `tree`, `csv` and `release`.
+        count: number of cases; faults are dealt in turn, their places drawn.
+        seed: equal seeds give equal bytes.
+        real: real videos to damage as well.
+    """
+    whole = originals(folder / "originals", real)
+    faults = list(VIDEO_FAULTS) + [f"annotation: {name}" for name in ANNOTATION_FAULTS]
+    rows, cases = [], []
+    for i in range(count):
+        rng = random.Random(f"{seed}/{i}")
+        original = whole[rng.randrange(len(whole))]
+        fault, kind = faults[i % len(faults)], KINDS[i // len(faults) % len(KINDS)]
+        about_files = fault in VIDEO_FAULTS
+        if not about_files and kind == "release":
+            kind = "tree"  # a released utterance has no annotation
+        video = f"fuzz{i:04d}"
+        data = VIDEO_FAULTS[fault](original.data, rng) if about_files else original.data
+        frames = original.num_frames if kind == "release" else original.frames_in_range
+        cases.append(Case(video, kind, fault, frames if about_files and "rate" not in fault else None))
+        damage = None if about_files else ANNOTATION_FAULTS[fault.removeprefix("annotation: ")]
+        if kind == "release":
+            _write(folder / kind / "mp4" / "id00017" / video / "00001.mp4", data)
+            continue
+        _write(folder / kind / "videos" / f"{video}.mp4", data)
+        if kind == "tree":
+            _write(folder / kind / "txt" / "id10270" / video / "00001.txt", _track_text(damage, rng))
+        else:
+            rows.append(_csv_row(video, original, damage, rng))
+    if rows:
+        _write(folder / "csv" / "boxes.csv", "\n".join([",".join(COLUMNS), *rows, ""]).encode())
+    return cases
+
+
+def sources(cases: Sequence[Case]) -> list[SourceParams]:
+    """Parameters of the data sets that have cases."""
+    forms = {
+        "tree": {"kind": "voxceleb1", "annotations": "txt", "videos": "videos"},
+        "csv": {"kind": "fomm_csv", "annotations": "boxes.csv", "videos": "videos"},
+        "release": {"kind": "vox2_release", "annotations": None, "videos": "mp4"},
+    }
+    held = [kind for kind in KINDS if any(case.kind == kind for case in cases)]
+    return [
+        SourceParams.model_validate({"name": k, "folder": k, "watch": k, "split": "test", **forms[k]}) for k in held
+    ]
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What became of the cases: ledger rows by fault and reason, and whatever went wrong."""
+
+    reasons: Counter[tuple[str, str]]
+    unaccounted: list[str]
+    lost_frames: list[str]
+    crashed: list[str]
+
+
+def survive(folder: Path, cases: Sequence[Case], *, workers: int, clip_timeout_s: float) -> Survived:
+    """Crop the cases below `folder` as the stage does.
+
+    Unaccounted: a case without a ledger row. Lost frames: a clip with fewer frames than the whole video
+    gives, and no word about it in the ledger, or frames that the index counts and the store lacks.
+    Crashed: a clip that ended in an error nobody had thought of.
+    """
+    listed = [list_source(source, folder, FUZZ_CROP.tube, source.name) for source in sources(cases)]
+    clips = ClipList(
+        sum((one.requests for one in listed), []),
+        sum((one.unreadable for one in listed), []),
+        sum((one.sources for one in listed), []),
+    )
+    out = folder / "clips"
+    try:
+        crop_all(
+            clips, out, FUZZ_CROP, folder / "scratch", workers=workers, scheduler=None, clip_timeout_s=clip_timeout_s
+        )
+    except TooManyFailures as error:
+        raise AssertionError(f"not even the whole videos were cropped: {error}") from error
+    rows = read_table(out / "eval" / "ledger.parquet").to_pylist()
+    store = ClipStore(out / "eval")
+    frames = dict(zip(*(store.index.column(name).to_pylist() for name in ("clip", "num_frames")), strict=True))
+    case_of = {case.video: case for case in cases}
+    reasons: Counter[tuple[str, str]] = Counter()
+    seen, lost, crashed = set(), [], []
+    for row in rows:
+        case = case_of.get(row["video"].split("/")[0])
+        seen.add(case.video if case else row["clip"])
+        reasons[case.fault if case else "annotation: text cut", row["reason"]] += 1
+        if row["reason"] == "crashed":
+            crashed.append(f"{row['clip']}: {row['detail']}")
+        if row["status"] != "ok":
+            continue
+        if len(store.images(row["clip"])) != frames[row["clip"]]:
+            lost.append(f"{row['clip']}: the store lacks frames")
+        if case and case.frames is not None and frames[row["clip"]] < case.frames and not row["detail"]:
+            lost.append(f"{row['clip']} ({case.fault}): {frames[row['clip']]} of {case.frames} frames")
+    return Survived(reasons, sorted(set(case_of) - seen), lost, crashed)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _track_text(damage: Callable | None, rng: random.Random) -> bytes:
+    head = ["Identity  : \tid10270", "Reference : \tv", "Offset    : \t0", "FV Conf   : \t9", "ASD Conf  : \t5", ""]
+    found = damage(BOX, rng) if damage else BOX
+    box = BOX if isinstance(found, str) else found
+    bad_line = rng.randrange(START, END)
+    lines = []
+    for frame in range(START, END):
+        shown = box if frame >= bad_line else BOX
+        number = START if found == "repeated" else frame
+        lines.append(f"{number:06d} \t" + " \t".join(map(str, shown)) + " ")
+    text = "\n".join([*head, "FRAME \tX \tY \tW \tH ", *lines, ""]).encode()
+    if found == "cut":
+        return text[: rng.randrange(len(text))]
+    return {"empty": b"", "binary": rng.randbytes(300)}.get(found if isinstance(found, str) else "", text)
+
+
+def _csv_row(video: str, original: Original, damage: Callable | None, rng: random.Random) -> str:
+    height, width = original.size_hw
+    box: tuple = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+    found = damage(box, rng) if damage else box
+    end = START - 1 if found == "repeated" else END
+    row = [video, START, end, "-".join(map(str, box if isinstance(found, str) else found)), FPS, width, height]
+    if damage and not isinstance(found, str) and rng.random() < 0.3:
+        row[4:7] = rng.choice(([0, width, height], ["nan", width, height], [FPS, 0, -3], ["inf", width, height]))
+    text = ",".join(map(str, [*row, "test", "id10270"]))
+    if found == "cut":
+        return text[: rng.randrange(1, len(text) - 8)]
+    return {"empty": video, "binary": f"{video},\x01\x02,;"}.get(found if isinstance(found, str) else "", text)

@@ -1,0 +1,216 @@
+"""What the data stages survive, and how their time and memory grow.
+
+    python -m benchmarks.robustness                          # all parts, about eight minutes on two cores
+    python -m benchmarks.robustness --part index --part fuzz
+
+Writes reports/benchmarks/robustness.{json,md}; parts that are not run keep their last result. `index`: FOMM's
+whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py). `scale`: the stages
+crop and fit over ever more copies of one tiny clip: seconds, and the memory of the stage and of its largest worker.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from ruamel.yaml import YAML
+
+from benchmarks.fuzz import FUZZ_CROP, make_cases, survive
+from pipeline.data_params import SourceParams
+from pipeline.ledger import TooManyFailures
+from pipeline.pack import crop_all
+from pipeline.params import load_params
+from pipeline.provenance import ROOT, commit, versions, write_json, write_text
+from pipeline.puppets.corpus import write_corpus
+from pipeline.schema import read_table
+from pipeline.sources import list_source
+
+OUT = Path("reports/benchmarks/robustness")
+TINY_FRAMES = 8
+SAMPLE_EVERY_S = 0.1
+
+
+def measure_index(csv: Path, folder: Path) -> dict[str, Any]:
+    """List FOMM's csv beside an empty folder of videos and write the ledger of all its rows."""
+    (folder / "set" / "videos").mkdir(parents=True)
+    shutil.copyfile(csv, folder / "set" / "boxes.csv")
+    form = {"kind": "fomm_csv", "annotations": "boxes.csv", "videos": "videos", "split": "listed"}
+    source = SourceParams.model_validate({"name": "VoxCeleb1", "folder": "set", "watch": "set", **form})
+    begun = time.perf_counter()
+    clips = list_source(source, folder, FUZZ_CROP.tube, "data.first")
+    listed = time.perf_counter()
+    try:
+        crop_all(clips, folder / "clips", FUZZ_CROP, folder / "s", workers=0, scheduler=None, clip_timeout_s=10)
+    except TooManyFailures:  # every clip is missing, which is the point; the ledgers are written
+        seconds = time.perf_counter() - begun
+    ledgers = [read_table(folder / "clips" / part / "ledger.parquet") for part in ("train", "eval")]
+    reasons = Counter(reason for ledger in ledgers for reason in ledger["reason"].to_pylist())
+    return {"rows": reasons.total(), "reasons": dict(reasons), "list_seconds": round(listed - begun, 2),
+            "seconds": round(seconds, 2)}  # fmt: skip
+
+
+def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[str, Any]:
+    """Crop damaged files and annotations in two workers, ten seconds a try and at most three tries a clip."""
+    made = make_cases(folder, cases, seed, real)
+    begun = time.perf_counter()
+    found = survive(folder, made, workers=2, clip_timeout_s=10.0)
+    by_fault: dict[str, dict[str, int]] = {}
+    for (fault, reason), count in sorted(found.reasons.items()):
+        by_fault.setdefault(fault, {})[reason] = count
+    reasons: Counter[str] = Counter()
+    for (_, reason), count in found.reasons.items():
+        reasons[reason] += count
+    return {"cases": cases, "seed": seed, "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
+            "ledger_rows": reasons.total(), "reasons": dict(sorted(reasons.items())), "by_fault": by_fault,
+            "unaccounted": found.unaccounted, "frames_lost_silently": found.lost_frames,
+            "crashed": found.crashed}  # fmt: skip
+
+
+def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> list[dict[str, Any]]:
+    """Run the stages crop and fit over growing numbers of tiny clips, as commands of their own."""
+    params = load_params(ROOT / "params.yaml")
+    corpus = params.puppets.corpora["puppets1"].model_copy(update={"train_people": 0, "test_people": 1})
+    tiny = params.puppets.model_copy(update={"frames": TINY_FRAMES, "corpora": {"one": corpus}})
+    write_corpus(tiny, "one", folder / "one", 0)
+    rows = []
+    for count in sorted({*crop_sizes, *fit_sizes}):
+        work = folder / str(count)
+        settings = _many(folder / "one", work, count)
+        listed = ["--forgotten", str(ROOT / "profiles" / "forgotten.txt")]
+        crop = _run_stage(work, ["stages.crop", "--out", "clips", "--params", str(settings), *listed])
+        row = {"clips": count, "crop": crop}
+        if count in fit_sizes:
+            heads = ROOT / "pipeline" / "puppets" / "assets"
+            paths = ["--clips", "clips", "--heads", str(heads), "--out", "fits", "--report", "fits/report.json"]
+            row["fit"] = _run_stage(work, ["stages.fit", "--head", "puppet", *paths, "--params", str(settings)])
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        shutil.rmtree(work)
+    return rows
+
+
+def _many(one: Path, work: Path, count: int) -> Path:
+    """Lay out `count` links to one video as an annotation tree, and parameters that crop and fit it."""
+    (video,) = (one / "videos").iterdir()
+    (track,) = (one / "txt").glob("*/*/*.txt")
+    for name, copies in (("many", count), ("few", 1)):
+        (work / name / "videos").mkdir(parents=True)
+        for i in range(copies):
+            os.link(video, work / name / "videos" / f"v{i:05d}.mp4")
+            annotation = work / name / "txt" / track.parts[-3] / f"v{i:05d}" / track.name
+            annotation.parent.mkdir(parents=True)
+            os.link(track, annotation)
+    yaml = YAML()
+    tree = yaml.load((ROOT / "params.yaml").read_text())
+    tree["data"]["root"] = str(work)
+    for key, name in (("first", "many"), ("second", "few")):
+        tree["data"][key] |= {"kind": "voxceleb1", "folder": name, "watch": name, "split": "test"}
+    tree["crop"]["tube"]["min_frames"] = TINY_FRAMES // 2
+    tree["fit"]["max_fail_rate"] = 0.9
+    path = work / "params.yaml"
+    with path.open("w") as file:
+        yaml.dump(tree, file)
+    return path
+
+
+def _run_stage(work: Path, command: list[str]) -> dict[str, float]:
+    """Run one stage below `work`: seconds, and the largest memory of the stage and of a worker in MB."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(work)}
+    begun = time.perf_counter()
+    peak = {"stage_mb": 0.0, "worker_mb": 0.0}
+    with (work / "log").open("w") as log:
+        process = psutil.Popen([sys.executable, "-m", *command], cwd=work, env=env, stdout=log, stderr=log)
+        while process.poll() is None:
+            for name, found in (("stage_mb", [process]), ("worker_mb", _children(process))):
+                peak[name] = max([peak[name], *map(_resident_mb, found)])
+            time.sleep(SAMPLE_EVERY_S)
+    if process.returncode:
+        raise typer.Exit(f"{' '.join(command)} failed:\n{(work / 'log').read_text()[-2000:]}")
+    return {"seconds": round(time.perf_counter() - begun, 1), **{name: round(mb, 0) for name, mb in peak.items()}}
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    try:
+        return process.memory_info().rss / 2**20
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Lay the result out as a page."""
+    lines = ["# Robustness of the data stages", "", f"`{result['command']}`, {result['cores']} cores.", ""]
+    if index := result.get("index"):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in index["reasons"].items())
+        lines += ["## FOMM's csv without a video", "", f"{index['rows']} ledger rows ({reasons}) in "
+                  f"{index['seconds']} s, of which listing took {index['list_seconds']} s.", ""]  # fmt: skip
+    if fuzz := result.get("fuzz"):
+        lines += ["## Damaged files and annotations", "", f"{fuzz['cases']} cases, seed {fuzz['seed']}, "
+                  f"{fuzz['real_videos']} real videos among the originals: {fuzz['ledger_rows']} ledger rows in "
+                  f"{fuzz['seconds']} s; cases without a row: {len(fuzz['unaccounted'])}, frames lost without a word: "
+                  f"{len(fuzz['frames_lost_silently'])}, crashes: {len(fuzz['crashed'])}.", "",
+                  "| fault | what became of the clips |", "| --- | --- |"]  # fmt: skip
+        for fault, counts in fuzz["by_fault"].items():
+            lines.append(f"| {fault} | {', '.join(f'{count} {reason}' for reason, count in counts.items())} |")
+        lines.append("")
+    if scale := result.get("scale"):
+        lines += ["## Time and memory over the number of clips", "", f"Clips of {TINY_FRAMES} frames; seconds and MB "
+                  "of whole commands, their start included.", "",
+                  "| clips | crop s | stage MB | worker MB | fit s | stage MB | worker MB |",
+                  "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+        for row in scale:
+            parts = [row.get(stage, {}) for stage in ("crop", "fit")]
+            cells = [str(part.get(key, "")) for part in parts for key in ("seconds", "stage_mb", "worker_mb")]
+            lines.append(f"| {row['clips']} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main(
+    part: Annotated[list[str] | None, typer.Option(help="index, fuzz or scale; repeat it for several")] = None,
+    csv: Annotated[Path, typer.Option(help="FOMM's crop table")] = Path("../shared/data/voxceleb/vox-metadata.csv"),
+    real: Annotated[Path, typer.Option(help="folder of real videos to damage as well")] = Path(
+        "../shared/data/voxceleb2_samples"
+    ),
+    cases: Annotated[int, typer.Option(help="damaged files and annotations")] = 405,
+    crop_clips: Annotated[str, typer.Option(help="clips to crop")] = "100,1000,2000,10000",
+    fit_clips: Annotated[str, typer.Option(help="clips to fit as well")] = "100,1000,2000",
+    out: Annotated[Path, typer.Option(help="report without its suffix")] = OUT,
+) -> None:
+    """Measure and write the report."""
+    sizes = [[int(size) for size in text.split(",") if size] for text in (crop_clips, fit_clips)]
+    videos = sorted(real.rglob("*.mp4"))[:3]
+    measures: dict[str, Callable[[Path], Any]] = {
+        "index": lambda folder: measure_index(csv, folder),
+        "fuzz": lambda folder: measure_fuzz(cases, 1, videos, folder),
+        "scale": lambda folder: measure_scale(*sizes, folder),
+    }
+    if unknown := set(part or ()) - set(measures):
+        raise typer.BadParameter(f"unknown part {min(unknown)!r}: choose {', '.join(measures)}")
+    path = out.with_suffix(".json")
+    result = json.loads(path.read_text()) if path.exists() else {}
+    result |= {"command": "python -m benchmarks.robustness", "commit": commit(), "cores": os.cpu_count(),
+               "device": "cpu", "versions": versions()}  # fmt: skip
+    for name in part or measures:
+        with tempfile.TemporaryDirectory() as folder:
+            result[name] = measures[name](Path(folder))
+    write_json(path, result)
+    write_text(out.with_suffix(".md"), markdown(result))
+
+
+if __name__ == "__main__":
+    typer.run(main)

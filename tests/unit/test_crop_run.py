@@ -1,0 +1,68 @@
+import sys
+from dataclasses import replace
+
+from pipeline import crop_run
+from pipeline.boxes import WholeFrame
+from pipeline.crop import CropTask, crop_clip
+from pipeline.crop_run import crop_tasks
+from pipeline.dask_run import Outcome, run
+from pipeline.sources import ClipRequest
+from tests.videos import CROP, write_video
+
+
+def tasks(folder, names):
+    made = []
+    for name in names:
+        path = write_video(folder / f"{name}.mp4", 4)
+        request = ClipRequest(name, "D", "test", "p", name, 0, None, WholeFrame(), path, 1)
+        made.append(CropTask.plan(request, CROP, folder))
+    return made
+
+
+def test_a_clip_that_decord_took_down_is_given_to_pyav(tmp_path, monkeypatch):
+    def fake(function, items, **_):
+        for index, item in enumerate(items):
+            if item.request.clip == "hangs" and item.use_decord:
+                yield Outcome(index, None, "worker_died", "more than 1 s")
+            else:
+                yield Outcome(index, function(item))
+
+    monkeypatch.setattr(crop_run, "run", fake)
+    planned = tasks(tmp_path, ["fine", "hangs"])
+    made = list(crop_tasks(planned, workers=1, scheduler=None, timeout_s=1))
+    assert [(task.request.clip, reason) for task, reason, _ in made] == [("fine", "ok"), ("hangs", "ok")]
+    assert made[0][2] == ""
+    assert made[1][2] == "decoded by PyAV instead of decord: with it the worker process hung or crashed"
+    assert planned[1].file().exists()
+
+
+def test_a_clip_that_nobody_can_decode_is_reported_once(tmp_path, monkeypatch):
+    def fake(function, items, **_):
+        return (Outcome(index, None, "worker_died", "twice") for index in range(len(items)))
+
+    monkeypatch.setattr(crop_run, "run", fake)
+    made = list(crop_tasks(tasks(tmp_path, ["bad"]), workers=1, scheduler=None, timeout_s=1))
+    assert [(reason, detail) for _, reason, detail in made] == [("worker_died", "twice")]
+
+
+def test_the_decoder_is_no_part_of_a_finished_clips_name(tmp_path):
+    (task,) = tasks(tmp_path, ["one"])
+    assert replace(task, use_decord=False).file() == task.file()
+
+
+def test_a_note_is(tmp_path):
+    (task,) = tasks(tmp_path, ["one"])
+    noted = replace(task, request=replace(task.request, note="took one.mp4"))
+    assert noted.file() != task.file()
+    assert crop_clip(noted) == ("ok", "took one.mp4")
+
+
+def parent_module_is_here(name):
+    return name in sys.modules
+
+
+def test_workers_are_fresh_processes_and_no_forks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "only_in_the_parent", sys)
+    assert parent_module_is_here("only_in_the_parent")
+    (outcome,) = run(parent_module_is_here, ["only_in_the_parent"], workers=1, scheduler=None, timeout_s=60)
+    assert outcome.value is False
