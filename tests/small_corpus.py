@@ -19,11 +19,11 @@ FRAME_HW = (180, 320)
 HEAD = "bumpy_sphere"
 
 
-def add_video(root: Path, number: int, frames: int) -> None:
+def add_video(root: Path, number: int, frames: int, folder: str = "vox1") -> None:
     """Add a video with one annotated clip; odd ones are of training people."""
     video = f"v{number:03d}"
-    write_video(root / "vox1" / "videos" / f"{video}.mp4", frames, size_hw=FRAME_HW)
-    write_track(root / "vox1" / "txt" / person(number) / video / "00001.txt", [BOX] * frames)
+    write_video(root / folder / "videos" / f"{video}.mp4", frames, size_hw=FRAME_HW)
+    write_track(root / folder / "txt" / person(number) / video / "00001.txt", [BOX] * frames)
 
 
 def person(number: int) -> str:
@@ -31,11 +31,15 @@ def person(number: int) -> str:
 
 
 def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
-    """Write everything that both stages read; returns the parameter file."""
+    """Write everything that both stages read; returns the parameter file.
+
+    The second data set has a training person only, so that none of its clips is asked for.
+    """
     for number in range(videos):
         add_video(root, number, frames)
-    (root / "vox2" / "mp4").mkdir(parents=True)
+    add_video(root, 1, frames, "vox2")
     write_people(root, range(videos))
+    write_people(root, [1], "vox2")
     _write_landmarks(root, videos, frames)
     save_head(root / "heads" / f"{HEAD}.npz", random_head(seed=3))
     (root / "forgotten.txt").write_text("")
@@ -43,9 +47,7 @@ def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
     params = yaml.load((ROOT / "tests" / "data" / "small.yaml").read_text())
     params["data"].update(root=str(root))
     params["data"]["first"].update(folder="vox1", watch="vox1")
-    params["data"]["second"].update(
-        folder="vox2", watch="vox2", kind="vox2_release", annotations=None, videos="mp4", split="test"
-    )
+    params["data"]["second"].update(folder="vox2", watch="vox2", kind="voxceleb1")
     params["crop"].update(size_px=32)
     params["crop"]["tube"].update(min_size_px=40)
     params["fit"].update(tracker="landmarks", max_fail_rate=1.0, max_residual=10.0)
@@ -54,11 +56,11 @@ def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
     return root / "params.yaml"
 
 
-def write_people(root: Path, numbers: Iterable[int]) -> None:
+def write_people(root: Path, numbers: Iterable[int], folder: str = "vox1") -> None:
     """List the people of these videos."""
     people = sorted({person(number) for number in numbers})
     splits = ["train" if name.endswith("t") else "test" for name in people]
-    write_table(root / "vox1" / "people.parquet", pa.table({"person": people, "split": splits}))
+    write_table(root / folder / "people.parquet", pa.table({"person": people, "split": splits}))
 
 
 def _write_landmarks(root: Path, videos: int, frames: int) -> None:
