@@ -1,6 +1,8 @@
 import sys
 from dataclasses import replace
 
+import pytest
+
 from pipeline import crop_run
 from pipeline.boxes import WholeFrame
 from pipeline.crop import CropTask, crop_clip
@@ -66,3 +68,24 @@ def test_workers_are_fresh_processes_and_no_forks(monkeypatch):
     assert parent_module_is_here("only_in_the_parent")
     (outcome,) = run(parent_module_is_here, ["only_in_the_parent"], workers=1, scheduler=None, timeout_s=60)
     assert outcome.value is False
+
+
+HANGING_DECORD = """
+import time
+from types import SimpleNamespace
+class DECORDError(Exception): pass
+logging = SimpleNamespace(QUIET=0, set_level=lambda level: None)
+cpu = lambda number: None
+def VideoReader(*args, **options): time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_clip_on_which_decord_hangs_is_decoded_by_pyav_in_the_end(tmp_path, monkeypatch):
+    (tmp_path / "decord.py").write_text(HANGING_DECORD)
+    monkeypatch.syspath_prepend(str(tmp_path))  # spawned workers inherit it
+    monkeypatch.delitem(sys.modules, "decord", raising=False)
+    (planned,) = tasks(tmp_path, ["hangs"])
+    ((_, reason, detail),) = crop_tasks([planned], workers=1, scheduler=None, timeout_s=8)
+    assert (reason, detail) == ("ok", "decoded by PyAV instead of decord: with it the worker process hung or crashed")
+    assert planned.file().exists()
