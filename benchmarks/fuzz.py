@@ -219,5 +219,5 @@ def _csv_row(video: str, original: Original, damage: Callable | None, rng: rando
         row[4:7] = rng.choice(([0, width, height], ["nan", width, height], [FPS, 0, -3], ["inf", width, height]))
     text = ",".join(map(str, [*row, "test", "id10270"]))
     if found == "cut":
-        return text[: rng.randrange(1, len(text) - 8)]
+        return text[: rng.randrange(len(video) + 1, len(text) - 8)]
     return {"empty": video, "binary": f"{video},\x01\x02,;"}.get(found if isinstance(found, str) else "", text)

@@ -24,7 +24,7 @@ MARK = "decoded by PyAV"  # begins every note about a clip that decord did not d
 
 
 class VideoError(ClipError):
-    """A file that gives no frames; reasons: missing_source, empty_file, decode_error, truncated, no_frames."""
+    """A file that gives no frames; reasons: missing_source, empty_file, decode_error, damaged, truncated, no_frames."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,9 @@ def decode(path: Path, plan: Plan, *, use_decord: bool = True) -> Decoded:
     except Undecodable as error:
         raise VideoError("decode_error", f"{path}: {error}") from error
     numbers, transform = plan(packets.info)
+    if spoilt := packets.spoilt(numbers):
+        shown = ", ".join(map(str, spoilt[:3])) + (", ..." if len(spoilt) > 3 else "")
+        raise VideoError("damaged", f"{path}: {len(spoilt)} frames that the clip is decoded from are damaged: {shown}")
     spaced = "" if packets.info.times_s is None else UNEVEN
     note = "" if use_decord else f"{MARK} instead of decord: with it the worker process hung or crashed"
     if use_decord:

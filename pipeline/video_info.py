@@ -5,6 +5,7 @@ variable one), and about what is up (a rotation in the header). Everything else 
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pipeline.nal_units import is_damaged, length_size
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
 CXX_ORIGIN = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
@@ -43,7 +46,8 @@ class Packets:
     `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container gives
     none, or the same to two frames: then frames can only be counted. `quarter_turns` is how often a decoded
     frame has to be turned counter-clockwise. `complete` is False where the container promises more frames
-    than it holds, or reading its packets ended in an error. `container` is FFmpeg's name of its form.
+    than it holds, or reading its packets ended in an error. `container` is FFmpeg's name of its form, `keys`
+    are the numbers of frames that need no other, `damaged` of those whose packets are (`pipeline.nal_units`).
     """
 
     info: VideoInfo
@@ -51,6 +55,14 @@ class Packets:
     quarter_turns: int
     complete: bool
     container: str
+    keys: np.ndarray
+    damaged: np.ndarray
+
+    def spoilt(self, numbers: Sequence[int]) -> list[int]:
+        """Frames with damaged packets that some of `numbers` are decoded from: since the last key frame before them."""
+        before = self.keys[self.keys <= numbers[0]]
+        begin = before[-1] if len(before) else 0
+        return [int(number) for number in self.damaged if begin <= number <= numbers[-1]]
 
 
 def read_packets(path: Path) -> Packets:
@@ -69,7 +81,8 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
         stream = container.streams.video[0]
         width, height, quarter_turns = _picture(container, stream)
         _rewind(container)
-        pts, held, whole = _presentation_times(container, stream)
+        shown = _read_shown(container, stream)
+        pts, held = shown.pts(), shown.num_packets
         rate = float(stream.average_rate or 0)
         num_frames = len(pts) or held
         if not (rate > 0 and num_frames > 0):
@@ -81,7 +94,13 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
             max(0, stream.frames - held) if stream.frames else _lost_by_duration(container, stream, pts, fps, times_s)
         )
         info = VideoInfo(width, height, rate if lost else fps, num_frames + lost, None if lost else times_s)
-        return Packets(info, pts, quarter_turns, whole and not lost, container.format.name)
+        whole = shown.whole and not lost
+        if not len(pts):
+            return Packets(info, pts, quarter_turns, whole, container.format.name, pts, pts)
+        keys, damaged = (np.flatnonzero(np.isin(pts, times)) for times in (shown.keys, shown.damaged))
+        if not whole:  # the last packet of a file that was cut
+            damaged = damaged[damaged < len(pts) - 1]
+        return Packets(info, pts, quarter_turns, whole, container.format.name, keys, damaged)
 
 
 def open_video(path: Path) -> Any:
@@ -132,31 +151,47 @@ def _rewind(container: Any) -> None:
         raise Undecodable(f"the file cannot be read from its beginning: {first_line(error)}") from error
 
 
-def _presentation_times(container: Any, stream: Any) -> tuple[np.ndarray, int, bool]:
-    """Ascending times of the frames that are shown, the number of packets, and whether all could be read.
+@dataclass
+class _Shown:
+    """Times of the packets that are shown, of the key frames and of the damaged among them."""
 
-    No times where two frames have the same one.
-    """
+    times: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
+    num_packets: int = 0
+    whole: bool = True
+
+    def pts(self) -> np.ndarray:
+        """Ascending times; none where two frames have the same one."""
+        pts = np.unique(np.array(self.times, np.int64))
+        return pts if len(pts) == len(self.times) else np.array([], np.int64)
+
+
+def _read_shown(container: Any, stream: Any) -> _Shown:
     import av
 
-    times, held = [], 0
+    shown = _Shown()
+    prefix = length_size(stream.codec_context.name, stream.codec_context.extradata)
     try:
         for packet in container.demux(stream):
             if packet.size:
-                held += 1
+                shown.num_packets += 1
                 if packet.pts is not None and not packet.is_discard:
-                    times.append(packet.pts)
-        whole = True
+                    shown.times.append(packet.pts)
+                    if packet.is_keyframe:
+                        shown.keys.append(packet.pts)
+                    if prefix and is_damaged(bytes(packet), prefix):
+                        shown.damaged.append(packet.pts)
     except av.error.FFmpegError:  # a damaged tail: what comes before it can still be read
-        whole = False
-    pts = np.unique(np.array(times, np.int64))
-    return pts if len(pts) == len(times) else np.array([], np.int64), held, whole
+        shown.whole = False
+    return shown
 
 
 def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, times_s: np.ndarray | None) -> int:
     """Frames missing from the end of a container that counts none, such as Matroska: by how long it says it is.
 
-    Only where frames are evenly spaced, and the length is known to be that of the pictures.
+    Only where frames are evenly spaced, and the length is known to be that of the pictures. One frame is let
+    pass: muxers differ in whether the last one counts.
     """
     text = stream.metadata.get("DURATION", "")
     if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", text):
@@ -171,7 +206,7 @@ def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, 
     held_s = float((pts[-1] - pts[0]) * stream.time_base) + 1 / fps
     start_s = max(0.0, float(pts[0] * stream.time_base))
     lost = round((stated_s - start_s - held_s) * fps)
-    return lost if lost > 0 else 0
+    return lost if lost > 1 else 0
 
 
 def _timing(times_s: np.ndarray, fps: float) -> tuple[float, np.ndarray | None]:
