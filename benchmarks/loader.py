@@ -36,7 +36,7 @@ SIZE_PX, BATCH, ROUNDS = 256, 16, 5
 GROUP = 250  # frames from key frame to key frame
 STORES = {"arrow_jpeg": "JPEG q95 in Arrow shards", "png_folder": "folder of PNGs", "mp4": "mp4, a key frame every 250"}
 # Pairs read a round: about as long for each store.
-SHARE = {"arrow_jpeg": 1.0, "png_folder": 0.25, "mp4": 0.03}
+SHARE = {"arrow_jpeg": 1.0, "png_folder": 0.25, "mp4": 0.06}
 Reader = Callable[[str, int, int], list[np.ndarray]]
 
 
