@@ -84,7 +84,8 @@ def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> 
     for count in sorted({*crop_sizes, *fit_sizes}):
         work = folder / str(count)
         settings = _many(folder / "one", work, count)
-        crop = _run_stage(work, ["stages.crop", "--out", "clips", "--params", str(settings)])
+        listed = ["--forgotten", str(ROOT / "profiles" / "forgotten.txt")]
+        crop = _run_stage(work, ["stages.crop", "--out", "clips", "--params", str(settings), *listed])
         row = {"clips": count, "crop": crop}
         if count in fit_sizes:
             heads = ROOT / "pipeline" / "puppets" / "assets"

@@ -1,4 +1,4 @@
-"""`pwm`: what users do beside `dvc repro` - assets, manifests of large data, other people's predictions."""
+"""`pwm`: what users do beside `dvc repro` - data, manifests, assets, other people's predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,8 @@ from pipeline.console import say, stage_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
-data_app = typer.Typer(no_args_is_help=True, help="The videos that are given.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
+data_app = typer.Typer(no_args_is_help=True, help="The videos that are given, and what became of them.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(data_app, name="data")
 app.add_typer(predictions_app, name="predictions")
@@ -50,6 +50,40 @@ def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar
 
     for path in import_files(name, files):
         typer.echo(str(path))
+
+
+@data_app.command("status")
+@stage_command
+def data_status_command(
+    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
+) -> None:
+    """Count clips and frames by what became of them, and hash the subset."""
+    from pipeline.data_status import data_status
+
+    for line in data_status(data / "clips", data / "fits", data / "pairs.parquet"):
+        typer.echo(line)
+
+
+@data_app.command("forget")
+@stage_command
+def data_forget(
+    name: Annotated[str, typer.Argument(help="a person (id10001) or a video, as in clip names")],
+    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
+    forgotten: Annotated[Path, typer.Option(help="list that keeps it out")] = Path("profiles/forgotten.txt"),
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+) -> None:
+    """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
+    from pipeline.forget import DataFolders, forget
+    from pipeline.forgotten import ForgottenList
+    from pipeline.params import load_params
+    from pipeline.provenance import scratch_root
+
+    folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())
+    removed = forget(name, ForgottenList.read(forgotten), folders, load_params(params).crop.shard_mb << 20)
+    for line in removed or ["nothing was left to remove"]:
+        typer.echo(line)
+    say(f"{name} stands in {forgotten}: commit that file, then run `dvc repro`")
+    say("still there: the videos, models trained on the clips, older outputs in DVC's cache (docs/data.md)")
 
 
 @data_app.command("scan")

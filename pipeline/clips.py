@@ -1,6 +1,6 @@
 """Packed clips: memory-mapped Arrow IPC shards of JPEG or PNG frames, one record batch a clip."""
 
-import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -101,7 +101,7 @@ class ClipStore:
         self._place = {clip: (shard, batch) for clip, shard, batch, _ in zip(*columns, strict=True)}
         self._lengths = dict(zip(columns[0], columns[3], strict=True))
         self._readers: dict[str, pa.RecordBatchFileReader] = {}
-        self._pid = os.getpid()
+        self._reading = threading.Lock()  # Arrow does not promise that one reader serves several threads
 
     def clips(self) -> list[str]:
         """Names of all clips, in the index's order."""
@@ -111,12 +111,18 @@ class ClipStore:
         """Number of frames of a clip."""
         return self._lengths[clip]
 
-    def images(self, clip: str) -> pa.BinaryArray:
-        """The encoded frames of a clip, as views of the mapped file."""
+    def place(self, clip: str) -> tuple[Path, int]:
+        """Shard of a clip and its batch there, for `read_clip`."""
         shard, batch = self._place[clip]
-        if shard not in self._readers:
-            self._readers[shard] = pa.ipc.open_file(pa.memory_map(str(self.folder / shard)))
-        return self._readers[shard].get_batch(batch).column(2)
+        return self.folder / shard, batch
+
+    def images(self, clip: str) -> pa.BinaryArray:
+        """The encoded frames of a clip, as views of the mapped file; any thread may ask."""
+        shard, batch = self._place[clip]
+        with self._reading:
+            if shard not in self._readers:
+                self._readers[shard] = pa.ipc.open_file(pa.memory_map(str(self.folder / shard)))
+            return self._readers[shard].get_batch(batch).column(2)
 
     def frame(self, clip: str, i: int) -> np.ndarray:
         """Decode frame i of a clip, (H, W, 3) uint8 RGB."""
@@ -124,4 +130,14 @@ class ClipStore:
 
     def frames(self, clip: str) -> np.ndarray:
         """Decode a whole clip, (T, H, W, 3) uint8 RGB."""
-        return np.stack([decode_frame(image.as_buffer()) for image in self.images(clip)])
+        return _decode_all(self.images(clip))
+
+
+def read_clip(shard: Path, batch: int) -> np.ndarray:
+    """Decode one clip without opening the index, (T, H, W, 3) uint8 RGB; see `ClipStore.place`."""
+    with pa.memory_map(str(shard)) as file, pa.ipc.open_file(file) as reader:
+        return _decode_all(reader.get_batch(batch).column(2))
+
+
+def _decode_all(images: pa.BinaryArray) -> np.ndarray:
+    return np.stack([decode_frame(image.as_buffer()) for image in images])

@@ -1,11 +1,10 @@
 """One clip: its frames decoded, cropped by one fixed box, resized, encoded, and kept until packing.
 
-Finished clips lie in a scratch folder, one atomic file each, named by a fingerprint of the video file,
-the request and the settings; a stage that was killed goes on where it stopped.
+Finished clips lie in a scratch store (`pipeline.scratch`), fingerprinted by the video file, the request and
+the settings; a stage that was killed goes on where it stopped.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pipeline.data_params import CropParams, TubeParams
 from pipeline.ledger import ClipError
 from pipeline.provenance import sha256_text
 from pipeline.resize import RESIZES
+from pipeline.scratch import piece_path, written_at_once
 from pipeline.sources.request import ClipRequest
 from pipeline.video import Transform, VideoInfo, decode, fingerprint, frames_in_range
 
@@ -61,7 +61,8 @@ class CropTask:
             quality,
             self.tube.model_dump(),
         )
-        return self.scratch / f"{sha256_text(video, asked, settings)[:32]}.arrow"
+        name = sha256_text(video, asked, settings)[:32]
+        return piece_path(self.scratch, self.request.person, self.request.video, name, ".arrow")
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,17 @@ def crop_map(box: PixelBox) -> list[float]:
 
 
 def load_cropped(path: Path) -> CroppedClip:
-    """Read a finished clip back from scratch."""
-    with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
-        facts = json.loads(reader.schema.metadata[b"facts"])
-        return CroppedClip(facts, reader.get_batch(0).column(0).to_pylist())
+    """Read a finished clip back from scratch.
+
+    Raises:
+        ValueError: the file is damaged, as a crash of the whole machine may leave it.
+    """
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+            facts = json.loads(reader.schema.metadata[b"facts"])
+            return CroppedClip(facts, reader.get_batch(0).column(0).to_pylist())
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"the finished clip {path} is damaged ({error}): delete it and run the stage again") from error
 
 
 def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
@@ -142,7 +150,5 @@ def _early_end(request: ClipRequest, info: VideoInfo) -> str:
 
 def _save(path: Path, clip: CroppedClip) -> None:
     schema = pa.schema([("image", pa.binary())], metadata={"facts": json.dumps(clip.facts)})
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with pa.ipc.new_file(str(partial), schema) as writer:
+    with written_at_once(path) as partial, pa.ipc.new_file(str(partial), schema) as writer:
         writer.write_batch(pa.record_batch([pa.array(clip.images, pa.binary())], schema=schema))
-    os.replace(partial, path)

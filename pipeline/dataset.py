@@ -1,6 +1,6 @@
 """Training pairs: batch number `step` is a function of (seed, step) alone, whoever asks and when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,10 @@ class Batch:
         """Copy everything to a device."""
         return Batch(*(part.to(device) for part in (self.source, self.driving, self.fit_src, self.fit_drv)))
 
+    def pin_memory(self) -> "Batch":
+        """Copy the images to memory that a GPU reads directly."""
+        return replace(self, source=self.source.pin_memory(), driving=self.driving.pin_memory())
+
 
 class PairDataset:
     """Random pairs of two different frames of a clip, both with an ok fit.
@@ -37,12 +41,15 @@ class PairDataset:
         clips_dir: packed clips (`pipeline.clips`).
         fits_path: fits of these clips.
         head: the model's head; a table of another head is refused. None skips the check.
+        cache_bytes: how much of decoded frames is kept.
 
     Raises:
         ValueError: the fits are of another head, or no clip has two frames with an ok fit.
     """
 
-    def __init__(self, clips_dir: Path, fits_path: Path, head: HeadModel | None = None) -> None:
+    def __init__(
+        self, clips_dir: Path, fits_path: Path, head: HeadModel | None = None, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._store = ClipStore(clips_dir)
         self._fits = FitTable.read(fits_path, head)
         ok = {
@@ -54,14 +61,14 @@ class PairDataset:
             raise ValueError(f"no clip of {clips_dir} has two frames with an ok fit in {fits_path}")
         self._clips = list(self._frames)
         self._cache: dict[tuple[str, int], np.ndarray] = {}
-        self._cached_bytes = 0
+        self._cached_bytes, self._cache_bytes = 0, cache_bytes
 
     def __len__(self) -> int:
         """Number of clips that pairs are drawn from."""
         return len(self._clips)
 
     def batch(self, step: int, seed: int, batch_size: int) -> Batch:
-        """Draw the batch of one step: for each item a clip, then two of its frames, uniformly."""
+        """Draw the batch of one step: for each item a clip, then two of its frames, uniformly. Any thread may ask."""
         rng = np.random.default_rng([seed, step])
         pairs = []
         for _ in range(batch_size):
@@ -82,7 +89,7 @@ class PairDataset:
         frame = self._cache.get((clip, i))
         if frame is None:
             frame = self._store.frame(clip, i)
-            if self._cached_bytes + frame.nbytes <= CACHE_BYTES:
+            if self._cached_bytes + frame.nbytes <= self._cache_bytes:  # two threads may go over it by a frame
                 self._cache[clip, i] = frame
                 self._cached_bytes += frame.nbytes
         return frame

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from model.coords import apply_affine, ndc_to_px
@@ -16,14 +16,14 @@ from pipeline.clips import ClipStore
 from pipeline.fits import FitTable, column_array
 from pipeline.pack import FOLDERS
 from pipeline.provenance import write_json, write_text
-from pipeline.schema import metadata_of
+from pipeline.schema import metadata_of, read_table
 from pipeline.trackers.protocol import OK, place_landmarks
 
 TEST = "test"
 
 
 def write_fit_report(
-    path: Path, head: HeadModel, tables: list[pa.Table], clips: Path, folders: Mapping[str, Path]
+    path: Path, head: HeadModel, fits: Path, clips: Path, folders: Mapping[str, Path]
 ) -> dict[str, Any]:
     """Write the report as JSON at `path` and as a Markdown page beside it; returns what the JSON holds.
 
@@ -33,20 +33,22 @@ def write_fit_report(
     Args:
         path: ends in `.json`.
         head: the fitted head.
-        tables: fits of `clips`/train and `clips`/eval.
+        fits: folder of the fits, train.parquet and eval.parquet.
         clips: folder of the packed clips.
         folders: where each data set's files lie, by the data set's name.
     """
     groups, errors = [], []
-    for table, (split, folder) in zip(tables, FOLDERS.items(), strict=True):
-        store = ClipStore(clips / folder)
+    for split, folder in FOLDERS.items():
+        store, table = ClipStore(clips / folder), fits / f"{folder}.parquet"
         for dataset in sorted(set(store.index.column("dataset").to_pylist())):
-            group, error = _group(head, FitTable(table), store, dataset, folders[dataset])
-            groups.append({"dataset": dataset, "split": split, **group})
+            truth = folders[dataset] / "truth" / f"{head.name}.parquet"
+            group = _group(table, store, dataset)
+            error = _errors(head, table, truth, store, dataset) if truth.exists() else None
+            groups.append({"dataset": dataset, "split": split, **group, "errors": error and _mean([error])})
             if split == TEST and error is not None:
                 errors.append(error)
     floor = _mean(errors)
-    facts = metadata_of(tables[0])
+    facts = metadata_of(read_table(fits / f"{FOLDERS[TEST]}.parquet", columns=["frame"]))
     report = {
         "head": head.name,
         "head_sha256": head.sha256,
@@ -63,32 +65,26 @@ def write_fit_report(
 Errors = dict[str, np.ndarray]  # name -> error of every frame
 
 
-def _group(
-    head: HeadModel, fits: FitTable, store: ClipStore, dataset: str, folder: Path
-) -> tuple[dict[str, Any], Errors | None]:
-    """Numbers of one data set and split, and its frames' errors against the truth where there is one."""
-    rows_of = [row for row in store.index.to_pylist() if row["dataset"] == dataset]
-    rows = np.array([fits.row(r["clip"], i) for r in rows_of for i in range(r["num_frames"])], np.int64)
-    good = rows[fits.status[rows] == OK]
-    residual = fits.table.column("residual").to_numpy()[good]
-    group = {
-        "people": len({row["person"] for row in rows_of}),
-        "clips": len(rows_of),
-        "frames": len(rows),
-        "status": dict(sorted(Counter(fits.status[rows].tolist()).items())),
+def _group(table: Path, store: ClipStore, dataset: str) -> dict[str, Any]:
+    """Numbers of one data set and split; only the columns they need are read."""
+    clips = store.index.filter(pc.equal(store.index["dataset"], dataset))
+    rows = read_table(table, columns=["clip", "status", "residual"])
+    rows = rows.filter(pc.is_in(rows["clip"], clips["clip"].combine_chunks()))
+    residual = rows.filter(pc.equal(rows["status"], OK))["residual"].to_numpy()
+    return {
+        "people": len(clips["person"].unique()),
+        "clips": clips.num_rows,
+        "frames": rows.num_rows,
+        "status": dict(sorted(Counter(rows["status"].to_pylist()).items())),
         "residual_median": _number(np.median, residual),
         "residual_p95": _number(lambda r: np.quantile(r, 0.95), residual),
     }
-    truth_path = folder / "truth" / f"{head.name}.parquet"
-    if not truth_path.exists():
-        return {**group, "errors": None}, None
-    truth = FitTable.read(truth_path, head)
-    error = _errors(head, fits, truth, rows_of, store)
-    return {**group, "errors": _mean([error])}, error
 
 
-def _errors(head: HeadModel, fits: FitTable, truth: FitTable, clips: list[dict], store: ClipStore) -> Errors:
-    """Errors of all good rows of some clips against the truth."""
+def _errors(head: HeadModel, table: Path, truth_table: Path, store: ClipStore, dataset: str) -> Errors:
+    """Errors of all good rows of a data set's clips against the truth."""
+    fits, truth = FitTable.read(table, head), FitTable.read(truth_table, head)
+    clips = [row for row in store.index.to_pylist() if row["dataset"] == dataset]
     rows, true_rows, video_to_clip = [], [], []
     for clip in clips:
         size = clip["source_width"], clip["source_height"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
@@ -16,26 +17,35 @@ FIELDS = ("shape", "expression", "pose", "camera", "tracker_map")
 
 def column_array(table: pa.Table, name: str) -> np.ndarray:
     """View a fixed-size vector column as (rows, length) float32 without copying where Arrow allows it."""
-    column = table.column(name)
-    chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(chunk, pa.ChunkedArray):
-        chunk = chunk.chunk(0)
+    chunk = _one_chunk(table, name)
     return chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)
 
 
+def _column_tensor(table: pa.Table, name: str) -> Tensor:
+    """The same as a tensor, which shares the table's memory: it must not be written to."""
+    chunk = _one_chunk(table, name)
+    return torch.from_dlpack(chunk.flatten()).view(len(chunk), chunk.type.list_size)
+
+
+def _one_chunk(table: pa.Table, name: str) -> pa.FixedSizeListArray:
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 class FitTable:
-    """A fits table with its rows addressable by (clip, frame)."""
+    """A fits table with its rows addressable by (clip, frame).
+
+    A million frames are held as the table's own columns and one number a run of frames, not one object a frame.
+    """
 
     def __init__(self, table: pa.Table, where: str = "a fits table") -> None:
         self.table = table
         self.where = where
         self.metadata = schema.metadata_of(table)
         self.head = self.metadata.get("head", "")
-        self.status = np.asarray(table.column("status").to_pylist())
-        self._arrays = {name: column_array(table, name) for name in FIELDS}
-        clips = table.column("clip").to_pylist()
-        frames = table.column("frame").to_pylist()
-        self._row = {key: row for row, key in enumerate(zip(clips, frames, strict=True))}
+        self.status = _texts(table.column("status"))
+        self._columns = [_column_tensor(table, name) for name in FIELDS]
+        self._runs = frame_runs(table)
 
     @classmethod
     def read(cls, path: Path, head: HeadModel | None = None) -> "FitTable":
@@ -60,15 +70,22 @@ class FitTable:
 
     def row(self, clip: str, frame: int) -> int:
         """Row number of a frame; KeyError names the frame that has no row."""
-        try:
-            return self._row[clip, frame]
-        except KeyError:
-            raise KeyError(f"no fit for frame {frame} of clip {clip} (head {self.head})") from None
+        for first_frame, first_row, length in self._runs.get(clip, ()):
+            if first_frame <= frame < first_frame + length:
+                return first_row + frame - first_frame
+        raise KeyError(f"no fit for frame {frame} of clip {clip} (head {self.head})")
 
     def ok(self, clip: str, frame: int) -> bool:
         """Whether the frame has a fit with status ok."""
-        row = self._row.get((clip, frame))
-        return row is not None and self.status[row] == "ok"
+        try:
+            return self.status[self.row(clip, frame)] == "ok"
+        except KeyError:
+            return False
+
+    def one(self, clip: str, frame: int) -> HeadFit:
+        """The fit of one frame as a `HeadFit` of one row, which shares the table's memory."""
+        row = self.row(clip, frame)
+        return HeadFit(*(column[row : row + 1] for column in self._columns))
 
     def head_fit(self, rows: Sequence[int] | np.ndarray) -> HeadFit:
         """Gather rows as a `HeadFit` of float32 CPU tensors; rows of frames that were not fitted hold NaN.
@@ -77,18 +94,46 @@ class FitTable:
             ValueError: a row with status ok has a number that is not finite; the message names table, row and field.
         """
         index = np.asarray(rows, dtype=np.int64)
-        arrays = {name: self._arrays[name][index] for name in FIELDS}
-        for name, values in arrays.items():
-            bad = index[~np.isfinite(values).all(1) & (self.status[index] == "ok")]
+        parts = [column.index_select(0, torch.from_numpy(index)) for column in self._columns]
+        is_ok = torch.from_numpy(self.status[index] == "ok")
+        for name, values in zip(FIELDS, parts, strict=True):
+            bad = torch.nonzero(~values.isfinite().all(1) & is_ok)
             if len(bad):
-                raise ValueError(f"{self.where}: {name} of row {bad[0]} is not finite, though its status is ok")
-        return HeadFit(*(torch.from_numpy(values) for values in arrays.values()))
+                raise ValueError(
+                    f"{self.where}: {name} of row {index[bad[0, 0]]} is not finite, though its status is ok"
+                )
+        return HeadFit(*parts)
 
     def angles_deg(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Yaw, pitch and roll of rows, (N, 3) degrees."""
         index = np.asarray(rows, dtype=np.int64)
         names = ("yaw_deg", "pitch_deg", "roll_deg")
         return np.stack([self.table.column(n).to_numpy()[index] for n in names], -1)
+
+
+def frame_runs(table: pa.Table) -> dict[str, list[tuple[int, int, int]]]:
+    """Clip -> its runs of consecutive frames: first frame, first row, length. Truth tables have gaps."""
+    if not table.num_rows:
+        return {}
+    frames = table.column("frame").to_numpy()
+    numbers, names = _encoded(table.column("clip"))
+    starts = np.flatnonzero((np.diff(numbers, prepend=-1) != 0) | (np.diff(frames, prepend=frames[0]) != 1))
+    runs: dict[str, list[tuple[int, int, int]]] = {}
+    for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
+        runs.setdefault(names[numbers[start]], []).append((int(frames[start]), int(start), int(end - start)))
+    return runs
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """A text column as (rows,) objects; equal texts are one object."""
+    numbers, names = _encoded(column)
+    return np.array(names, object)[numbers]
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A text column as numbers into its distinct values."""
+    whole = column.combine_chunks().dictionary_encode()
+    return whole.indices.to_numpy(), whole.dictionary.to_pylist()
 
 
 def fits_to_headfit(table: pa.Table, rows: Sequence[int] | np.ndarray) -> HeadFit:

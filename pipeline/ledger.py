@@ -12,6 +12,8 @@ from pipeline.schema import LEDGER
 # already; they are neither faults nor missing files.
 PROTOCOL_REASONS = frozenset({"too_short", "too_small", "out_of_frame", "repeated"})
 
+FORGOTTEN = "forgotten"  # somebody asked that this person or video be used no more
+
 
 class ClipError(Exception):
     """A clip that cannot be made: `reason` is a word of the ledger, `message` the whole sentence."""
@@ -30,7 +32,7 @@ class TooManyFailures(RuntimeError):
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One clip asked for. `status` is ok, failed or missing; `reason` says which failure."""
+    """One clip asked for. `status` is ok, failed, missing or forgotten; `reason` says which failure."""
 
     dataset: str
     split: str
@@ -43,7 +45,7 @@ class LedgerRow:
     @property
     def status(self) -> str:
         """Follow from the reason, so that the two cannot disagree."""
-        return {"ok": "ok", "missing_source": "missing"}.get(self.reason, "failed")
+        return {"ok": "ok", "missing_source": "missing", FORGOTTEN: FORGOTTEN}.get(self.reason, "failed")
 
 
 def to_table(rows: Iterable[LedgerRow]) -> pa.Table:
@@ -63,8 +65,10 @@ def check_complete(asked: Sequence[str], rows: Sequence[LedgerRow]) -> None:
 def check_rates(rows: Sequence[LedgerRow], max_fail_rate: float, max_missing_rate: float) -> None:
     """Raise TooManyFailures where too many clips are missing, or too many of those present fail.
 
-    Clips that the protocol leaves out (`PROTOCOL_REASONS`) count as present and not as failed.
+    Clips that the protocol leaves out (`PROTOCOL_REASONS`) count as present and not as failed; forgotten
+    ones count as never asked for.
     """
+    rows = [row for row in rows if row.reason != FORGOTTEN]
     missing = [row for row in rows if row.status == "missing"]
     failed = [row for row in rows if row.status == "failed" and row.reason not in PROTOCOL_REASONS]
     present = len(rows) - len(missing)

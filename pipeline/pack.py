@@ -1,19 +1,16 @@
 """From clip requests to packed clips: crop what is missing, pack all, account for every request."""
 
-import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow as pa
-
-from pipeline.clips import ClipWriter
+from pipeline.clips import Encoding
 from pipeline.console import say, track
 from pipeline.crop import CropTask, load_cropped
 from pipeline.crop_protocol import crop_facts
 from pipeline.crop_run import crop_tasks
 from pipeline.data_params import CropParams
 from pipeline.ledger import LedgerRow, check_complete, check_rates, summary, to_table
-from pipeline.schema import INDEX, write_table
+from pipeline.packed import PackedFolder
+from pipeline.scratch import recall_failure, remember_failure, sweep
 from pipeline.sources import ClipList, ClipRequest
 
 FOLDERS = {"train": "train", "test": "eval"}  # split -> folder of the packed clips
@@ -28,28 +25,34 @@ def crop_all(
     workers: int,
     scheduler: str | None,
     clip_timeout_s: float,
+    retry_failed: bool = False,
 ) -> None:
     """Make `out`/train and `out`/eval: shards, index.parquet and ledger.parquet.
 
-    Clips that are finished in `scratch` are not made again. Both folders and their ledgers are written
-    before the rates are checked, so that the ledger shows what a refusal was about.
+    Clips that are finished in `scratch` are not made again, and those that failed there only with
+    `retry_failed`. Both folders and their ledgers are written before the rates are checked, so that the
+    ledger shows what a refusal was about.
 
     Raises:
         TooManyFailures: more clips failed or are missing than `params` allows, or none is left.
+        ClusterError: the cluster cannot do the work; finished clips are kept.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    tasks = {request.clip: CropTask.plan(request, params, scratch) for request in clips.requests}
-    todo = [task for task in tasks.values() if not _finished(task)]
-    say(f"crop: {len(tasks)} clips asked for, {len(tasks) - len(todo)} finished before")
+    sweep(scratch)
+    tasks = [CropTask.plan(request, params, scratch) for request in clips.requests]
+    todo, faults = _what_is_left(tasks, retry_failed)
+    say(f"crop: {len(tasks)} clips asked for, {len(tasks) - len(todo) - len(faults)} finished before")
+    if faults:
+        say(f"crop: {len(faults)} missing or failed before are left as they are (--retry failed tries those again)")
     outcomes = crop_tasks(todo, workers=workers, scheduler=scheduler, timeout_s=clip_timeout_s)
-    faults = {}
     for task, reason, detail in track(outcomes, "crop", len(todo)):
         if reason != "ok":
             faults[task.request.clip] = (reason, detail)
+            if file := task.file():
+                remember_failure(file, reason, detail)
     facts = crop_facts(clips.sources, params)
     rows: list[LedgerRow] = []
     for split, folder in FOLDERS.items():
-        made = [task for task in tasks.values() if task.request.split == split]
+        made = [task for task in tasks if task.request.split == split]
         unreadable = [row for row in clips.unreadable if row.split == split]
         rows += _pack(out / folder, made, faults, unreadable, params, facts)
     for line in summary(rows):
@@ -57,41 +60,44 @@ def crop_all(
     check_rates(rows, params.max_fail_rate, params.max_missing_rate)
 
 
-def _finished(task: CropTask) -> bool:
-    file = task.file()
-    return file is not None and file.exists()
+def _what_is_left(tasks: list[CropTask], retry_failed: bool) -> tuple[list[CropTask], dict[str, tuple[str, str]]]:
+    """Clips to make now, and reason and detail of those that need no worker to fail."""
+    todo, faults = [], {}
+    for task in tasks:
+        file = task.file()
+        if file is None:
+            faults[task.request.clip] = ("missing_source", f"no video at {task.request.path}")
+        elif file.exists():
+            continue
+        elif not retry_failed and (failure := recall_failure(file)):
+            faults[task.request.clip] = failure
+        else:
+            todo.append(task)
+    return todo, faults
 
 
 def _pack(
     folder: Path,
-    tasks: Iterable[CropTask],
+    tasks: list[CropTask],
     faults: dict[str, tuple[str, str]],
     unreadable: list[LedgerRow],
     params: CropParams,
     facts: dict[str, str],
 ) -> list[LedgerRow]:
-    """Write one split's folder under another name and exchange it when it is complete."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    index, rows = [], list(unreadable)
-    encoding = "jpeg" if folder.name == FOLDERS["train"] else "png"
-    tasks = list(tasks)
-    with ClipWriter(partial, encoding, params.shard_mb << 20) as writer:
+    """Write one split's folder from the finished clips."""
+    rows = list(unreadable)
+    encoding: Encoding = "jpeg" if folder.name == FOLDERS["train"] else "png"
+    with PackedFolder(folder, encoding, params.shard_mb << 20, {**facts, "encoding": encoding}) as packed:
         for task in tasks:
             if task.request.clip in faults:
                 rows.append(task.request.row(*faults[task.request.clip]))
                 continue
             clip = load_cropped(task.file())
             rows.append(task.request.row("ok", clip.facts.pop("note")))
-            shard, batch = writer.add(len(index), clip.images)
-            index.append({**_identity(task.request), **clip.facts, "shard": shard, "batch": batch})
-    check_complete([task.request.clip for task in tasks] + [row.clip for row in unreadable], rows)
-    rows.sort(key=lambda row: (row.dataset, row.clip))
-    facts = {**facts, "encoding": encoding}
-    write_table(partial / "index.parquet", pa.Table.from_pylist(index, schema=INDEX), facts)
-    write_table(partial / "ledger.parquet", to_table(rows), facts)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+            packed.add({**_identity(task.request), **clip.facts}, clip.images)
+        check_complete([task.request.clip for task in tasks] + [row.clip for row in unreadable], rows)
+        rows.sort(key=lambda row: (row.dataset, row.clip))
+        packed.finish(to_table(rows))
     return rows
 
 

@@ -59,6 +59,11 @@ class SubsetHashes:
     subset_sha256: str
 
 
+def subset_sha256(store: ClipStore) -> str:
+    """Hash which clips there are: two people with equal hashes have the same subset of a data set."""
+    return sha256_text(sorted(store.clips()))
+
+
 def load_pair_frames(pairs: Path, clips: Path) -> tuple[PairFrames, SubsetHashes]:
     """Read the pair list and decode every frame that it names, each once.
 
@@ -82,5 +87,5 @@ def load_pair_frames(pairs: Path, clips: Path) -> tuple[PairFrames, SubsetHashes
                 decoded[key] = store.frame(*key)
         return np.stack([decoded[key] for key in keys])
 
-    hashes = SubsetHashes(pairs_sha256(table), sha256_text(sorted(store.clips())))
+    hashes = SubsetHashes(pairs_sha256(table), subset_sha256(store))
     return PairFrames(**columns, source_u8=gather("source"), driving_u8=gather("driving")), hashes

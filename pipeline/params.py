@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -53,12 +53,21 @@ class BenchParams(Section):
         return self
 
 
+class DaskParams(Section):
+    """Where crop and fit work. No result depends on it, so no stage of the graph does either."""
+
+    scheduler: str | None = Field(
+        pattern=r"^[a-z]+://\S+$"
+    )  # address of a running scheduler; null works on this machine
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
     model: RowParams
     bench: BenchParams
     data: DataParams
+    dask: DaskParams
     crop: CropParams
     fit: FitParams
     pairs: PairParams

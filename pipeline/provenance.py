@@ -42,13 +42,17 @@ def sha256_sources(paths: Iterable[Path | str]) -> str:
     return digest.hexdigest()
 
 
-def scratch_dir(kind: str, fingerprint: str) -> Path:
-    """Folder where a stage keeps finished pieces between kills, keyed by all that they depend on.
+def scratch_root() -> Path:
+    """Folder of everything that is kept between kills.
 
     It lies below `$DVC_ROOT`, which DVC sets to the main project also for runs in a temporary copy.
     """
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    path = root / "data" / "scratch" / kind / fingerprint[:20]
+    return Path(os.environ.get("DVC_ROOT", ".")) / "data" / "scratch"
+
+
+def scratch_dir(kind: str, fingerprint: str) -> Path:
+    """Folder where a stage keeps finished pieces between kills, keyed by all that they depend on."""
+    path = scratch_root() / kind / fingerprint[:20]
     path.mkdir(parents=True, exist_ok=True)
     return path
 

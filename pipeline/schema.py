@@ -5,6 +5,7 @@ temporary name and renamed, and their bytes depend on the content alone.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +43,7 @@ INDEX = pa.schema(
     ]
 )
 
-# One row a clip asked for: rows in = rows out. `status` is ok, failed or missing.
+# One row a clip asked for: rows in = rows out. `status` is ok, failed, missing or forgotten.
 LEDGER = pa.schema(
     [
         ("dataset", pa.string()),
@@ -131,27 +132,68 @@ def fits_schema(num_shape: int, num_expression: int, num_pose: int, num_camera: 
 
 def write_table(path: Path, table: pa.Table, metadata: dict[str, str] | None = None) -> None:
     """Write a table atomically as Parquet; `metadata` goes into the file's schema."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    merged = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
-    table = table.replace_schema_metadata({k: str(merged[k]) for k in sorted(merged)})
-    texts = [f.name for f in table.schema if pa.types.is_string(f.type)]
-    split = [f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)]
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(
-        table,
-        partial,
-        row_group_size=ROW_GROUP,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=texts,
-        use_byte_stream_split=split,
-    )
-    os.replace(partial, path)
+    with TableWriter(path, table.schema, metadata) as writer:
+        writer.add(table)
 
 
-def read_table(path: Path, expected: pa.Schema | None = None) -> pa.Table:
-    """Read a Parquet table, with one chunk a column.
+class TableWriter:
+    """Writes a table in pieces, as `write_table` writes them all at once; at most a row group is held.
+
+    Use as a context manager: the file appears when the block ends well. The bytes depend on the rows and on
+    where one piece ends and the next begins (fits: one piece a clip), because pages end there too.
+
+    Args:
+        path: the Parquet file.
+        schema: of the file where no piece is added; else it is the first piece's, with its fields' metadata.
+        metadata: goes into the file's schema.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
+        merged = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._metadata = {k: str(merged[k]) for k in sorted(merged)}
+        self._held = schema.empty_table()
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._held = pa.concat_tables([self._held, table]) if self._held.num_rows else table
+        while self._held.num_rows >= ROW_GROUP:
+            self._write(self._held.slice(0, ROW_GROUP))
+            self._held = self._held.slice(ROW_GROUP)
+
+    def _write(self, rows: pa.Table) -> None:
+        rows = rows.replace_schema_metadata(self._metadata)
+        if self._writer is None:
+            vectors = [f.name for f in rows.schema if pa.types.is_fixed_size_list(f.type)]
+            self._writer = pq.ParquetWriter(
+                self._partial,
+                rows.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=[f.name for f in rows.schema if pa.types.is_string(f.type)],
+                use_byte_stream_split=[f"{name}.list.element" for name in vectors],
+            )
+        self._writer.write_table(rows, row_group_size=ROW_GROUP)
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and (self._held.num_rows or self._writer is None):
+            self._write(self._held)
+        if self._writer is not None:
+            self._writer.close()
+        if kind is None:
+            os.replace(self._partial, self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet table, or some of its columns, with one chunk a column.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -161,7 +203,7 @@ def read_table(path: Path, expected: pa.Schema | None = None) -> pa.Table:
     if not path.exists():
         raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, columns=columns)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable Parquet table: {error}") from error
     missing = [] if expected is None else [n for n in expected.names if n not in table.column_names]

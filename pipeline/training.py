@@ -21,7 +21,8 @@ from model.trackers.puppet import load_tracker
 from model.train import Losses, fit
 from pipeline.augment import recolour
 from pipeline.console import say
-from pipeline.dataset import PairDataset
+from pipeline.dataset import Batch, PairDataset
+from pipeline.loader import batches_ahead
 from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
 from pipeline.recipe import PerceptualSection, Recipe
 
@@ -80,14 +81,20 @@ def train_row(
     )
     discriminator = Discriminator(recipe.discriminator_config())
     perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
-    with progress(row, recipe.iterations) as report:
+
+    def drawn(step: int) -> Batch:
+        pairs = data.batch(step, recipe.seed, recipe.batch_size)
+        return recolour(pairs, recipe.augment.colour, recipe.seed, step)
+
+    with (
+        progress(row, recipe.iterations) as report,
+        batches_ahead(drawn, recipe.iterations, device) as batch_at,
+    ):
         curve = fit(
             animator,
             discriminator,
             perceptual,
-            lambda step: recolour(
-                data.batch(step, recipe.seed, recipe.batch_size), recipe.augment.colour, recipe.seed, step
-            ),
+            batch_at,
             recipe.loss_config(),
             recipe.train_config(),
             device,

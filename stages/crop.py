@@ -2,53 +2,55 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.data_params import CropParams, DataParams
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 
 
 def run(
-    out: Path, data: DataParams, crop: CropParams, *, workers: int, scheduler: str | None, clip_timeout_s: float
+    params: Params,
+    out: Path,
+    forgotten: Path,
+    *,
+    workers: int,
+    clip_timeout_s: float,
+    retry: Literal["missing", "failed"],
 ) -> None:
     """List the clips of both data sets, crop them and write `out`/train and `out`/eval."""
+    from pipeline.forgotten import ForgottenList
     from pipeline.pack import crop_all
     from pipeline.provenance import scratch_dir
     from pipeline.sources import list_clips
 
     crop_all(
-        list_clips(data, crop.tube),
+        ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube)),
         out,
-        crop,
+        params.crop,
         scratch_dir("crop", "clips"),
         workers=workers,
-        scheduler=scheduler,
+        scheduler=params.dask.scheduler,
         clip_timeout_s=clip_timeout_s,
+        retry_failed=retry == "failed",
     )
 
 
 def main(
     out: Annotated[Path, Option(help="folder of the packed clips")],
+    forgotten: Annotated[Path, Option(help="list of people and videos that must not be used")],
     params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one")] = (
-        os.cpu_count() or 1
-    ),
-    scheduler: Annotated[str | None, Option(envvar="PWM_SCHEDULER", help="address of a Dask scheduler")] = None,
+    workers: Annotated[
+        int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
+    ] = os.cpu_count() or 1,
     clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 300.0,
+    retry: Annotated[
+        Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
+    ] = "missing",
 ) -> None:
-    """Cut, resize and pack the clips of both data sets."""
-    everything = load_params(params)
-    run(
-        out,
-        everything.data,
-        everything.crop,
-        workers=workers,
-        scheduler=scheduler,
-        clip_timeout_s=clip_timeout_s,
-    )
+    """Cut, resize and pack the clips of both data sets; a run that was killed goes on where it stopped."""
+    run(load_params(params), out, forgotten, workers=workers, clip_timeout_s=clip_timeout_s, retry=retry)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,37 @@
 """Stage `fit@head`: fit one 3-D head to every frame, and report how well."""
 
-from collections.abc import Mapping
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.fit_params import FitParams
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 
 
-def run(params: FitParams, head: Path, clips: Path, folders: Mapping[str, Path], out: Path, report: Path) -> None:
+def run(
+    params: Params,
+    head: Path,
+    clips: Path,
+    out: Path,
+    report: Path,
+    *,
+    workers: int,
+    clip_timeout_s: float,
+    retry: Literal["missing", "failed"],
+) -> None:
     """Write `out`/train.parquet, `out`/eval.parquet and the report (.json and .md)."""
     from model.heads.head import load_head
-    from pipeline.fit import check_fail_rate, fit_clips
+    from pipeline.fit import FitWork, check_fail_rate, fit_clips
     from pipeline.fit_report import write_fit_report
 
-    model = load_head(head)
-    tables = fit_clips(params, model, clips, folders, out)
-    write_fit_report(report, model, tables, clips, folders)
-    check_fail_rate(tables, params.max_fail_rate)
+    data = params.data
+    folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}
+    work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
+    counts = fit_clips(params.fit, head, clips, folders, out, work)
+    write_fit_report(report, load_head(head), out, clips, folders)
+    check_fail_rate(counts, params.fit.max_fail_rate)
 
 
 def main(
@@ -30,12 +41,17 @@ def main(
     out: Annotated[Path, Option(help="folder of the fits")],
     report: Annotated[Path, Option(help="JSON report; a Markdown page of the same name stands beside it")],
     params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+    workers: Annotated[
+        int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
+    ] = os.cpu_count() or 1,
+    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 600.0,
+    retry: Annotated[
+        Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
+    ] = "missing",
 ) -> None:
-    """Fit one head to the frames of all clips."""
-    everything = load_params(params)
-    sets = (everything.data.first, everything.data.second)
-    folders = {source.name: Path(everything.data.root) / source.folder for source in sets}
-    run(everything.fit, heads / f"{head}.npz", clips, folders, out, report)
+    """Fit one head to the frames of all clips; a run that was killed goes on where it stopped."""
+    file = heads / f"{head}.npz"
+    run(load_params(params), file, clips, out, report, workers=workers, clip_timeout_s=clip_timeout_s, retry=retry)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,15 @@ from model.trackers.landmark_fit import FitSettings, LandmarkFitter
 from pipeline.fit_params import FitParams
 from pipeline.landmark_table import LandmarkTable
 from pipeline.provenance import sha256_sources, sha256_text
-from pipeline.trackers.protocol import IDENTITY_MAP, ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
+from pipeline.trackers.protocol import (
+    IDENTITY_MAP,
+    ClipInfo,
+    FitRows,
+    TrackerUnavailable,
+    judge,
+    landmark_residual,
+    unfitted,
+)
 
 TABLE = "landmarks.parquet"
 FACE_SHARE = 0.7  # a perspective head's tracker frame (224 px a side) is so large that landmarks span this much
@@ -58,7 +66,7 @@ class LandmarkTracker:
         seen = self.tables[info.dataset].look(info.person, info.video, info.frame_index)
         crop_map = torch.from_numpy(np.asarray(info.crop_map, np.float64))[None]
         landmarks = apply_affine(crop_map, torch.from_numpy(seen.landmarks_px))  # (T, 68, 2) clip ndc
-        rows = self._unfitted(["low_score" if found else "no_landmarks" for found in seen.found])
+        rows = unfitted(self.head, ["low_score" if found else "no_landmarks" for found in seen.found])
         rows.score[:] = seen.score
         rows.landmarks[:] = landmarks.numpy()
         usable = np.flatnonzero(seen.found & (seen.score >= self.params.min_score))
@@ -87,11 +95,3 @@ class LandmarkTracker:
             maps[:, [0, 4]] = ((high - low).amax(1) / (2 * FACE_SHARE))[:, None]
             maps[:, [2, 5]] = (low + high) / 2
         return maps
-
-    def _unfitted(self, status: list[str]) -> FitRows:
-        def nothing(*shape: int) -> Tensor:
-            return torch.full((len(status), *shape), torch.nan)
-
-        head = self.head
-        fit = HeadFit(*(nothing(n) for n in (head.num_shape, head.num_expression, head.num_pose, head.num_camera, 6)))
-        return FitRows(status, nothing().numpy(), nothing().numpy(), fit, nothing(68, 2).numpy())

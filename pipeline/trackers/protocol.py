@@ -64,10 +64,12 @@ class Tracker(Protocol):
     """Fits one head.
 
     Attributes:
+        head: the head it fits.
         weights_sha256: hash of the network's weights, empty where there is none.
         fingerprint: hash of all that its results depend on besides the clip.
     """
 
+    head: HeadModel
     weights_sha256: str
     fingerprint: str
 
@@ -91,6 +93,16 @@ class Tracker(Protocol):
             TrackerUnavailable: it needs more than the image.
         """
         ...
+
+
+def unfitted(head: HeadModel, status: list[str]) -> FitRows:
+    """Rows without a fit: NaN but for their status."""
+
+    def nothing(*shape: int) -> Tensor:
+        return torch.full((len(status), *shape), torch.nan)
+
+    fit = HeadFit(*(nothing(n) for n in (head.num_shape, head.num_expression, head.num_pose, head.num_camera, 6)))
+    return FitRows(status, nothing().numpy(), nothing().numpy(), fit, nothing(68, 2).numpy())
 
 
 def place_landmarks(reduced: LandmarkHead, fit: HeadFit) -> Tensor:

@@ -66,6 +66,12 @@ def test_code_dependencies_are_the_import_closure(stage):
     assert listed == closure(stage_script(body["cmd"])), "run `python -m tests.arch.stage_deps`"
 
 
+def test_where_the_work_is_done_re_runs_nothing():
+    params = [str(name) for body in stage_bodies().values() for name in body.get("params", [])]
+    assert "crop" in params
+    assert not [name for name in params if name.split(".")[0] == "dask"]
+
+
 @pytest.mark.parametrize("script", sorted(p.stem for p in (ROOT / "stages").glob("[a-z]*.py")))
 def test_help_of_a_stage_loads_nothing_heavy(script):
     code = (

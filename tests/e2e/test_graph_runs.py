@@ -1,14 +1,9 @@
 """The whole graph, small, as a user runs it: a copy of the project, `dvc repro`, `dvc exp run`."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.arch.stage_deps import ROOT
+from tests.e2e.project_copy import copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -16,32 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A git repository with this working tree and the small parameters."""
-    folder = tmp_path_factory.mktemp("graph") / "project"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    shutil.copyfile(ROOT / "tests" / "data" / "small.yaml", folder / "params.yaml")
-    run("git", "init", "-q", cwd=folder)
-    run("git", "add", "-A", cwd=folder)
-    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "import", cwd=folder)
-    return folder
-
-
-def run(*command: str, cwd: Path, ok: bool = True) -> str:
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-           "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
-           "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}  # fmt: skip
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert (done.returncode == 0) == ok, output[-4000:]
-    return output
+    return copy_project(tmp_path_factory.mktemp("graph") / "project", ROOT / "tests" / "data" / "small.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from model.heads.head import HeadModel
 from pipeline.clips import ClipWriter, encode_frame
 from pipeline.dataset import PairDataset
 from pipeline.fits import build_fits, fits_metadata
+from pipeline.loader import BatchesAhead, batches_ahead
 from pipeline.schema import INDEX, write_table
 from tests.helpers import random_head
 
@@ -109,3 +112,51 @@ def test_a_batch_is_a_function_of_seed_and_step(dataset, folder):
 def test_fits_of_another_head_are_refused(folder):
     with pytest.raises(ValueError, match="was fitted with head"):
         PairDataset(folder / "train", folder / "fits.parquet", HeadModel(random_head(1)))
+
+
+def same(one, other):
+    """Whether two batches hold the same bits."""
+    parts = [(one.source, other.source), (one.driving, other.driving)]
+    parts += [(getattr(one.fit_drv, n), getattr(other.fit_drv, n)) for n in ("shape", "pose")]
+    return all(torch.equal(a, b) for a, b in parts)
+
+
+def test_batches_made_ahead_are_the_batches_of_their_steps(dataset, folder):
+    fresh = PairDataset(folder / "train", folder / "fits.parquet", cache_bytes=0)
+    with BatchesAhead(lambda step: fresh.batch(step, 3, 8), 9, threads=3) as ahead:
+        for step in (0, 1, 2, 3, 7, 8, 2, 3):  # a run that goes on, one that resumes, one that goes back
+            assert same(ahead(step), dataset.batch(step, 3, 8)), step
+        assert not same(ahead(4), dataset.batch(5, 3, 8))
+
+
+def test_batches_are_in_the_works_before_they_are_asked_for_and_never_behind_the_end():
+    asked, released = [], threading.Event()
+
+    def slow(step):
+        asked.append(step)
+        assert released.wait(60)
+        return step
+
+    with BatchesAhead(slow, 4, threads=2) as ahead:
+        released.set()
+        assert ahead(1) == 1
+        assert ahead(2) == 2
+        assert ahead(3) == 3
+    assert sorted(asked) == [1, 2, 3]
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_at_its_step():
+    def broken(step):
+        if step == 2:
+            raise ValueError("the shard is damaged")
+        return step
+
+    with BatchesAhead(broken, 9, threads=2) as ahead:
+        assert [ahead(0), ahead(1)] == [0, 1]
+        with pytest.raises(ValueError, match="damaged"):
+            ahead(2)
+
+
+def test_the_processor_gets_batches_as_they_are_asked_for(dataset):
+    with batches_ahead(dataset.batch, 9, torch.device("cpu")) as batch_at:
+        assert batch_at == dataset.batch

@@ -43,6 +43,14 @@ def test_an_unknown_recipe_is_refused(tmp_path):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))
 
 
+def test_a_scheduler_is_an_address_or_nothing(tmp_path):
+    assert load(tmp_path, PUPPETS).dask.scheduler is None
+    address = "tcp://10.0.0.1:8786"
+    assert load(tmp_path, PUPPETS.replace("scheduler: null", f"scheduler: {address}")).dask.scheduler == address
+    with pytest.raises(ParamsError, match=r"dask.scheduler: .*'10.0.0.1'"):
+        load(tmp_path, PUPPETS.replace("scheduler: null", "scheduler: 10.0.0.1"))
+
+
 def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(ParamsError, match=r"no parameter file .*nothing.yaml.*profiles"):
         load_params(tmp_path / "nothing.yaml")
