@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.boxes import ListedBox, enlarge, iou, union
-from pipeline.crop import resize
+from pipeline.resize import gaussian_antialias, triangle_antialias
 from pipeline.video import VideoInfo, frames_in_range
 from tests.parity.compare import Output, at_the_fitting_seed, compare
 from tests.parity.golden import Fixture
@@ -15,7 +15,7 @@ FAR = 10**6  # a frame so large that only the scaling of a listed box shows, not
 
 
 def check(fixture: Fixture) -> list[Output]:
-    """Whole numbers must be equal; the resize, Pillow's instead of skimage's, may differ by one grey level."""
+    """Whole numbers must be equal, as FOMM's own resize; Pillow's, the default, may differ by one grey level."""
     golden = fixture.arrays()
     boxes = [tuple(box) for box in golden["boxes"].tolist()]
     following = boxes[1:] + boxes[:1]
@@ -49,6 +49,8 @@ def _resized(fixture: Fixture, golden: dict[str, np.ndarray], seed: int) -> list
     outputs = []
     image = fixture.image_u8("geometry/resize", 320, 320, seed)
     for name, (height, width) in (("resize_down_310x237", (310, 237)), ("resize_up_150x120", (150, 120))):
-        small = resize(np.ascontiguousarray(image[:height, :width]), 256)[SAMPLES, SAMPLES]
-        outputs.append(compare(name, small, golden[f"{name}_sub"], 1))
+        cropped = np.ascontiguousarray(image[:height, :width])
+        for resize, tolerance in ((gaussian_antialias, 0), (triangle_antialias, 1)):
+            small = resize(cropped, 256)[SAMPLES, SAMPLES]
+            outputs.append(compare(f"{name} {resize.__name__}", small, golden[f"{name}_sub"], tolerance))
     return outputs
