@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.coords import apply_affine
 from model.raster import rasterize
@@ -171,7 +172,7 @@ def _shrunk(
 
 def _blend(values: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
     """Interpolate (N, 3) vertex vectors over pixels and normalise: (3, n)."""
-    mixed = sum(values.index_select(0, corners[:, k]) * weights[:, k : k + 1] for k in range(3)).t().contiguous()
+    mixed = F.embedding_bag(corners, values, mode="sum", per_sample_weights=weights).t().contiguous()
     return mixed * mixed.square().sum(0).clamp_min(1e-12).rsqrt()
 
 
@@ -239,7 +240,7 @@ class _Lamps:
         direction = torch.from_numpy(look.light_direction).float()
         viewer = torch.tensor([0.0, 0.0, 1.0])
         low = direction * torch.tensor([0.8, 0.35, 1.0])  # a lower lamp for eyes, or lids would hide its reflection
-        half, half_eye = (torch.nn.functional.normalize(d + viewer, dim=0) for d in (direction, low))
+        half, half_eye = (F.normalize(d + viewer, dim=0) for d in (direction, low))
         key, ambient = (torch.from_numpy(c).float()[:, None] for c in (look.light_colour, look.ambient_colour))
         return _Lamps(direction, half, half_eye, key, ambient, look.rim)
 

@@ -59,5 +59,5 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 
 
 def test_numbers_as_dvc_writes_them_stay_numbers(tmp_path):
-    params = load(tmp_path, PUPPETS.replace("generator: 0.002", "generator: 2e-3", 1))
+    params = load(tmp_path, PUPPETS.replace("generator: 0.003", "generator: 2e-3", 1))
     assert params.recipes["toy64"].learning_rate.generator == pytest.approx(2e-3)
