@@ -1,4 +1,4 @@
-"""Batches made ahead of time, in threads, so that a GPU never waits for images."""
+"""Batches made ahead of time, in threads, so that training never waits for images."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ THREADS = min(8, os.cpu_count() or 1)
 
 @contextmanager
 def batches_ahead(batch_at: BatchAt, steps: int, device: torch.device) -> Iterator[BatchAt]:
-    """Yield `batch_at` itself, or in front of a GPU one that gives the same batches and has them ready.
+    """Yield a function that gives the same batches as `batch_at` and has them ready.
 
     Args:
         batch_at: batch of a step, the same whenever and by whichever thread it is asked.
@@ -23,7 +23,8 @@ def batches_ahead(batch_at: BatchAt, steps: int, device: torch.device) -> Iterat
         device: where the batches are used.
     """
     if device.type != "cuda":
-        yield batch_at  # the processor is busy with the network: threads would only take turns with it
+        with BatchesAhead(batch_at, steps, 1) as ahead:  # one core more is all that a small network leaves to do
+            yield ahead
         return
     with BatchesAhead(lambda step: batch_at(step).pin_memory(), steps, THREADS) as ahead:
         yield ahead

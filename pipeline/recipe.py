@@ -100,6 +100,7 @@ class RunSection(RecipeSection):
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     precision: Literal["float32", "bfloat16"]
+    cpu_threads: PositiveInt  # of torch where there is no GPU; their number changes last digits
     channels_last: bool
 
 
@@ -148,7 +149,7 @@ class Recipe(RecipeSection):
             lr_drop_steps=tuple(rates.drop_steps),
             lr_drop_factor=rates.drop_factor,
             betas=rates.betas,
-            **self.run.model_dump(),
+            **self.run.model_dump(exclude={"cpu_threads"}),
         )
 
 

@@ -68,6 +68,8 @@ def train_row(
         FileNotFoundError: an input or the perceptual backbone's weights are missing.
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
+    if device.type == "cpu":
+        torch.set_num_threads(recipe.run.cpu_threads)
     head = load_head(inputs.head)
     data = PairDataset(inputs.clips, inputs.fits, head)
     _check_size(data, recipe.image_px)

@@ -157,6 +157,10 @@ def test_what_goes_wrong_in_a_thread_is_raised_at_its_step():
             ahead(2)
 
 
-def test_the_processor_gets_batches_as_they_are_asked_for(dataset):
-    with batches_ahead(dataset.batch, 9, torch.device("cpu")) as batch_at:
-        assert batch_at == dataset.batch
+def test_the_processor_gets_the_same_batches_from_one_thread(dataset):
+    def draw(step: int):
+        return dataset.batch(step, seed=3, batch_size=2)
+
+    with batches_ahead(draw, 5, torch.device("cpu")) as batch_at:
+        for step in (0, 1, 4):
+            assert torch.equal(batch_at(step).source, draw(step).source)
