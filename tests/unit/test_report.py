@@ -225,32 +225,20 @@ def test_headline_nests_the_selected_row(world):
         headline_metrics(baseline_rows(BENCH)[0], world / "results", Pairs(world / "pairs.parquet"), "two")
 
 
+def report_into(out, world, *, results, pairs):
+    """A report of these results, without figures or fit reports."""
+    ledger = world / "clips" / "ledger.parquet"
+    write_report(
+        PARAMS, ROWS, results=results, pairs=pairs, ledger=ledger, paper=PAPER, fit_reports=out, figures=out, out=out
+    )
+
+
 def test_results_of_another_pair_list_are_refused(world, tmp_path):
     make_pairs(tmp_path / "pairs.parquet", people=8)
     with pytest.raises(ValueError, match="evaluate"):
-        write_report(
-            PARAMS,
-            ROWS,
-            results=world / "results",
-            pairs=tmp_path / "pairs.parquet",
-            ledger=world / "clips" / "ledger.parquet",
-            paper=PAPER,
-            fit_reports=tmp_path,
-            figures=tmp_path,
-            out=tmp_path,
-        )
+        report_into(tmp_path, world, results=world / "results", pairs=tmp_path / "pairs.parquet")
     with pytest.raises(FileNotFoundError, match="no results"):
-        write_report(
-            PARAMS,
-            ROWS,
-            results=tmp_path,
-            pairs=world / "pairs.parquet",
-            ledger=world / "clips" / "ledger.parquet",
-            paper=PAPER,
-            fit_reports=tmp_path,
-            figures=tmp_path,
-            out=tmp_path,
-        )
+        report_into(tmp_path, world, results=tmp_path, pairs=world / "pairs.parquet")
 
 
 def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path):
@@ -261,17 +249,7 @@ def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path
     scorer.read_references()
     row = paper_rows(BENCH)[0]
     scorer.save_and_score(row.key, row.tasks, pairs.driving_u8, tmp_path / "results" / row.results)
-    write_report(
-        PARAMS,
-        ROWS,
-        results=tmp_path / "results",
-        pairs=world / "pairs.parquet",
-        ledger=world / "clips" / "ledger.parquet",
-        paper=PAPER,
-        fit_reports=tmp_path,
-        figures=tmp_path,
-        out=tmp_path,
-    )
+    report_into(tmp_path, world, results=tmp_path / "results", pairs=world / "pairs.parquet")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "tables/scores.csv").read_text())))
     of_row = {(x["task"], x["metric"]): x for x in lines if (x["dataset"], x["method"]) == ("first", row.label)}
     assert float(of_row["same", "l1[0-255]"]["value"]) == 0

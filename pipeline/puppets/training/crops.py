@@ -201,7 +201,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of the chunks")] = Path("data/scratch/puppet_crops"),
     people: int = 1056,
     looks: int = 2,
-    shots: int = 6,
+    shots: int = 8,
     size: Annotated[int, typer.Option(help="pixels; larger than 64, so that jitter has something to cut")] = 96,
     workers: int = 2,
     seed: int = 3_000_000,
