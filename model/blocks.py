@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from model.coords import resize_disp
+
 SLOPE = 0.2  # of every leaky ReLU
 
 
@@ -52,7 +54,7 @@ class Spade(nn.Module):
 
 
 class DisplacementHead(nn.Module):
-    """A 3x3 convolution to a displacement, times one learned gain.
+    """A 3x3 convolution to a displacement, times one learned gain; added to the coarser level's if it `refines`.
 
     Choice: fields start close to zero, that is close to the identity, so that the skips carry the
     source's own layout while the decoder learns to read the guidance, and so that rows with and
@@ -60,13 +62,15 @@ class DisplacementHead(nn.Module):
     initialisation of a convolution; hence the gain. It runs in float32 also under autocast.
     """
 
-    def __init__(self, channels: int, gain: float) -> None:
+    def __init__(self, channels: int, gain: float, refines: bool) -> None:
         super().__init__()
+        self.refines = refines
         self.conv = conv(channels, 2, 3)
         self.gain = nn.Parameter(torch.tensor(gain))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return displacements (B, 2, h, w) in ndc, float32 or wider."""
+    def forward(self, features: Tensor, coarser: Tensor | None) -> Tensor:
+        """Return displacements (B, 2, h, w) in ndc, float32 or wider; `coarser` is the level's before, of any size."""
         with torch.autocast(device_type=features.device.type, enabled=False):
             wide = features.to(torch.promote_types(features.dtype, torch.float32))
-            return self.gain * self.conv(wide)
+            disp = self.gain * self.conv(wide)
+            return disp + resize_disp(coarser, disp.shape[-2:]) if self.refines and coarser is not None else disp

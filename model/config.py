@@ -52,6 +52,8 @@ class GeneratorConfig:
             it half the next one's.
         outer_kernel: side of the first (stem) and the last (image) convolution.
         spade_hidden: most channels between the guidance and SPADE's scale and shift.
+        last_disp: "own" or "upsampled": where D^(L) comes from (`model.pwm.LastLevel`).
+        disp_refines: whether a level's convolution adds to the coarser displacement (`model.pwm.WarpModule`).
         disp_gain: ndc per unit of the displacement convolution before training.
         image_gain: logits per unit of the last convolution before training.
         disp_scale: factor on a rendered displacement where it modulates features.
@@ -61,6 +63,8 @@ class GeneratorConfig:
     channels: tuple[int, ...]
     outer_kernel: int
     spade_hidden: int
+    last_disp: str
+    disp_refines: bool
     disp_gain: float
     image_gain: float
     disp_scale: float
@@ -68,6 +72,10 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # a list where it comes from JSON
+        if self.last_disp not in ("own", "upsampled"):
+            raise ValueError(f"last_disp {self.last_disp!r}, expected own or upsampled")
+        if self.levels < 2:
+            raise ValueError(f"channels {self.channels}: a pyramid has at least two levels")
 
     @property
     def levels(self) -> int:

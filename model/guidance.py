@@ -15,6 +15,7 @@ from model.config import GUIDANCE_PARTS, GuidanceConfig
 from model.coords import Size
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from model.interpolate import blend_rows
 from model.raster import Fragments, rasterize
 
 
@@ -133,8 +134,7 @@ def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor
     if attributes.dim() == 3:
         corners = corners + (small // (height * width) * attributes.shape[1])[:, None, None]
     table = attributes.reshape(-1, attributes.shape[-1])
-    corners, weights = corners.flatten(1).unbind(1), weights.flatten(1).unsqueeze(-1).unbind(1)
-    values = sum(table.index_select(0, c) * w for c, w in zip(corners, weights, strict=True))
+    values = blend_rows(table, corners.flatten(1), weights.flatten(1))
     flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy(0, small, values)
     return flat.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
 

@@ -72,6 +72,38 @@ def interpolate_faces(fragments: Fragments, per_triangle: Tensor, background: fl
     return values
 
 
+def blend_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Weigh and sum K rows of a table (R, C) for each of N items.
+
+    Args:
+        table: (R, C); gradients flow to it, and to it alone.
+        rows: (N, K) int64.
+        weights: (N, K) in the dtype of `table`.
+
+    Returns:
+        (N, C).
+    """
+    return _Rows.apply(table, rows, weights)
+
+
+class _Rows(torch.autograd.Function):
+    """`embedding_bag` forward; backward it would sort all N K rows first, which costs three times as much as adding."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.count = len(table)
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        total = grad.new_zeros(ctx.count, grad.shape[1])
+        for row, weight in zip(*(saved.unbind(1) for saved in ctx.saved_tensors), strict=True):
+            total.index_add_(0, row, grad * weight[:, None])
+        return total, None, None
+
+
 @dataclass(frozen=True)
 class _Piece:
     """The covered pixels of some frames, in scanline order."""

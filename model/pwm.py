@@ -108,20 +108,25 @@ class WarpModule(nn.Module):
 
     Choice: the other route of the SPADE output is a 3x3 convolution to the next level's channels
     before it is upsampled; features are upsampled to the nearest, displacements bilinearly.
+    Choice: with `disp_refines` the convolution adds to the coarser level's displacement, upsampled, instead of
+    finding the whole of it anew; D^(l) is absolute either way. It saves a short training most of its time,
+    because the levels of few channels only have details left to find.
     """
 
     def __init__(self, config: GeneratorConfig, level: int, guide_channels: int) -> None:
         super().__init__()
         width, finer = config.channels[level - 1], config.channels[level]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
-        self.disp = DisplacementHead(width, config.disp_gain)
+        self.disp = DisplacementHead(width, config.disp_gain, config.disp_refines)
         self.route = conv(width, finer, 3)
         self.merge = ConvBlock(2 * finer, finer)
 
-    def forward(self, feat: Tensor, guide: Tensor, feat_src_finer: Tensor) -> tuple[Tensor, Tensor]:
-        """Realign the next level's skip; returns (F_r^(l+1), D^(l))."""
+    def forward(
+        self, feat: Tensor, guide: Tensor, feat_src_finer: Tensor, disp_coarser: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Realign the next level's skip; returns (F_r^(l+1), D^(l)). The first level has no coarser displacement."""
         modulated = self.spade(feat, guide)
-        disp = self.disp(modulated)
+        disp = self.disp(modulated, disp_coarser)
         size = feat_src_finer.shape[-2:]
         warped = warp(feat_src_finer, resize_disp(disp, size))
         route = F.interpolate(self.route(modulated), size=size, mode="nearest")
@@ -131,8 +136,10 @@ class WarpModule(nn.Module):
 class LastLevel(nn.Module):
     """SPADE at full resolution, D^(L), and a convolution of `outer_kernel` to the image I_o.
 
-    Choice: the last module predicts a displacement of its own, which makes I_w ("the last pyramid in the
-    decoder", supplementary 1.4), so that I_w is as sharp as the output.
+    Choice: the paper does not say whether the module that makes the image predicts a displacement too ("the
+    last pyramid in the decoder", supplementary 1.4). `last_disp` says so: with "own" it does; with "upsampled"
+    D^(L) is the module's before, upsampled. Its few channels see one pixel at a time, and after minutes of
+    training they paint with a displacement of their own: every dark pixel of a mouth is fetched from the hair.
     Choice: like every other module it warps the next skip, which here is the source image itself: the
     final convolution sees the SPADE output and the logits of I_w, and I_o ends in a sigmoid. One learned
     gain follows it: spectral normalisation alone would bound the contrast that it can give.
@@ -142,14 +149,20 @@ class LastLevel(nn.Module):
         super().__init__()
         width = config.channels[-1]
         self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
-        self.disp = DisplacementHead(width, config.disp_gain)
+        own = config.last_disp == "own"
+        self.disp = DisplacementHead(width, config.disp_gain, config.disp_refines) if own else None
         self.image = conv(width + 3, 3, config.outer_kernel)
         self.image_gain = nn.Parameter(torch.tensor(config.image_gain))
 
-    def forward(self, feat: Tensor, guide: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, feat: Tensor, guide: Tensor, source: Tensor, disp_coarser: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (I_o, D^(L), I_w), all at the resolution of `feat` and of the source image."""
         modulated = self.spade(feat, guide)
-        disp = self.disp(modulated)
+        if self.disp is None:
+            disp = resize_disp(disp_coarser, source.shape[-2:])
+        else:
+            disp = self.disp(modulated, disp_coarser)
         warped = warp(source, disp)
         logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
@@ -205,9 +218,9 @@ class Generator(nn.Module):
         guides.reverse()
         feats_src = self.encoder(torch.cat([source, self.seen_source(area_resize(maps.source, size))], 1))
         feat = self.first(feats_src[0], F.avg_pool2d(guide, step))
-        disps = []
+        disps: list[Tensor] = []
         for module, modulator, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):
-            feat, disp = module(feat, modulator, finer)
+            feat, disp = module(feat, modulator, finer, disps[-1] if disps else None)
             disps.append(disp)
-        image, disp, warped = self.last(feat, guides[-1], source)
+        image, disp, warped = self.last(feat, guides[-1], source, disps[-1])
         return PWMOutput(image, [*disps, disp], warped, guide)

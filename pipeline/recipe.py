@@ -42,6 +42,8 @@ class GeneratorSection(RecipeSection):
     channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
     outer_kernel: PositiveInt  # of the first and the last convolution; odd
     spade_hidden: PositiveInt
+    last_disp: Literal["own", "upsampled"]  # whether level L predicts a displacement or takes over level L-1's
+    disp_refines: bool  # whether a level adds to the coarser level's displacement; false in the paper
     disp_gain: float  # ndc per unit of a displacement convolution before training
     image_gain: PositiveFloat  # logits per unit of the last convolution before training
     disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features

@@ -60,6 +60,8 @@ def world(tmp_path_factory):
         channels=(8, 8, 4),
         outer_kernel=3,
         spade_hidden=4,
+        last_disp="own",
+        disp_refines=False,
         disp_gain=0.5,
         image_gain=1.0,
         disp_scale=1.0,

@@ -21,11 +21,13 @@ SIZE = (16, 24)
 MIDDLE = torch.tensor([0.3, 0.5, 0.4])
 
 
-def config(gain: float = 0.1) -> GeneratorConfig:
+def config(gain: float = 0.1, last_disp: str = "own", disp_refines: bool = False) -> GeneratorConfig:
     return GeneratorConfig(
         channels=(8, 8, 4),
         outer_kernel=5,
         spade_hidden=6,
+        last_disp=last_disp,
+        disp_refines=disp_refines,
         disp_gain=gain,
         image_gain=1.5,
         disp_scale=2.0,
@@ -93,12 +95,45 @@ def test_last_displacement_warps_the_source():
     assert torch.allclose(out.warped[..., :-1], source[..., 1:], atol=1e-5)  # shows the right neighbour
 
 
+def test_without_one_of_its_own_the_last_level_takes_over_the_displacement_before():
+    generator = Generator(config(last_disp="upsampled"), ("disp",), 0, 2, MIDDLE)
+    source = torch.rand(2, 3, *SIZE)
+    out = generator(source, maps())
+    assert len(out.disps) == 3
+    assert out.disps[1].abs().max() > 1e-3
+    assert torch.equal(out.disps[2], resize_disp(out.disps[1], SIZE))
+    assert torch.allclose(out.warped, warp(source, out.disps[2]))
+    assert not [name for name, _ in generator.last.named_parameters() if name.startswith("disp")]
+
+
+@pytest.mark.parametrize("last_disp", ["own", "upsampled"])
+def test_displacements_that_refine_add_to_the_coarser_one(last_disp):
+    generator = Generator(config(last_disp=last_disp, disp_refines=True), ("disp",), 0, 2, MIDDLE)
+    heads = [m for m in generator.modules() if isinstance(m, DisplacementHead)]
+    added: list[torch.Tensor] = []
+    for head in heads:
+        head.conv.register_forward_hook(lambda _m, _a, out, head=head: added.append(head.gain * out))
+    out = generator(torch.rand(2, 3, *SIZE), maps())
+    assert len(added) == len(heads) == (3 if last_disp == "own" else 2)
+    wanted = added[0]
+    assert torch.equal(out.disps[0], wanted)
+    for found, step in zip(out.disps[1:], added[1:], strict=False):
+        wanted = resize_disp(wanted, step.shape[-2:]) + step
+        assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(out.disps[-1], resize_disp(wanted, SIZE), atol=1e-6)
+
+
+def test_a_last_displacement_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="own or upsampled"):
+        config(last_disp="none")
+
+
 class ConstantDisp(nn.Module):
     def __init__(self, x: float, y: float) -> None:
         super().__init__()
         self.value = torch.tensor([x, y])[:, None, None]
 
-    def forward(self, features):
+    def forward(self, features, _coarser):
         return self.value.expand(len(features), 2, *features.shape[-2:])
 
 
@@ -114,7 +149,7 @@ def test_a_module_warps_the_next_skip_by_its_displacement_and_keeps_the_spade_ro
     merged, routed = inputs_of(module.merge), []
     module.route.register_forward_hook(lambda _m, _a, out: routed.append(out))
     skip = torch.rand(2, 8, 8, 12)
-    feat, disp = module(torch.rand(2, 8, 4, 6), torch.rand(2, 2, 4, 6), skip)
+    feat, disp = module(torch.rand(2, 8, 4, 6), torch.rand(2, 2, 4, 6), skip, None)
     assert feat.shape == skip.shape
     assert disp.shape == (2, 2, 4, 6)
     warped, route = merged[0].chunk(2, 1)
@@ -127,7 +162,7 @@ def test_upsampled_displacement_keeps_its_values():
     module = WarpModule(config(), 1, 2).eval()
     merged = inputs_of(module.merge)
     skip = torch.rand(2, 8, 8, 12)
-    _, disp = module(torch.rand(2, 8, 4, 6), torch.rand(2, 2, 4, 6), skip)
+    _, disp = module(torch.rand(2, 8, 4, 6), torch.rand(2, 2, 4, 6), skip, None)
     assert torch.allclose(merged[0][:, :8], warp(skip, resize_disp(disp, (8, 12))))
 
 
@@ -198,9 +233,9 @@ def test_source_codes_join_the_encoder():
 
 
 def test_displacements_are_float32_under_autocast():
-    head = DisplacementHead(4, 0.1)
+    head = DisplacementHead(4, 0.1, refines=False)
     with torch.autocast("cpu", torch.bfloat16):
-        assert head(torch.rand(1, 4, 6, 8, dtype=torch.bfloat16)).dtype == torch.float32
+        assert head(torch.rand(1, 4, 6, 8, dtype=torch.bfloat16), None).dtype == torch.float32
 
 
 def test_gradients_match_finite_differences():
