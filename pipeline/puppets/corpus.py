@@ -101,10 +101,20 @@ def _studio(texture_size: int) -> Studio:
     return Studio(load_head(HEADS / "puppet.npz"), texture_size)
 
 
-def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
-    """Render one video and its labels into the folder `piece`, which appears when both are complete."""
+def _png(label: np.ndarray) -> bytes:
+    """Pack part labels (H, W): they are flat areas, which a filter would only spoil and runs describe best."""
     import cv2
 
+    flags = {
+        cv2.IMWRITE_PNG_COMPRESSION: 1,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_NONE,
+    }
+    return cv2.imencode(".png", label, [value for flag in flags.items() for value in flag])[1].tobytes()
+
+
+def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
+    """Render one video and its labels into the folder `piece`, which appears when both are complete."""
     studio = _studio(params.texture_size)
     clip = make_clip(plan, studio, params)
     partial = piece.with_name(f"{piece.name}.partial-{os.getpid()}")
@@ -114,7 +124,7 @@ def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
     with VideoWriter(partial / "video.mp4", plan.size_hw, plan.fps, params.crf, params.preset) as video:
         for picture in film_clip(clip, studio):
             video.write(picture.image)
-            pngs.append(cv2.imencode(".png", picture.label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+            pngs.append(_png(picture.label))
     table = pa.table({"frame": pa.array(range(len(pngs)), pa.int32()), "png": pa.array(pngs, pa.binary())}, LABELS)
     metadata = {"parts": ",".join(PARTS), "foreground": "label > 0", "video": plan.video}
     with (
