@@ -2,7 +2,9 @@
 
 All in linear light with a gamma of 2: wrapped diffuse light (red comes round the terminator of skin), ambient light,
 highlights of skin, eyes and strands of hair. Pixels come one part at a time, so that a part's material is a handful of
-numbers and a highlight that it does not have costs nothing; values are planes, (3, n), that fit into the cache.
+numbers and a highlight that it does not have costs nothing; values are planes, (3, n), that fit into the cache, and
+change in place. Where a value is known to stay below 1 it is still clipped there: numpy clips between two bounds twice
+as fast as at one.
 """
 
 from dataclasses import dataclass
@@ -65,13 +67,15 @@ class Lamps:
             openness: (n,) share of the ambient light that arrives.
             direct: (n,) share of the lamp's light that arrives.
         """
+        import cv2
+
         albedo = paint.astype(np.float32)
         albedo *= 1 / 255
         np.square(albedo, out=albedo)
         wrap = _WRAP_OF_CHANNEL * _WRAP[part]
         total = _along(self.direction, normal) + wrap
         total /= 1 + wrap
-        np.maximum(total, 0, out=total)
+        total.clip(0, 1, out=total)
         total *= direct
         total *= np.float32(1.3) * self.key
         sky = normal[1] * 0.28
@@ -97,11 +101,7 @@ class Lamps:
         shoulder = total * 0.45  # soft, so that pale skin keeps its shape
         shoulder += 0.72
         total /= shoulder
-        np.minimum(np.maximum(total, 0, out=total), 1, out=total)
-        np.sqrt(total, out=total)
-        total *= 255
-        total += 0.5
-        return total.astype(np.uint8)
+        return cv2.convertScaleAbs(np.sqrt(total, out=total), alpha=255)
 
     def _highlight(self, part: int, normal: np.ndarray) -> np.ndarray | None:
         """The lamp's reflection (n,): broad on skin, sharp on wet and polished parts; None where the part has none."""
@@ -109,7 +109,7 @@ class Lamps:
         for strength, direction, doublings in ((_GLOSS[part], self.half, 4), (_POLISH[part], self.half_eye, 7)):
             if strength:
                 facing = _along(direction, normal)
-                spot = _power(np.maximum(facing, 0, out=facing), doublings)
+                spot = _power(facing.clip(0, 1, out=facing), doublings)
                 spot *= strength
                 found = spot if found is None else np.add(found, spot, out=found)
         return found
@@ -117,11 +117,10 @@ class Lamps:
     def _rim_light(self, albedo: np.ndarray, normal: np.ndarray, openness: np.ndarray) -> np.ndarray:
         """Light (3, n) from behind, on the side that the lamp leaves dark."""
         edge = 1 - normal[2]
-        np.minimum(np.maximum(edge, 0, out=edge), 1, out=edge)
-        np.square(edge, out=edge)
+        np.square(edge.clip(0, 1, out=edge), out=edge)
         side = normal[0] * (-0.5 * float(np.sign(self.direction[0])))
         side += 0.5
-        edge *= np.maximum(side, 0, out=side)
+        edge *= side.clip(0, 1, out=side)
         edge *= openness
         edge *= self.rim
         back = albedo * 0.5
@@ -133,7 +132,7 @@ class Lamps:
         """Kajiya and Kay's highlight of a cylinder (3, n), narrow in white and wide in the hair's own colour."""
         across = np.square(_along(self.half, strands))
         np.subtract(1, across, out=across)
-        wide = _power(np.maximum(across, 0, out=across), 3)
+        wide = _power(across.clip(0, 1, out=across), 3)
         shine = albedo * _HAIR_COLOUR
         shine *= wide
         narrow = _power(wide, 3)

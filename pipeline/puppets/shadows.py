@@ -36,7 +36,7 @@ def _creases(depth: np.ndarray, px_per_cm: float) -> np.ndarray:
         deeper = cv2.blur(depth, (side, side))
         np.subtract(depth, deeper, out=deeper)
         deeper /= radius_cm
-        np.minimum(np.maximum(deeper, 0, out=deeper), 1, out=deeper)
+        deeper.clip(0, 1, out=deeper)
         deeper *= strength
         total += deeper
     return total
@@ -58,4 +58,4 @@ def _shade(depth: np.ndarray, towards_lamp: tuple[float, float, float], px_per_c
         higher *= 1 / (0.25 + 0.25 * step_cm)
         np.maximum(blocked, higher, out=blocked)
     side = max(3, int(0.35 * px_per_cm) * 2 + 1)
-    return cv2.blur(np.minimum(blocked, 1.0, out=blocked), (side, side))
+    return cv2.blur(blocked.clip(0, 1, out=blocked), (side, side))
