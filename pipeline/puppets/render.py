@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model.coords import apply_affine
 from model.raster import rasterize
-from pipeline.puppets.appearance import PART
+from pipeline.puppets.appearance import PART, PARTS
 from pipeline.puppets.backdrop import lay_backdrop
 from pipeline.puppets.light import Lamps
 from pipeline.puppets.scene import Actor, Studio
@@ -142,7 +142,7 @@ def _paint(
         frame = [plane.reshape(-1) for plane in (*fragments.barycentric[0].numpy().transpose(2, 0, 1), *shadows)]
         normals, along = (values.numpy() for values in vertices[1:])
         part_of = _take(actor.part.numpy(), _take(triangles, covered))
-        for part in np.flatnonzero(np.bincount(part_of)).tolist():
+        for part in range(len(PARTS)):
             own = _take(covered, np.flatnonzero(part_of == part))
             for where in (own[first : first + CHUNK] for first in range(0, len(own), CHUNK)):
                 triangle = _take(triangles, where)
@@ -242,7 +242,7 @@ def _lit(
     planes = np.concatenate(cv2.split(paint)[:3])
     colours = lamps.light(planes, part, normal, strands, openness, direct)
     words = _words(cv2.merge([*colours, np.full(len(openness), part, np.uint8)]))
-    for other in () if painted is None else np.flatnonzero(np.bincount(painted)[1:]) + 1:
+    for other in () if painted is None else np.unique(painted[painted > 0]):
         at = np.flatnonzero(painted == other)
         words[at] = _lit(lamps, paint[:, at], other, None, normal[:, at], None, openness[at], direct[at])
     return words

@@ -245,15 +245,16 @@ class Studio:
             (B, 3, N) vertices in head units, unit normals, and unit directions of strands (0 where none).
         """
         head = self.head
-        if (shape == shape[:1]).all():
-            shape = shape[:1]  # one person in all frames: one neutral head
-        neutral = self._neutral(shape).transpose(1, 2).contiguous()
-        posed = head.vertices(shape.expand(len(pose), -1), expression, pose).transpose(1, 2).contiguous()
+        posed = head.vertices(shape, expression, pose).transpose(1, 2).contiguous()
         shell = posed.index_select(2, actor.shell_vertex) + actor.shell_base(posed) * actor.shell_cm
         rotations = head.joint_rotations(pose)
         skull = rotations[:, 0] @ rotations[:, 1]
         torso = axis_angle_to_matrix(TORSO_TURN * pose[:, :3])
-        points = actor.points + (neutral - actor.rest).index_select(2, actor.anchor)
+        if (shape == torch.from_numpy(actor.person.identity.shape)).all():
+            neutral, points = actor.rest[None], actor.points
+        else:
+            neutral = self._neutral(shape).transpose(1, 2).contiguous()
+            points = actor.points + (neutral - actor.rest).index_select(2, actor.anchor)
         on_skull = _carry(points, skull, *(_middle(verts, self.skull) for verts in (neutral, posed)))
         on_torso = _carry(points, torso, *(_middle(verts, self.collar) for verts in (neutral, posed)))
         rigid = torch.lerp(on_skull, on_torso, actor.torso)
