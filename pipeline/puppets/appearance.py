@@ -6,6 +6,7 @@ strands of the hair, two irises, the garment and plain swatches.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Texture:
     """A person's atlas.
 
     Attributes:
-        albedo: (A, A, 3) uint8 sRGB.
+        albedo: (A, A, 4) uint8 sRGB and an empty fourth channel, with which looking up takes half the time.
         label: (A, A) uint8, part painted on the skin there (brows, lips), else 0.
     """
 
@@ -68,21 +69,24 @@ def eye_uv(name: str, direction: np.ndarray) -> np.ndarray:
 def paint_person(person: Person, canvas: "Canvas") -> Texture:
     """Paint a person's atlas, of the canvas's size."""
     size = canvas.width
-    albedo = np.zeros((size, size, 3), np.float32)
+    colours = np.zeros((size, size, 3), np.float32)
     label = np.zeros((size, size), np.uint8)
     skin, parts = _paint_skin(person, canvas)
+    iris = _iris(person.identity, size)
     for name, image in (
         ("head", skin),
         ("hair", _strands(person.look, size)),
-        ("eye_left", _iris(person.identity, size)),
-        ("eye_right", _iris(person.identity, size)),
+        ("eye_left", iris),
+        ("eye_right", iris),
         ("garment", _fabric(person.look, size)),
         ("swatches", _swatches(person, size)),
     ):
         left, top, right, bottom = (round(edge * size) for edge in REGIONS[name])
-        albedo[top:bottom, left:right] = image
+        colours[top:bottom, left:right] = image
     label[: len(parts)] = parts
-    return Texture((np.clip(albedo, 0, 1) * 255 + 0.5).astype(np.uint8), label)
+    albedo = np.zeros((size, size, 4), np.uint8)
+    albedo[..., :3] = np.clip(colours, 0, 1) * 255 + 0.5
+    return Texture(albedo, label)
 
 
 class Canvas:
@@ -132,25 +136,52 @@ class Canvas:
         dy = (self.y[:, 0] - centre[1]) / (radius_cm[1] * self.px_per_cm)
         return np.exp(-dy * dy)[:, None] * np.exp(-dx * dx)
 
+    @cached_property
+    def full_beard(self) -> np.ndarray:
+        """Where a full beard grows (h, A), 0 to 1."""
+        return regions.beard(self.points)
+
+    @cached_property
+    def inside_hairline(self) -> np.ndarray:
+        """Signed distance (h, A) in cm from the hairline, positive where hair grows."""
+        return above_hairline(self.azimuth, self.level_cm)
+
+    def _window(self, points: np.ndarray, margin: float) -> tuple[slice, slice, np.ndarray]:
+        """Rows and columns of the canvas within a margin of points (n, 2), and the first pixel there."""
+        low, high = np.floor(points.min(0) - margin), np.ceil(points.max(0) + margin) + 1
+        size = (self.width, self.height)
+        left, top = (int(edge) for edge in np.clip(low, 0, size))
+        right, bottom = (int(edge) for edge in np.clip(high, 0, size))
+        return slice(top, bottom), slice(left, right), np.array([left, top])
+
     def stroke(self, points: np.ndarray, width_cm: float, soft_cm: float) -> np.ndarray:
         """A line through points, of strength 1 however thin it is in pixels."""
         import cv2
 
-        mask = np.zeros((self.height, self.width), np.uint8)
+        strength = np.zeros((self.height, self.width), np.float32)
         thickness = max(1, round(width_cm * self.px_per_cm))
-        cv2.polylines(mask, [np.round(points * 16).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, 4)
-        thin = min(1.0, width_cm * self.px_per_cm)
-        return cv2.GaussianBlur(mask.astype(np.float32) / 255 * thin, (0, 0), max(soft_cm * self.px_per_cm, 0.3))
+        soft = max(soft_cm * self.px_per_cm, 0.3)
+        rows, columns, corner = self._window(points, thickness + 4 * soft + 3)  # beyond it all is 0
+        mask = np.zeros(strength[rows, columns].shape, np.uint8)
+        if mask.size:
+            line = np.round(points * 16).astype(np.int32) - 16 * corner.astype(np.int32)
+            cv2.polylines(mask, [line], False, 255, thickness, cv2.LINE_AA, 4)
+            thin = min(1.0, width_cm * self.px_per_cm)
+            strength[rows, columns] = cv2.GaussianBlur(mask.astype(np.float32) / 255 * thin, (0, 0), soft)
+        return strength
 
-    def dot(self, at: np.ndarray, radius_cm: float) -> np.ndarray:
-        """A disc, fainter where it is smaller than a pixel."""
+    def dot(self, mask: np.ndarray, at: np.ndarray, radius_cm: float, strength: float) -> None:
+        """Draw a disc into a mask where it is stronger than what is there; fainter where smaller than a pixel."""
         import cv2
 
-        mask = np.zeros((self.height, self.width), np.float32)
         radius = max(radius_cm * self.px_per_cm, 0.6)
-        strength = min(1.0, radius_cm * self.px_per_cm)
-        cv2.circle(mask, (int(at[0] * 16), int(at[1] * 16)), int(radius * 16), strength, -1, cv2.LINE_AA, 4)
-        return mask
+        rows, columns, corner = self._window(np.asarray(at)[None], radius + 2)
+        window = mask[rows, columns]
+        if window.size:
+            disc = np.zeros(window.shape, np.float32)
+            centre = (int(at[0] * 16) - 16 * int(corner[0]), int(at[1] * 16) - 16 * int(corner[1]))
+            cv2.circle(disc, centre, int(radius * 16), min(1.0, radius_cm * self.px_per_cm), -1, cv2.LINE_AA, 4)
+            np.maximum(window, strength * disc, out=window)
 
     def hair(self, mask: np.ndarray, foot: np.ndarray, tip: np.ndarray, strength: float) -> None:
         """Draw one short hair into a mask."""
@@ -170,13 +201,12 @@ class Canvas:
 
 
 def _over(image: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Lay a colour over an image where the mask says; works on the part of the image that the mask touches."""
+    """Lay a colour over an image, in place, where the mask says; works on the part that the mask touches."""
     touched = mask > 0.004
     rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
     if not len(rows):
         return image
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    image = image.copy()
     share = np.clip(mask[part], 0, 1).astype(np.float32)[..., None]
     image[part] += (np.asarray(colour, np.float32) - image[part]) * share
     return image
@@ -228,11 +258,14 @@ def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np
     spots = np.zeros(image.shape[:2], np.float32)
     for _ in range(int(220 * identity.freckles)):
         at = centre + rng.normal(0, (4.0, 2.2)) * cm
-        spots = np.maximum(spots, rng.uniform(0.2, 0.6) * view.dot(at, rng.uniform(0.04, 0.09)))
+        strength = rng.uniform(0.2, 0.6)
+        view.dot(spots, at, rng.uniform(0.04, 0.09), strength)
     image = _over(image, skin * np.array([0.68, 0.52, 0.42]), spots)
     for _ in range(identity.moles):
         at = points[30] + rng.uniform((-6, -4), (6, 7)) * cm
-        image = _over(image, skin * np.array([0.4, 0.3, 0.28]), 0.85 * view.dot(at, rng.uniform(0.05, 0.11)))
+        mole = np.zeros(image.shape[:2], np.float32)
+        view.dot(mole, at, rng.uniform(0.05, 0.11), 0.85)
+        image = _over(image, skin * np.array([0.4, 0.3, 0.28]), mole)
     lines = np.zeros(image.shape[:2], np.float32)
     for level in (2.0, 2.9, 3.8):
         x = np.linspace(points[19, 0], points[24, 0], 12)
@@ -283,13 +316,17 @@ def _beard(person: Person, view: Canvas, image: np.ndarray, lips: np.ndarray) ->
         return image
     rng = np.random.default_rng([person.look.seed, 8])
     grain = 0.75 + 0.18 * view.noise(rng, 0.12) + 0.12 * view.noise(rng, 0.5)
-    where = beard_share(person.look.beard, view.points)
+    where = _beard_where(person.look.beard, view.points, view.full_beard)
     return _over(image, person.identity.natural_hair * 0.8, strength * where * grain * (1 - lips))
 
 
 def beard_share(kind: str, points: np.ndarray) -> np.ndarray:
     """Where a beard grows, 0 to 1, at points (..., 3) of the template's skin."""
-    full = regions.beard(points)
+    return _beard_where(kind, points, regions.beard(points))
+
+
+def _beard_where(kind: str, points: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """What a kind of beard leaves of a full one (...,)."""
     if kind in ("stubble", "full"):
         return full
     across = np.abs(points[..., 0])
@@ -304,7 +341,7 @@ def _scalp(person: Person, view: Canvas, image: np.ndarray) -> np.ndarray:
     if person.look.style == "bald":
         return image
     rng = np.random.default_rng([person.look.seed, 9])
-    inside = above_hairline(view.azimuth, view.level_cm) + 0.25 * view.noise(rng, 0.35) + 0.3 * view.noise(rng, 1.2)
+    inside = view.inside_hairline + 0.25 * view.noise(rng, 0.35) + 0.3 * view.noise(rng, 1.2)
     density = 0.82 if person.look.style == "buzz" else 0.95
     grain = 1.0 + 0.10 * view.noise(rng, 0.15)
     return _over(image, person.look.hair * 0.7, density * grain * np.clip(0.5 + inside * 1.1, 0, 1))

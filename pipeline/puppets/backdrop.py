@@ -65,16 +65,23 @@ def _blocks(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) 
 
 def _shelves(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     image = np.broadcast_to(look.wall * 0.5, (*x.shape, 3)).copy()
+    across, down = x[0], y[:, 0]
     edges = np.cumsum(rng.uniform(0.11, 0.19, 12)) - 0.05
     for top, bottom in zip(edges[:-1], edges[1:], strict=True):
         left = rng.uniform(-0.03, 0.0)
         while left < 1:
             width, height = rng.uniform(0.012, 0.045), (bottom - top) * rng.uniform(0.6, 0.92)
-            book = (x >= left) & (x < left + width) & (y > bottom - 0.012 - height) & (y < bottom - 0.012)
-            image[book] = np.clip(rng.uniform(0.1, 0.75, 3) * 0.6 + 0.4 * look.second_wall, 0, 1)
+            rows = _run((down > bottom - 0.012 - height) & (down < bottom - 0.012))
+            columns = _run((across >= left) & (across < left + width))
+            image[rows, columns] = np.clip(rng.uniform(0.1, 0.75, 3) * 0.6 + 0.4 * look.second_wall, 0, 1)
             left += width + (rng.uniform(0.03, 0.1) if rng.random() < 0.1 else 0.002)
-        image[(y >= bottom - 0.012) & (y < bottom)] = look.wall * 0.8
+        image[_run((down >= bottom - 0.012) & (down < bottom))] = look.wall * 0.8
     return image
+
+
+def _run(inside: np.ndarray) -> slice:
+    """The stretch of a row or column (n,) where a condition holds; what it is true for lies together."""
+    return slice(first := int(inside.argmax()), first + int(inside.sum()))
 
 
 def _clouds(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:

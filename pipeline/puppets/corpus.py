@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from model.heads.head import load_head
+from model.heads.head import HeadModel, load_head
 from pipeline.console import say, track
 from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
 from pipeline.puppets.annotations import annotation_text
@@ -31,13 +32,17 @@ from pipeline.puppets.appearance import PARTS
 from pipeline.puppets.clip import ANNOTATION_FPS, ClipPlan, film_clip, make_clip, plan_corpus
 from pipeline.puppets.params import CorpusParams, PuppetParams
 from pipeline.puppets.scene import Studio
-from pipeline.puppets.truth import write_truth
-from pipeline.schema import write_table
+from pipeline.puppets.truth import clip_truth, write_truth
+from pipeline.schema import read_table, write_table
 
 HEADS = Path(__file__).parent / "assets"
 PEOPLE = pa.schema([("person", pa.string()), ("video", pa.string()), ("split", pa.string()), ("seed", pa.int64())])
 LABELS = pa.schema([("frame", pa.int32()), ("png", pa.binary())])
-_SOURCES = ("backdrop", "appearance", "clip", "framing", "hair", "motion", "outfit", "people", "render", "scene")
+TRUTH_HEADS = ("puppet", "puppet_face")
+_SOURCES = (
+    "appearance", "backdrop", "clip", "face_codes", "face_head", "face_region", "fields", "framing", "hair", "light",
+    "motion", "normals", "outfit", "people", "render", "scene", "shadows", "truth",
+)  # fmt: skip
 
 
 def write_corpus(params: PuppetParams, name: str, out: Path, workers: int) -> None:
@@ -56,7 +61,8 @@ def write_corpus(params: PuppetParams, name: str, out: Path, workers: int) -> No
         raise ValueError(f"there is no corpus {name!r}; puppets.corpora has {', '.join(params.corpora)}")
     corpus = params.corpora[name]
     plans = plan_corpus(params, corpus)
-    store = scratch_dir("videos", sha256_text(sha256_sources(_source_files()), sha256_file(HEADS / "puppet.npz")))
+    heads = [sha256_file(HEADS / f"{head}.npz") for head in TRUTH_HEADS]
+    store = scratch_dir("videos", sha256_text(sha256_sources(_source_files()), *heads))
     pieces = {plan.video: store / _fingerprint(params, plan) for plan in plans}
     wanted = [plan for plan in plans if not pieces[plan.video].exists()]
     if len(wanted) < len(plans):
@@ -82,13 +88,27 @@ def _rendered(jobs: list[tuple[PuppetParams, ClipPlan, Path]], workers: int) -> 
         for job in jobs:
             yield render_video(*job)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=_processes()) as pool:
         try:
             for done in as_completed([pool.submit(render_video, *job) for job in jobs]):
                 yield done.result()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _processes() -> BaseContext:
+    """How workers start: copies of one process that imported everything once, or fresh ones where it cannot be done."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+@cache
+def _head(name: str) -> HeadModel:
+    return load_head(HEADS / f"{name}.npz")
 
 
 @cache
@@ -98,13 +118,23 @@ def _studio(texture_size: int) -> Studio:
 
     torch.set_num_threads(1)  # processes are the parallelism here
     cv2.setNumThreads(1)
-    return Studio(load_head(HEADS / "puppet.npz"), texture_size)
+    return Studio(_head("puppet"), texture_size)
+
+
+def _png(label: np.ndarray) -> bytes:
+    """Pack part labels (H, W): they are flat areas, which a filter would only spoil and runs describe best."""
+    import cv2
+
+    flags = {
+        cv2.IMWRITE_PNG_COMPRESSION: 1,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_NONE,
+    }
+    return cv2.imencode(".png", label, [value for flag in flags.items() for value in flag])[1].tobytes()
 
 
 def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
-    """Render one video and its labels into the folder `piece`, which appears when both are complete."""
-    import cv2
-
+    """Render one video into the folder `piece`, with its labels, boxes and truth; it appears when all are complete."""
     studio = _studio(params.texture_size)
     clip = make_clip(plan, studio, params)
     partial = piece.with_name(f"{piece.name}.partial-{os.getpid()}")
@@ -114,7 +144,7 @@ def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
     with VideoWriter(partial / "video.mp4", plan.size_hw, plan.fps, params.crf, params.preset) as video:
         for picture in film_clip(clip, studio):
             video.write(picture.image)
-            pngs.append(cv2.imencode(".png", picture.label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+            pngs.append(_png(picture.label))
     table = pa.table({"frame": pa.array(range(len(pngs)), pa.int32()), "png": pa.array(pngs, pa.binary())}, LABELS)
     metadata = {"parts": ",".join(PARTS), "foreground": "label > 0", "video": plan.video}
     with (
@@ -122,6 +152,9 @@ def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
         pa.ipc.new_file(sink, LABELS.with_metadata(metadata)) as writer,
     ):
         writer.write_table(table)
+    np.save(partial / "boxes.npy", clip.boxes)
+    for head, truth in clip_truth(clip, *(_head(name) for name in TRUTH_HEADS)).items():
+        write_table(partial / f"{head}.parquet", truth)
     os.replace(partial, piece)
 
 
@@ -169,17 +202,18 @@ def _publish(
     shutil.rmtree(out, ignore_errors=True)
     for folder in ("videos", "labels", "truth", "txt"):
         (out / folder).mkdir(parents=True)
-    studio, face = _studio(params.texture_size), load_head(HEADS / "puppet_face.npz")
-    clips = [make_clip(plan, studio, params) for plan in plans]
-    for clip in clips:
-        plan = clip.plan
-        shutil.copyfile(pieces[plan.video] / "video.mp4", out / "videos" / f"{plan.video}.mp4")
-        shutil.copyfile(pieces[plan.video] / "labels.arrow", out / "labels" / f"{plan.video}.arrow")
-        frames = np.arange(params.frames)
+    frames = np.arange(params.frames)
+    for plan in plans:
+        piece = pieces[plan.video]
+        shutil.copyfile(piece / "video.mp4", out / "videos" / f"{plan.video}.mp4")
+        shutil.copyfile(piece / "labels.arrow", out / "labels" / f"{plan.video}.arrow")
         shown = np.round(frames * plan.fps / ANNOTATION_FPS).astype(int).clip(max=plan.frames - 1)
-        text = annotation_text(corpus.annotation, plan.person_id, plan.video, frames, clip.boxes[shown], plan.size_hw)
+        boxes = np.load(piece / "boxes.npy")[shown]
+        text = annotation_text(corpus.annotation, plan.person_id, plan.video, frames, boxes, plan.size_hw)
         write_text(out / "txt" / plan.person_id / plan.video / "00001.txt", text)
-    write_truth(out / "truth", clips, studio.head, face)
+    for head in TRUTH_HEADS:
+        tables = [read_table(pieces[plan.video] / f"{head}.parquet") for plan in plans]
+        write_truth(out / "truth" / f"{head}.parquet", tables, _head(head))
     columns = {"person": "person_id", "video": "video", "split": "split", "seed": "seed"}
     rows = {column: [getattr(plan, field) for plan in plans] for column, field in columns.items()}
     write_table(out / "people.parquet", pa.table(rows, schema=PEOPLE))

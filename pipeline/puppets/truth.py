@@ -18,14 +18,18 @@ IDENTITY = np.array([1, 0, 0, 0, 1, 0], np.float32)
 OUTER_EYES = (36, 45)
 
 
-def write_truth(out: Path, clips: Sequence[Clip], head: HeadModel, face: HeadModel) -> None:
-    """Write `out`/puppet.parquet and `out`/puppet_face.parquet, one row a video frame.
+def clip_truth(clip: Clip, head: HeadModel, face: HeadModel) -> dict[str, pa.Table]:
+    """Tabulate the truth of one video for both heads: name of the head -> fits table, one row a video frame.
 
     `clip` is the video's id, `frame` the video's frame number, landmarks are in the video frame's ndc and `crop_map` is
     the identity. The face head's codes are those that fit the true surface best; `residual` says how well.
     """
-    for model, fits in ((head, [c.fit for c in clips]), (face, [face_fit(c.fit, head, face) for c in clips])):
-        write_table(out / f"{model.name}.parquet", _table(model, clips, fits), fits_metadata(model, "truth", ""))
+    return {head.name: _table(head, clip, clip.fit), face.name: _table(face, clip, face_fit(clip.fit, head, face))}
+
+
+def write_truth(path: Path, tables: Sequence[pa.Table], model: HeadModel) -> None:
+    """Write the truth of all videos for one head."""
+    write_table(path, pa.concat_tables(tables).combine_chunks(), fits_metadata(model, "truth", ""))
 
 
 def face_fit(fit: HeadFit, head: HeadModel, face: HeadModel) -> HeadFit:
@@ -35,22 +39,20 @@ def face_fit(fit: HeadFit, head: HeadModel, face: HeadModel) -> HeadFit:
     return HeadFit(*(torch.from_numpy(np.ascontiguousarray(c)) for c in codes), fit.tracker_map)
 
 
-def _table(model: HeadModel, clips: Sequence[Clip], fits: Sequence[HeadFit]) -> pa.Table:
-    fit = HeadFit.cat(fits)
-    landmarks = np.concatenate([c.landmarks for c in clips])
-    sizes = np.concatenate([np.tile(np.array(c.plan.size_hw[::-1]) / 2, (c.plan.frames, 1)) for c in clips])
-    off_px = (model.place_landmarks(fit).numpy() - landmarks) * sizes[:, None]
-    eyes_px = (landmarks[:, OUTER_EYES[1]] - landmarks[:, OUTER_EYES[0]]) * sizes
+def _table(model: HeadModel, clip: Clip, fit: HeadFit) -> pa.Table:
+    size_px = np.array(clip.plan.size_hw[::-1]) / 2
+    off_px = (model.place_landmarks(fit).numpy() - clip.landmarks) * size_px
+    eyes_px = (clip.landmarks[:, OUTER_EYES[1]] - clip.landmarks[:, OUTER_EYES[0]]) * size_px
     residual = np.sqrt((off_px**2).sum(-1).mean(-1)) / np.maximum(np.linalg.norm(eyes_px, axis=-1), 1.0)
-    count = len(landmarks)
+    count = clip.plan.frames
     return build_fits(
         model,
-        clip=[c.plan.video for c in clips for _ in range(c.plan.frames)],
-        frame=[i for c in clips for i in range(c.plan.frames)],
+        clip=[clip.plan.video] * count,
+        frame=range(count),
         status=["ok"] * count,
         score=np.ones(count),
         residual=residual,
         fit=fit,
         crop_map=np.tile(IDENTITY, (count, 1)),
-        landmarks=landmarks,
+        landmarks=clip.landmarks,
     )

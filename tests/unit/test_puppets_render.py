@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from pipeline.puppets.appearance import PART
 from pipeline.puppets.backdrop import lay_backdrop, make_backdrop
 from pipeline.puppets.hair import above_hairline, grow_locks, grow_shell
+from pipeline.puppets.normals import VertexNormals, vertex_normals
 from pipeline.puppets.render import IDENTITY_MAP, Camera
-from pipeline.puppets.scene import vertex_normals
 from tests.unit.puppet_studio import centre_of, codes, landmarks_px, person, studio
 
 SIZE = (120, 160)
@@ -130,3 +132,39 @@ def test_backdrops_repeat_and_differ():
     images = [make_backdrop(look) for look in looks]
     assert all(np.array_equal(image, make_backdrop(look)) for image, look in zip(images, looks, strict=True))
     assert min(np.abs(a - b).mean() for i, a in enumerate(images) for b in images[:i]) > 0.005
+
+
+def test_normals_are_area_weighted_and_zero_where_nothing_meets():
+    generator = torch.Generator().manual_seed(0)
+    verts = torch.randn(2, 9, 3, generator=generator)
+    triangles = torch.randint(0, 8, (12, 3), generator=generator)  # vertex 8 is in none
+    expected = np.zeros((2, 9, 3))
+    for frame, points in enumerate(verts.double().numpy()):
+        for a, b, c in triangles.tolist():
+            for corner in (a, b, c):
+                expected[frame, corner] += np.cross(points[b] - points[a], points[c] - points[a])
+    expected /= np.maximum(np.linalg.norm(expected, axis=-1, keepdims=True), 1e-12)
+    assert np.allclose(vertex_normals(verts, triangles), expected, atol=1e-5)
+    some = torch.tensor([8, 3, 0, 3])
+    found = VertexNormals(triangles, some)(verts.transpose(1, 2).contiguous())
+    assert np.allclose(found.transpose(1, 2), expected[:, some], atol=1e-5)
+
+
+def test_a_mesh_may_have_no_normals_to_find():
+    nothing = VertexNormals(torch.zeros(0, 3, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+    assert nothing(torch.zeros(2, 3, 5)).shape == (2, 3, 0)
+
+
+@pytest.mark.parametrize("middle", [(60.3, 40.2), (1.0, 2.5), (127.5, 79.0), (-30.0, 20.0)])
+def test_strokes_and_dots_drawn_in_a_window_are_those_of_the_whole_canvas(middle):
+    canvas = studio().canvas
+    line = np.array(middle) + np.array([(-4.0, 1.0), (0.5, -3.0), (5.0, 2.0)])
+    whole = np.zeros((canvas.height, canvas.width), np.uint8)
+    thickness = max(1, round(0.5 * canvas.px_per_cm))
+    cv2.polylines(whole, [np.round(line * 16).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, 4)
+    whole = cv2.GaussianBlur(whole.astype(np.float32) / 255, (0, 0), 0.6 * canvas.px_per_cm)
+    assert np.allclose(canvas.stroke(line, 0.5, 0.6), whole, atol=1e-6)
+    disc, mask = (np.zeros((canvas.height, canvas.width), np.float32) for _ in range(2))
+    cv2.circle(disc, tuple(int(v * 16) for v in middle), int(1.2 * canvas.px_per_cm * 16), 1.0, -1, cv2.LINE_AA, 4)
+    canvas.dot(mask, np.array(middle), 1.2, 0.7)
+    assert np.allclose(mask, 0.7 * disc, atol=1e-6)
