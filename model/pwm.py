@@ -159,10 +159,8 @@ class LastLevel(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (I_o, D^(L), I_w), all at the resolution of `feat` and of the source image."""
         modulated = self.spade(feat, guide)
-        if self.disp is None:
-            disp = resize_disp(disp_coarser, source.shape[-2:])
-        else:
-            disp = self.disp(modulated, disp_coarser)
+        size = source.shape[-2:]
+        disp = resize_disp(disp_coarser, size) if self.disp is None else self.disp(modulated, disp_coarser)
         warped = warp(source, disp)
         logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
