@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.fits import vector_column
+from pipeline.columns import vector_column
 from pipeline.metrics.protocols import PIXELS, Role
 from pipeline.metrics.readings import Images, Readings
 from pipeline.metrics.registry import Measure
