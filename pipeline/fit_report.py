@@ -13,7 +13,8 @@ from model.coords import apply_affine, ndc_to_px
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.clips import ClipStore
-from pipeline.fits import FitTable, column_array
+from pipeline.columns import column_array
+from pipeline.fits import FitTable
 from pipeline.pack import FOLDERS
 from pipeline.provenance import write_json, write_text
 from pipeline.schema import metadata_of, read_table

@@ -11,25 +11,15 @@ from torch import Tensor
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline import schema
+from pipeline.columns import array_numbers, numbers, one_chunk, vector_column
 
 FIELDS = ("shape", "expression", "pose", "camera", "tracker_map")
 
 
-def column_array(table: pa.Table, name: str) -> np.ndarray:
-    """View a fixed-size vector column as (rows, length) float32 without copying where Arrow allows it."""
-    chunk = _one_chunk(table, name)
-    return chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), chunk.type.list_size)
-
-
 def _column_tensor(table: pa.Table, name: str) -> Tensor:
     """The same as a tensor, which shares the table's memory: it must not be written to."""
-    chunk = _one_chunk(table, name)
+    chunk = one_chunk(table.column(name))
     return torch.from_dlpack(chunk.flatten()).view(len(chunk), chunk.type.list_size)
-
-
-def _one_chunk(table: pa.Table, name: str) -> pa.FixedSizeListArray:
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class FitTable:
@@ -108,43 +98,37 @@ class FitTable:
         """Yaw, pitch and roll of rows, (N, 3) degrees."""
         index = np.asarray(rows, dtype=np.int64)
         names = ("yaw_deg", "pitch_deg", "roll_deg")
-        return np.stack([self.table.column(n).to_numpy()[index] for n in names], -1)
+        return np.stack([numbers(self.table.column(n))[index] for n in names], -1)
 
 
 def frame_runs(table: pa.Table) -> dict[str, list[tuple[int, int, int]]]:
     """Clip -> its runs of consecutive frames: first frame, first row, length. Truth tables have gaps."""
     if not table.num_rows:
         return {}
-    frames = table.column("frame").to_numpy()
-    numbers, names = _encoded(table.column("clip"))
-    starts = np.flatnonzero((np.diff(numbers, prepend=-1) != 0) | (np.diff(frames, prepend=frames[0]) != 1))
+    frames = numbers(table.column("frame"))
+    codes, names = _encoded(table.column("clip"))
+    starts = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(frames, prepend=frames[0]) != 1))
     runs: dict[str, list[tuple[int, int, int]]] = {}
     for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
-        runs.setdefault(names[numbers[start]], []).append((int(frames[start]), int(start), int(end - start)))
+        runs.setdefault(names[codes[start]], []).append((int(frames[start]), int(start), int(end - start)))
     return runs
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
     """A text column as (rows,) objects; equal texts are one object."""
-    numbers, names = _encoded(column)
-    return np.array(names, object)[numbers]
+    codes, names = _encoded(column)
+    return np.array(names, object)[codes]
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     """A text column as numbers into its distinct values."""
     whole = column.combine_chunks().dictionary_encode()
-    return whole.indices.to_numpy(), whole.dictionary.to_pylist()
+    return array_numbers(whole.indices), whole.dictionary.to_pylist()
 
 
 def fits_to_headfit(table: pa.Table, rows: Sequence[int] | np.ndarray) -> HeadFit:
     """Gather rows of a plain fits table as a `HeadFit`."""
     return FitTable(table).head_fit(rows)
-
-
-def vector_column(values: np.ndarray) -> pa.FixedSizeListArray:
-    """Turn (rows, length) numbers into a fixed-size float32 vector column."""
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
 def build_fits(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from model.animator import Animator
 from model.checkpoint import load_animator
@@ -34,7 +35,7 @@ class RowRunner:
     def __init__(self, model: Path, head: Path, fits: Path, device: str) -> None:
         loaded = load_head(head)
         self.fits = FitTable.read(fits, loaded)
-        self.animator: Animator = load_animator(model, loaded).to(device).eval()
+        self.animator: Animator = settled(load_animator(model, loaded)).to(device).eval()
         self.head = self.animator.head
         self.device = device
 
@@ -57,6 +58,14 @@ class RowRunner:
     def _fit(self, clips: np.ndarray, frames: np.ndarray) -> HeadFit:
         index = [self.fits.row(clip, int(frame)) for clip, frame in zip(clips, frames, strict=True)]
         return self.fits.head_fit(index).to(self.device)
+
+
+def settled(animator: Animator) -> Animator:
+    """Replace spectrally normalised weights by their values, which every pass would compute anew; in place."""
+    for module in list(animator.modules()):
+        if is_parametrized(module):
+            remove_parametrizations(module, "weight")
+    return animator
 
 
 def generate(runner: RowRunner, pairs: PairFrames, batch_size: int) -> np.ndarray:

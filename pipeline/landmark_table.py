@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.fits import column_array
+from pipeline.columns import column_array, numbers
 from pipeline.provenance import sha256_file
 from pipeline.schema import read_table
 
@@ -53,7 +53,7 @@ class LandmarkTable:
             raise ValueError(f"{path}: landmarks hold {landmarks.shape[1]} numbers a row, expected 136")
         self.sha256 = sha256_file(path)
         self._landmarks = landmarks.reshape(-1, 68, 2)
-        self._score = table.column("score").to_numpy()
+        self._score = numbers(table.column("score"))
         people, videos = (table.column(name).to_pylist() for name in ("person_id", "video_id"))
         if "utterance" in table.column_names:
             videos = [f"{v}/{u}" for v, u in zip(videos, table.column("utterance").to_pylist(), strict=True)]

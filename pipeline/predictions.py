@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.clips import ClipStore
+from pipeline.clips import ClipStore, decode_frame, encode_frame
 from pipeline.schema import PAIRS, PREDICTIONS, read_table
 
 BATCH = 256
@@ -31,7 +31,7 @@ def write_predictions(path: Path, pair_ids: Sequence[str], frames_u8: np.ndarray
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, PREDICTIONS) as writer:
         for start in range(0, len(pair_ids), BATCH):
             part = slice(start, start + BATCH)
-            png = [encode_png(frame) for frame in frames_u8[part]]
+            png = [encode_frame(frame, "png", jpeg_quality=100) for frame in frames_u8[part]]
             writer.write_batch(pa.record_batch([pa.array(pair_ids[part]), pa.array(png, pa.binary())], PREDICTIONS))
     os.replace(partial, path)
 
@@ -50,7 +50,7 @@ def read_predictions(path: Path, pair_ids: Sequence[str]) -> np.ndarray:
         row = {name: index for index, name in enumerate(table.column("pair_id").to_pylist())}
         _refuse("have no prediction", [name for name in pair_ids if name not in row], path)
         png = table.column("png")
-        frames = [decode_image(png[row[name]].as_py()) for name in pair_ids]
+        frames = [decode_frame(png[row[name]].as_buffer()) for name in pair_ids]
     _refuse_sizes(dict(zip(pair_ids, frames, strict=True)), frames[0].shape[:2] if frames else (0, 0), path)
     return np.stack(frames) if frames else np.zeros((0, 0, 0, 3), np.uint8)
 
@@ -93,15 +93,6 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     _refuse_sizes(frames, size_hw, folder)
     write_predictions(out, pair_ids, np.stack([frames[name] for name in pair_ids]))
     return out
-
-
-def encode_png(frame_u8: np.ndarray) -> bytes:
-    """Compress an (H, W, 3) uint8 RGB frame without loss."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(frame_u8).save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()
 
 
 def decode_image(data: bytes) -> np.ndarray:

@@ -195,18 +195,23 @@ class TableWriter:
 def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet table, or some of its columns, with one chunk a column.
 
+    The file is opened as such: `pq.read_table` would import Arrow's data sets and with them pandas, a second of
+    every stage's start.
+
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not Parquet, or lacks a column of `expected`; the message names both.
+        ValueError: the file is not Parquet, or lacks one of `columns` or of `expected`; the message names both.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
     try:
-        table = pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=columns)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable Parquet table: {error}") from error
-    missing = [] if expected is None else [n for n in expected.names if n not in table.column_names]
+    wanted = [*(columns or ()), *(() if expected is None else expected.names)]
+    missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}")
     return table.combine_chunks()

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.fits import vector_column
-from pipeline.metrics.protocols import PIXELS
-from pipeline.metrics.readings import Readings
+from pipeline.columns import vector_column
+from pipeline.metrics.protocols import PIXELS, Role
+from pipeline.metrics.readings import Images, Readings
 from pipeline.metrics.registry import Measure
 from pipeline.pair_frames import PairFrames, SubsetHashes
 from pipeline.predictions import PredictionsError, read_predictions, write_predictions
@@ -34,17 +34,22 @@ class Scorer:
         self, pairs: PairFrames, hashes: SubsetHashes, measures: Sequence[Measure], readings: Readings
     ) -> None:
         self.pairs, self.hashes, self.measures, self.readings = pairs, hashes, measures, readings
+        seen = {role: Images.of(pairs.images(role)) for role in ("source", "driving")}
+        self._references: dict[Role, Images] = {**seen, "target": seen["driving"]}
 
     def read_references(self) -> None:
         """Look at every reference image once and keep the readings for the next method."""
-        for measure in self.measures:
-            if measure.backend is None or measure.metric.reading == PIXELS:
-                continue
-            parts = [self.pairs.images(role)[self.pairs.task == task] for task, role in measure.metric.against.items()]
-            frames = np.concatenate(parts)
-            if len(frames):
-                self.readings.read(measure.backend, measure.reading, frames)
-                self.readings.keep(measure.backend, frames)
+        reading = [m for m in self.measures if m.backend is not None and m.metric.reading != PIXELS]
+        for measure in {m.backend_name: m for m in reading}.values():  # a backend reads everything in one look
+            shared = [m.metric.against for m in reading if m.backend_name == measure.backend_name]
+            wanted = dict.fromkeys(item for against in shared for item in against.items())
+            images = Images.joined([self._of_task(task, role) for task, role in wanted])
+            if len(images):
+                self.readings.read(measure.backend, measure.reading, images)
+                self.readings.keep(measure.backend, images)
+
+    def _of_task(self, task: str, role: Role) -> Images:
+        return self._references[role][np.flatnonzero(self.pairs.task == task)]
 
     def pairs_of(self, tasks: Sequence[str]) -> PairFrames:
         """Pairs of these tasks, in the list's order."""
@@ -73,13 +78,15 @@ class Scorer:
         frames = read_predictions(out / "predictions.arrow", pairs.pair_id.tolist())
         if len(pairs) and frames.shape[1:3] != pairs.size_hw:
             raise PredictionsError(f"{out}: frames are {frames.shape[1:3]}, the clips {pairs.size_hw} (height, width)")
+        predicted = Images.of(frames)
+        of_task = {task: pairs.select(pairs.task == task) for task in tasks}
         scores, features = [SCORES.empty_table()], []
         for measure in self.measures:
             for task, role in measure.metric.against.items() if measure.backend else ():
-                rows = np.flatnonzero(pairs.task == task)
+                part, rows = of_task.get(task), np.flatnonzero(pairs.task == task)
                 if len(rows) == 0:
                     continue
-                part, generated, reference = pairs.select(rows), frames[rows], pairs.images(role)[rows]
+                generated, reference = predicted[rows], self._of_task(task, role)
                 if measure.metric.of_sets:
                     features.append(_features(part, method, "generated", self._read(measure, generated)))
                     features.append(_features(part, method, "reference", self._read(measure, reference)))
@@ -89,18 +96,17 @@ class Scorer:
         write_table(out / "scores.parquet", pa.concat_tables(scores), facts)
         write_table(out / "features.parquet", pa.concat_tables(features or [features_schema(1).empty_table()]), facts)
 
-    def _read(self, measure: Measure, frames_u8: np.ndarray) -> np.ndarray:
-        return self.readings.read(measure.backend, measure.reading, frames_u8)
+    def _read(self, measure: Measure, images: Images) -> np.ndarray:
+        return self.readings.read(measure.backend, measure.reading, images)
 
-    def _compare(self, measure: Measure, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def _compare(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
         metric = measure.metric(measure.backend)
+        a, b = self._read(measure, generated), self._read(measure, reference)
         if metric.reading == PIXELS:
-            chunks = [slice(start, start + CHUNK) for start in range(0, len(generated), CHUNK)]
-            compared = in_threads(
-                lambda part: metric.compare(generated[part], reference[part]), chunks, self.readings.workers
-            )
+            chunks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+            compared = in_threads(lambda part: metric.compare(a[part], b[part]), chunks, self.readings.workers)
             return np.concatenate(compared)
-        return metric.compare(self._read(measure, generated), self._read(measure, reference))
+        return metric.compare(a, b)
 
 
 def _scores(pairs: PairFrames, method: str, metric_id: str, values: np.ndarray) -> pa.Table:

@@ -23,6 +23,7 @@ from pipeline.puppets.params import PuppetParams
 from pipeline.puppets.people import Person
 from pipeline.puppets.render import Camera
 from pipeline.puppets.scene import Studio
+from pipeline.threads import in_threads, workers_on
 
 SUPERSAMPLE = 3  # pixels rendered per pixel and axis: the clips come from videos of at least 480 px
 BATCH = 4  # frames posed at once
@@ -54,7 +55,8 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np
     truth = _truth(params, set(pairs.source_clip) | set(pairs.driving_clip), clips, studio)
     frames = np.empty_like(pairs.source_u8)
     film = Camera(studio)
-    for clip in dict.fromkeys(pairs.source_clip.tolist()):
+
+    def of_source(clip: str) -> None:
         rows = np.flatnonzero(pairs.source_clip == clip)
         actor = studio.dress(truth[clip].person)
         for part in np.array_split(rows, -(-len(rows) // BATCH)):
@@ -71,16 +73,16 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np
                 fit.tracker_map.numpy(), source.tracker_map.numpy(), SUPERSAMPLE,
             )  # fmt: skip
             frames[part] = np.stack([picture.image for picture in pictures])
+
+    in_threads(of_source, dict.fromkeys(pairs.source_clip.tolist()), workers_on("cpu"))
     return frames
 
 
 def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) -> dict[str, _Filmed]:
     """True codes of the wanted clips, placed in the clips' frames."""
     plans = {plan.video: plan for corpus in params.corpora.values() for plan in plan_corpus(params, corpus)}
-    found = {}
-    for row in ClipStore(clips).index.to_pylist():
-        if row["clip"] not in wanted:
-            continue
+
+    def filmed(row: dict) -> _Filmed:
         if row["video"] not in plans:
             raise ValueError(f"the video of clip {row['clip']} belongs to no puppet corpus of params.yaml")
         made = make_clip(plans[row["video"]], studio, params)
@@ -88,8 +90,10 @@ def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) 
         to_clip = torch.tensor(from_video_ndc(row["crop_map"], size_wh)).float()
         fit = made.fit[row["frame_index"]]
         placed = fit.replace(tracker_map=_compose(to_clip, fit.tracker_map))
-        found[row["clip"]] = _Filmed(made.person, placed)
-    return found
+        return _Filmed(made.person, placed)
+
+    rows = [row for row in ClipStore(clips).index.to_pylist() if row["clip"] in wanted]
+    return dict(zip([row["clip"] for row in rows], in_threads(filmed, rows, workers_on("cpu")), strict=True))
 
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

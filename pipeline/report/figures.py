@@ -84,12 +84,10 @@ def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict
 
 def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
     """Plot generator and discriminator losses of all rows from their `curve.csv` (label -> file)."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure  # without pyplot, which looks for a screen and starts a second later
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
     for label, file in curves.items():
         with file.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -101,7 +99,6 @@ def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
     axes[0].legend(fontsize=8)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110, metadata={"Software": None})
-    plt.close(figure)
 
 
 def _smoothed(values: Sequence[float]) -> np.ndarray:

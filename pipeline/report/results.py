@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.fits import column_array
+from pipeline.columns import column_array, numbers
 from pipeline.metrics.fid import frechet_distance
 from pipeline.pairs import pairs_sha256
 from pipeline.rows import Row
@@ -86,7 +86,7 @@ class Result:
             )
         self.subset_sha256 = facts["subset_sha256"]
         self.measures = [Measured(**{**m, "tasks": tuple(m["tasks"])}) for m in json.loads(facts["measures"])]
-        self._scores = _by_key(scores, ("dataset", "task", "metric"), scores.column("value").to_numpy())
+        self._scores = _by_key(scores, ("dataset", "task", "metric"), numbers(scores.column("value")))
         features = read_table(folder / "features.parquet")
         self._features = _by_key(features, ("dataset", "task", "role"), column_array(features, "features"))
 

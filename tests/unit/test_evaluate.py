@@ -1,5 +1,7 @@
 """Predictions, readings and scoring on a benchmark of random frames."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pipeline.pair_frames import PairFrames, load_pair_frames
 from pipeline.predictions import PredictionsError, import_folder, read_predictions, write_predictions
 from pipeline.schema import read_table
 from pipeline.scoring import Scorer
+from tests.arch.stage_deps import ROOT
 from tests.unit.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
 
 
@@ -110,6 +113,23 @@ def test_reference_images_are_looked_at_once(world, pairs, tmp_path):
     other = FakeJudge("other weights")
     scorer_of(world, tmp_path, judge=other).read_references()
     assert other.images_seen == seen
+
+
+def test_reading_tables_leaves_pandas_alone(world):
+    code = (
+        "import sys; from pathlib import Path; from pipeline.schema import PAIRS, read_table\n"
+        f"table = read_table(Path({str(world / 'pairs.parquet')!r}), PAIRS)\n"
+        "print(len(table), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(read_table(world / "pairs.parquet"))), "False"]
+
+
+def test_some_columns_of_a_table_come_in_the_order_asked_for(world):
+    names = ["task", "pair_id"]
+    assert read_table(world / "pairs.parquet", columns=names).column_names == names
+    with pytest.raises(ValueError, match="lacks the columns nothing"):
+        read_table(world / "pairs.parquet", columns=["task", "nothing"])
 
 
 def test_predictions_are_lossless_and_byte_stable(pairs, tmp_path):

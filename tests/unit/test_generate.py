@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.utils.parametrize import is_parametrized
 
 from model.animator import Animator, AnimatorConfig
-from model.checkpoint import save_animator
+from model.checkpoint import load_animator, save_animator
 from model.config import GeneratorConfig, GuidanceConfig
+from model.coords import frames_to_tensor
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
@@ -87,6 +89,15 @@ def test_frames_do_not_depend_on_the_batch(runner, pairs):
     assert whole.dtype == np.uint8
     assert np.abs(whole.astype(int) - single.astype(int)).max() <= 1
     assert whole.std() > 0
+
+
+def test_weights_are_settled_once_and_change_no_frame(world, runner, pairs):
+    assert not [module for module in runner.animator.modules() if is_parametrized(module)]
+    trained = load_animator(world / "model", load_head(world / "one.npz"))
+    source, driving = runner.fits_of(pairs, slice(5))
+    with torch.inference_mode():
+        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), source, driving).image
+    assert torch.equal(runner.animate(pairs, slice(5)).image, frames)
 
 
 def test_cross_identity_takes_the_sources_shape_and_the_driving_pose(runner, pairs):

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pipeline.report.results import Pairs
 from pipeline.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
 from pipeline.schema import read_table
 from pipeline.scoring import Scorer
+from tests.arch.stage_deps import ROOT
 from tests.unit.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 
 PAPER = Path(__file__).parents[2] / "reports" / "paper.csv"
@@ -263,3 +266,14 @@ def test_few_people_print_their_number_instead_of_an_interval(world):
     out = report(world, "few", min_people=10)
     assert "(n=9 people)" in (out / "tables/table1.md").read_text()
     assert all(line["ci_low"] == "" for line in csv.DictReader(io.StringIO((out / "tables/scores.csv").read_text())))
+
+
+def test_reports_need_neither_torch_nor_pandas(world):
+    code = (
+        "import sys; from pathlib import Path; import pipeline.report.headline, pipeline.report.report\n"
+        "from pipeline.report.results import Pairs, Result\n"
+        f"folder = Path({str(world)!r}); row = next((folder / 'results').glob('**/scores.parquet')).parent\n"
+        "Result(row, Pairs(folder / 'pairs.parquet')); print({'torch', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
