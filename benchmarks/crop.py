@@ -153,7 +153,7 @@ def page(report: dict) -> str:
     lines = [
         *heading("Cropping", report),
         f"{report['clips']} clips of {report['frames']} frames, {FRAME_HW[1]}x{FRAME_HW[0]} px, to {SIZE_PX} px, "
-        f"{report['workers']} workers. Median (smallest to largest) of {report['turns']} turns; FOMM's way in one of them.",
+        f"{report['workers']} workers. Median (smallest to largest) of {report['turns']} turns; FOMM's way has one.",
         "",
         *table(["way", *RATES.values()], rows),
         "",
