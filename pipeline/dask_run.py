@@ -147,9 +147,8 @@ def _run_on(client: Any, function: Callable, items: Sequence, timeout_s: float) 
 
     finished = as_completed(submit(_room(client)), loop=client.loop)
     for future in finished:
-        index = submitted.pop(future.key)
-        finished.update(submit(_room(client) - len(submitted)))  # first, so that no worker waits for what follows
-        yield _collect(index, future, timeout_s)
+        yield _collect(submitted.pop(future.key), future, timeout_s)
+        finished.update(submit(_room(client) - len(submitted)))
 
 
 def _room(client: Any) -> int:
