@@ -3,12 +3,11 @@
 FOMM's way (video-preprocessing, load_videos.py): imageio reads every frame of a video, scikit-image crops and
 resizes it with anti-aliasing, frames are kept as PNG, one process a video. Ours: `pipeline.crop.crop_clip` in the
 workers of `pipeline.dask_run`, and the same function in a plain pool of processes. All three make the same clips with
-the same number of workers, in turn, in one run. Rates count from the moment when every worker has finished a clip, so
-that nobody's start-up counts.
+the same number of workers, in turn, in one run; FOMM's way once, in the middle, because it is slow. Rates count from
+the moment when every worker has finished a clip, so that nobody's start-up counts; they are given with it as well.
 """
 
 import multiprocessing
-import os
 import shutil
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 
 from benchmarks.footage import moving_frames, write_mp4
@@ -27,13 +27,15 @@ from pipeline.boxes import TubeBox
 from pipeline.crop import CropTask, crop_clip
 from pipeline.dask_run import run
 from pipeline.params import load_params
-from pipeline.provenance import commit, versions, write_json, write_text
+from pipeline.provenance import write_json, write_text
 from pipeline.sources.request import ClipRequest
 
-SIZE_PX, FRAME_HW, ROUNDS = 256, (720, 1280), 3
+SIZE_PX, FRAME_HW = 256, (720, 1280)
 BOX = (240.0, 60.0, 390.0, 230.0)  # left, top, right, bottom of the face's track, in a 360-high frame
 WAYS = {"fomm": "FOMM's way", "pool": "ours, plain pool of processes", "dask": "ours, Dask"}
 NEEDS = ("imageio", "skimage")
+GOALS = {"fomm": 5.0, "pool": 0.9}  # how fast Dask has to be, as a multiple of these
+RATES = {"frames_per_second": "frames/s", "with_start_up": "with start-up", "per_cpu_second": "frames a CPU second"}
 
 
 def make_tasks(root: Path, clips: int, frames: int, params: Path) -> list[CropTask]:
@@ -85,89 +87,111 @@ def in_dask(tasks: list[CropTask], workers: int) -> Iterator[object]:
 
 
 def timed(results: Iterator[object], workers: int, frames: int) -> dict[str, float]:
-    """Frames a second once every worker is warm, and of the whole with start-up and end."""
-    begun, ends = time.perf_counter(), []
+    """Frames a second once every worker is warm, by the clock and by CPU time of all processes; and of the whole."""
+    begun, done, warm, cpu_warm = time.perf_counter(), 0, 0.0, 0.0
     for result in results:
         assert result[0] == "ok", result
-        ends.append(time.perf_counter())
+        done += 1
+        end, cpu_end = time.perf_counter(), _cpu_seconds()
+        if done == workers:
+            warm, cpu_warm = end, cpu_end
     whole = time.perf_counter() - begun
     return {
-        "frames_per_second": frames * (len(ends) - workers) / (ends[-1] - ends[workers - 1]),
-        "with_start_up": frames * len(ends) / whole,
+        "frames_per_second": frames * (done - workers) / (end - warm),
+        "with_start_up": frames * done / whole,
+        "per_cpu_second": frames * (done - workers) / (cpu_end - cpu_warm),
     }
 
 
-def measure(tasks: list[CropTask], workers: int, frames: int) -> dict[str, object]:
-    """Rates of all ways, in turn; FOMM's once, because it is slow and steady."""
+def _cpu_seconds() -> float:
+    """CPU time so far of this process and of all workers there are."""
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
+
+
+def measure(tasks: list[CropTask], workers: int, frames: int, turns: int) -> dict[str, object]:
+    """Rates of all ways, in turn."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     missing = [name for name in NEEDS if find_spec(name) is None]
-    for turn in range(ROUNDS):
-        fresh = [replace(task, scratch=task.scratch / str(turn)) for task in tasks]
-        found["pool"].append(timed(in_pool(crop_clip, fresh, workers), workers, frames))
-        shutil.rmtree(fresh[0].scratch)
-        found["dask"].append(timed(in_dask(fresh, workers), workers, frames))
-        shutil.rmtree(fresh[0].scratch)
-    if not missing:
-        few = tasks[: 3 * workers]
-        found["fomm"].append(timed(in_pool(crop_like_fomm, few, workers), workers, frames))
-    rate = {name: statistics.median(r["frames_per_second"] for r in runs) for name, runs in found.items() if runs}
+    ways = {
+        "pool": lambda fresh: in_pool(crop_clip, fresh, workers),
+        "dask": lambda fresh: in_dask(fresh, workers),
+        "fomm": lambda fresh: in_pool(crop_like_fomm, fresh, workers),
+    }
+    for turn in range(turns):
+        for name, way in ways.items():
+            if name == "fomm" and (missing or turn != turns // 2):
+                continue
+            fresh = [replace(task, scratch=task.scratch / str(turn)) for task in tasks]
+            found[name].append(timed(way(fresh), workers, frames))
+            shutil.rmtree(fresh[0].scratch)
     return {
         "runs": found,
-        "frames_per_second": rate,
-        "dask_to_fomm": rate["dask"] / rate["fomm"] if "fomm" in rate else None,
-        "dask_to_pool": rate["dask"] / rate["pool"],
+        "ratios": {name: ratios(found["dask"], found[name]) for name in GOALS},
         "reason": f"{' and '.join(missing)} not installed" if missing else "",
     }
 
 
-def page(result: dict) -> str:
-    """The result as Markdown."""
-    ratio = result["dask_to_fomm"]
-    goals = {"fomm": "", "pool": "", "dask": "at least 5 times FOMM's way and 0.9 times the pool"}
+def ratios(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> dict[str, float] | None:
+    """How many times our rates are theirs: median over turns, or quotient of medians where theirs has fewer turns."""
+    if not theirs:
+        return None
+    if len(ours) != len(theirs):
+        return {rate: _median(ours, rate) / _median(theirs, rate) for rate in RATES}
+    return {rate: statistics.median(a[rate] / b[rate] for a, b in zip(ours, theirs, strict=True)) for rate in RATES}
+
+
+def _median(runs: list[dict[str, float]], rate: str) -> float:
+    return statistics.median(run[rate] for run in runs)
+
+
+def page(report: dict) -> str:
+    """The report as Markdown."""
+    from benchmarks.timing import heading, table
+
+    rows = [[title, *(_spread(report["runs"][name], rate) for rate in RATES)] for name, title in WAYS.items()]
     lines = [
-        "# Cropping",
+        *heading("Cropping", report),
+        f"{report['clips']} clips of {report['frames']} frames, {FRAME_HW[1]}x{FRAME_HW[0]} px, to {SIZE_PX} px, "
+        f"{report['workers']} workers. Median (smallest to largest) of {report['turns']} turns; FOMM's way has one.",
         "",
-        f"`{result['command']}`, {result['workers']} workers on {result['cores']} cores, load average before: "
-        f"{result['load_before']}. {result['clips']} clips of {result['frames']} frames, {FRAME_HW[1]}x{FRAME_HW[0]} "
-        f"px, to {SIZE_PX} px; FOMM's way on as many as make three a worker.",
+        *table(["way", *RATES.values()], rows),
         "",
-        "| way | frames/s | goal |",
-        "| --- | ---: | --- |",
     ]
-    for name, title in WAYS.items():
-        rate = result["frames_per_second"].get(name)
-        lines.append(f"| {title} | {'-' if rate is None else f'{rate:.1f}'} | {goals[name]} |")
-    said = f"- ({result['reason']})" if ratio is None else f"{ratio:.1f}"
-    lines += ["", f"Dask to FOMM's way: {said}. Dask to the plain pool: {result['dask_to_pool']:.2f}."]
-    return "\n".join(lines) + "\n"
+    header = ["Dask to", *RATES.values(), "goal for frames/s"]
+    cells = []
+    for name, goal in GOALS.items():
+        found = report["ratios"][name]
+        shown = [f"- ({report['reason']})"] * len(RATES) if found is None else [f"{found[r]:.2f}" for r in RATES]
+        cells.append([WAYS[name], *shown, f"at least {goal:g}"])
+    return "\n".join([*lines, *table(header, cells)]) + "\n"
+
+
+def _spread(runs: list[dict[str, float]], rate: str) -> str:
+    values = [run[rate] for run in runs]
+    if len(values) < 2:
+        return f"{values[0]:.1f}" if values else "-"
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports/benchmarks"),
     params: Annotated[Path, typer.Option(help="parameter file; its section crop counts")] = Path("params.yaml"),
     workers: Annotated[int, typer.Option(help="processes")] = 2,
-    clips: Annotated[int, typer.Option(help="clips to make")] = 24,
+    clips: Annotated[int, typer.Option(help="clips to make")] = 16,
     frames: Annotated[int, typer.Option(help="frames a clip")] = 75,
+    turns: Annotated[int, typer.Option(help="turns of our ways; FOMM's has one")] = 5,
 ) -> None:
     """Time cropping in three ways."""
-    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    from benchmarks.timing import environment  # here, because every worker imports this module and none needs torch
+
+    report = environment("benchmarks.crop", workers)
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(make_tasks(Path(folder), clips, frames, params), workers, frames)
-    result = {
-        "command": f"python -m benchmarks.crop --workers {workers} --clips {clips} --frames {frames}",
-        "commit": commit(),
-        "cores": os.cpu_count(),
-        "load_before": load,
-        "device": "cpu",
-        "versions": versions(),
-        "workers": workers,
-        "clips": clips,
-        "frames": frames,
-        **measured,
-    }
-    write_json(out / "crop.json", result)
-    write_text(out / "crop.md", page(result))
-    typer.echo(page(result))
+        measured = measure(make_tasks(Path(folder), clips, frames, params), workers, frames, turns)
+    report |= {"workers": workers, "clips": clips, "frames": frames, "turns": turns, **measured}
+    write_json(out / "crop.json", report)
+    write_text(out / "crop.md", page(report))
+    typer.echo(page(report))
 
 
 if __name__ == "__main__":

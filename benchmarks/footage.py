@@ -1,4 +1,8 @@
-"""Footage to measure with: a textured scene that moves and carries noise, as hard for codecs as real video."""
+"""Footage to measure with: a textured scene that moves, bends and carries noise, as hard for codecs as real video.
+
+At 256x256 px a frame takes 17 kB as JPEG, 88 kB as PNG and, in files of 60 frames, 0.5 kB as H.264 (`write_mp4`).
+FOMM's crops of eight real talking-head videos take 16, 85 and 0.5 kB in the median.
+"""
 
 from pathlib import Path
 
@@ -6,9 +10,11 @@ import av
 import cv2
 import numpy as np
 
+BEND_PX, BEND_WAVE_PX, BEND_SPEED = 1.5, 90.0, 0.3  # amplitude, wavelength, radians a frame
+
 
 def moving_frames(count: int, size_hw: tuple[int, int], seed: int) -> list[np.ndarray]:
-    """Frames (H, W, 3) uint8 of a smooth random texture that drifts, with a little sensor noise."""
+    """Frames (H, W, 3) uint8 of a smooth random texture that drifts and bends, with a little sensor noise."""
     rng = np.random.default_rng(seed)
     height, width = size_hw
     margin = 2 * count
@@ -16,11 +22,14 @@ def moving_frames(count: int, size_hw: tuple[int, int], seed: int) -> list[np.nd
     for cells, weight in ((6, 110.0), (24, 60.0), (96, 25.0)):
         grid = rng.random((cells, cells, 3), np.float32) - 0.5
         texture += weight * cv2.resize(grid, (width + margin, height + margin), interpolation=cv2.INTER_CUBIC)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
     noise = rng.normal(0.0, 1.5, (height + 16, width + 16, 1)).astype(np.float32)
     frames = []
     for number in range(count):
         top, left = rng.integers(0, 16, 2)
-        part = texture[number : number + height, 2 * number : 2 * number + width]
+        bend_x = BEND_PX * np.sin(rows * (2 * np.pi / BEND_WAVE_PX) + number * BEND_SPEED)
+        bend_y = BEND_PX * np.sin(columns * (2 * np.pi / BEND_WAVE_PX) + number * BEND_SPEED)
+        part = cv2.remap(texture, columns + 2 * number + bend_x, rows + number + bend_y, cv2.INTER_LINEAR)
         frames.append(np.clip(part + noise[top : top + height, left : left + width] + 128, 0, 255).astype(np.uint8))
     return frames
 

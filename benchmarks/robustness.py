@@ -1,11 +1,12 @@
 """What the data stages survive, and how their time and memory grow.
 
-    python -m benchmarks.robustness                          # all parts, about eight minutes on two cores
+    python -m benchmarks.robustness                          # all parts, about six minutes on two cores
     python -m benchmarks.robustness --part index --part fuzz
 
-Writes reports/benchmarks/robustness.{json,md}; parts that are not run keep their last result. `index`: FOMM's
-whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py). `scale`: the stages
-crop and fit over ever more copies of one tiny clip: seconds, and the memory of the stage and of its largest worker.
+Writes reports/benchmarks/robustness.{json,md}; parts that are not run keep their last result, and each says what made
+it. `index`: FOMM's whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py).
+`scale`: the stages crop and fit over ever more copies of one tiny clip: seconds, CPU seconds of all processes, and the
+memory of the stage and of its largest worker.
 """
 
 import json
@@ -24,17 +25,18 @@ import typer
 from ruamel.yaml import YAML
 
 from benchmarks.fuzz import FUZZ_CROP, make_cases, survive
+from benchmarks.robustness_page import STAGES, TINY_FRAMES, TINY_PX, markdown
+from benchmarks.timing import environment
 from pipeline.data_params import SourceParams
 from pipeline.ledger import TooManyFailures
 from pipeline.pack import crop_all
 from pipeline.params import load_params
-from pipeline.provenance import ROOT, commit, versions, write_json, write_text
+from pipeline.provenance import ROOT, write_json, write_text
 from pipeline.puppets.corpus import write_corpus
 from pipeline.schema import read_table
 from pipeline.sources import list_source
 
 OUT = Path("reports/benchmarks/robustness")
-TINY_FRAMES = 8
 SAMPLE_EVERY_S = 0.1
 
 
@@ -44,17 +46,17 @@ def measure_index(csv: Path, folder: Path) -> dict[str, Any]:
     shutil.copyfile(csv, folder / "set" / "boxes.csv")
     form = {"kind": "fomm_csv", "annotations": "boxes.csv", "videos": "videos", "split": "listed"}
     source = SourceParams.model_validate({"name": "VoxCeleb1", "folder": "set", "watch": "set", **form})
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     clips = list_source(source, folder, FUZZ_CROP.tube, "data.first")
     listed = time.perf_counter()
     try:
         crop_all(clips, folder / "clips", FUZZ_CROP, folder / "s", workers=0, scheduler=None, clip_timeout_s=10)
     except TooManyFailures:  # every clip is missing, which is the point; the ledgers are written
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     ledgers = [read_table(folder / "clips" / part / "ledger.parquet") for part in ("train", "eval")]
     reasons = Counter(reason for ledger in ledgers for reason in ledger["reason"].to_pylist())
     return {"rows": reasons.total(), "reasons": dict(reasons), "list_seconds": round(listed - begun, 2),
-            "seconds": round(seconds, 2)}  # fmt: skip
+            "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2)}  # fmt: skip
 
 
 def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[str, Any]:
@@ -74,25 +76,26 @@ def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[
             "crashed": found.crashed}  # fmt: skip
 
 
-def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> list[dict[str, Any]]:
+def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> dict[str, Any]:
     """Run the stages crop and fit over growing numbers of tiny clips, as commands of their own."""
     params = load_params(ROOT / "params.yaml")
     corpus = params.puppets.corpora["puppets1"].model_copy(update={"train_people": 0, "test_people": 1})
-    tiny = params.puppets.model_copy(update={"frames": TINY_FRAMES, "corpora": {"one": corpus}})
+    small = {"frames": TINY_FRAMES, "frame_sizes": [(TINY_PX, TINY_PX)], "corpora": {"one": corpus}}
+    tiny = params.puppets.model_copy(update=small)
     write_corpus(tiny, "one", folder / "one", 0)
-    rows = []
+    rows: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
     for count in sorted({*crop_sizes, *fit_sizes}):
         work = folder / str(count)
         settings = _many(folder / "one", work, count)
         listed = ["--forgotten", str(ROOT / "profiles" / "forgotten.txt")]
-        crop = _run_stage(work, ["stages.crop", "--out", "clips", "--params", str(settings), *listed])
-        row = {"clips": count, "crop": crop}
+        crop = ["stages.crop", "--out", "clips", "--params", str(settings), *listed]
+        rows["crop"].append({"clips": count, **_run_stage(work, crop)})
         if count in fit_sizes:
             heads = ROOT / "pipeline" / "puppets" / "assets"
             paths = ["--clips", "clips", "--heads", str(heads), "--out", "fits", "--report", "fits/report.json"]
-            row["fit"] = _run_stage(work, ["stages.fit", "--head", "puppet", *paths, "--params", str(settings)])
-        rows.append(row)
-        print(json.dumps(row), flush=True)
+            fit = ["stages.fit", "--head", "puppet", *paths, "--params", str(settings)]
+            rows["fit"].append({"clips": count, **_run_stage(work, fit)})
+        print(json.dumps({stage: found[-1] for stage, found in rows.items() if found}), flush=True)
         shutil.rmtree(work)
     return rows
 
@@ -113,7 +116,7 @@ def _many(one: Path, work: Path, count: int) -> Path:
     tree["data"]["root"] = str(work)
     for key, name in (("first", "many"), ("second", "few")):
         tree["data"][key] |= {"kind": "voxceleb1", "folder": name, "watch": name, "split": "test"}
-    tree["crop"]["tube"]["min_frames"] = TINY_FRAMES // 2
+    tree["crop"]["tube"] |= {"min_frames": TINY_FRAMES // 2, "min_size_px": TINY_PX // 4}
     tree["fit"]["max_fail_rate"] = 0.9
     path = work / "params.yaml"
     with path.open("w") as file:
@@ -122,9 +125,9 @@ def _many(one: Path, work: Path, count: int) -> Path:
 
 
 def _run_stage(work: Path, command: list[str]) -> dict[str, float]:
-    """Run one stage below `work`: seconds, and the largest memory of the stage and of a worker in MB."""
+    """Run one stage below `work`: seconds, CPU seconds of all its processes, and largest memory in MB."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(work)}
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), _cpu_of_the_ended()
     peak = {"stage_mb": 0.0, "worker_mb": 0.0}
     with (work / "log").open("w") as log:
         process = psutil.Popen([sys.executable, "-m", *command], cwd=work, env=env, stdout=log, stderr=log)
@@ -134,7 +137,14 @@ def _run_stage(work: Path, command: list[str]) -> dict[str, float]:
             time.sleep(SAMPLE_EVERY_S)
     if process.returncode:
         raise typer.Exit(f"{' '.join(command)} failed:\n{(work / 'log').read_text()[-2000:]}")
-    return {"seconds": round(time.perf_counter() - begun, 1), **{name: round(mb, 0) for name, mb in peak.items()}}
+    spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": _cpu_of_the_ended() - cpu}
+    return {name: round(value, 1) for name, value in {**spent, **peak}.items()}
+
+
+def _cpu_of_the_ended() -> float:
+    """CPU seconds of all processes that this one started and that ended, theirs included."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -149,35 +159,6 @@ def _resident_mb(process: psutil.Process) -> float:
         return process.memory_info().rss / 2**20
     except psutil.NoSuchProcess:
         return 0.0
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """Lay the result out as a page."""
-    lines = ["# Robustness of the data stages", "", f"`{result['command']}`, {result['cores']} cores.", ""]
-    if index := result.get("index"):
-        reasons = ", ".join(f"{count} {reason}" for reason, count in index["reasons"].items())
-        lines += ["## FOMM's csv without a video", "", f"{index['rows']} ledger rows ({reasons}) in "
-                  f"{index['seconds']} s, of which listing took {index['list_seconds']} s.", ""]  # fmt: skip
-    if fuzz := result.get("fuzz"):
-        lines += ["## Damaged files and annotations", "", f"{fuzz['cases']} cases, seed {fuzz['seed']}, "
-                  f"{fuzz['real_videos']} real videos among the originals: {fuzz['ledger_rows']} ledger rows in "
-                  f"{fuzz['seconds']} s; cases without a row: {len(fuzz['unaccounted'])}, frames lost without a word: "
-                  f"{len(fuzz['frames_lost_silently'])}, crashes: {len(fuzz['crashed'])}.", "",
-                  "| fault | what became of the clips |", "| --- | --- |"]  # fmt: skip
-        for fault, counts in fuzz["by_fault"].items():
-            lines.append(f"| {fault} | {', '.join(f'{count} {reason}' for reason, count in counts.items())} |")
-        lines.append("")
-    if scale := result.get("scale"):
-        lines += ["## Time and memory over the number of clips", "", f"Clips of {TINY_FRAMES} frames; seconds and MB "
-                  "of whole commands, their start included.", "",
-                  "| clips | crop s | stage MB | worker MB | fit s | stage MB | worker MB |",
-                  "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
-        for row in scale:
-            parts = [row.get(stage, {}) for stage in ("crop", "fit")]
-            cells = [str(part.get(key, "")) for part in parts for key in ("seconds", "stage_mb", "worker_mb")]
-            lines.append(f"| {row['clips']} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
 
 
 def main(
@@ -202,14 +183,15 @@ def main(
     if unknown := set(part or ()) - set(measures):
         raise typer.BadParameter(f"unknown part {min(unknown)!r}: choose {', '.join(measures)}")
     path = out.with_suffix(".json")
-    result = json.loads(path.read_text()) if path.exists() else {}
-    result |= {"command": "python -m benchmarks.robustness", "commit": commit(), "cores": os.cpu_count(),
-               "device": "cpu", "versions": versions()}  # fmt: skip
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report |= environment("benchmarks.robustness", 2)
     for name in part or measures:
+        made = environment("benchmarks.robustness", 2)
         with tempfile.TemporaryDirectory() as folder:
-            result[name] = measures[name](Path(folder))
-    write_json(path, result)
-    write_text(out.with_suffix(".md"), markdown(result))
+            report[name] = {"environment": made, **measures[name](Path(folder))}
+    write_json(path, report)
+    write_text(out.with_suffix(".md"), markdown(report))
+    typer.echo(markdown(report))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,7 @@ def _local(workers: int) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": 1,
         "distributed.nanny.pre-spawn-environ": NANNY_ENVIRONMENT,
         "distributed.worker.daemon": False,
+        "distributed.worker.profile.enabled": False,  # it would look at every worker's stack a hundred times a second
     }
     with (
         dask.config.set(settings),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -50,7 +50,8 @@ class LedgerRow:
 
 def to_table(rows: Iterable[LedgerRow]) -> pa.Table:
     """Turn rows into a table of schema `LEDGER`, in their order."""
-    return pa.Table.from_pylist([{**asdict(row), "status": row.status} for row in rows], schema=LEDGER)
+    rows = list(rows)
+    return pa.table({name: [getattr(row, name) for row in rows] for name in LEDGER.names}, schema=LEDGER)
 
 
 def check_complete(asked: Sequence[str], rows: Sequence[LedgerRow]) -> None:

@@ -1,6 +1,7 @@
-"""The page of conventions says what the code does, and shows pictures that exist."""
+"""The page of conventions says what the code does and shows pictures that exist; pages name commands that exist."""
 
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def test_every_file_that_the_page_names_exists():
     for path in [*named, *(f"docs/{link}" for link in re.findall(r"\]\((pictures/[^)]+)\)", text))]:
         assert (ROOT / path).exists(), path
     assert "docs/conventions.md" in (ROOT / "README.md").read_text()
+
+
+def test_every_command_that_a_page_names_exists():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    modules = {name for page in pages for name in re.findall(r"python -m ([\w.]+)", page.read_text())}
+    assert len(modules) > 3
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    assert missing == []
 
 
 def test_the_script_draws_the_pictures_of_the_page(tmp_path, monkeypatch):

@@ -1,0 +1,77 @@
+"""The page of `benchmarks.robustness`: what was measured, beside its goals."""
+
+from typing import Any
+
+from benchmarks.timing import heading, table
+
+TINY_FRAMES, TINY_PX = 4, 192
+LONGEST_INDEX_S = 10
+STAGES = {"crop": "Cropping", "fit": "Fitting"}
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Lay the report out; a part that was never measured is left out."""
+    lines = heading("Robustness of the data stages", report)
+    titles = {
+        "index": ("FOMM's csv without a video", _index),
+        "fuzz": ("Damaged files and annotations", _fuzz),
+        "scale": ("Time and memory over the number of clips", _scale),
+    }
+    for name, (title, lay_out) in titles.items():
+        if part := report.get(name):
+            made = part["environment"]
+            load = made["machine"]["load_before"]
+            lines += [f"## {title}", "", f"`{made['command']}`, commit {made['commit']}, load average before: {load}."]
+            lines += ["", *lay_out(part), ""]
+    return "\n".join(lines)
+
+
+def _index(part: dict[str, Any]) -> list[str]:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in part["reasons"].items())
+    rows = [
+        ["ledger rows", f"{part['rows']} ({reasons})", "one for every row of the csv, all missing_source"],
+        ["seconds", part["seconds"], f"below {LONGEST_INDEX_S}"],
+        ["of which listing", part["list_seconds"], None],
+        ["CPU seconds", part["cpu_seconds"], None],
+    ]
+    return table(["", "measured", "goal"], rows)
+
+
+def _fuzz(part: dict[str, Any]) -> list[str]:
+    counts = [
+        ["cases", part["cases"], "at least 300"],
+        ["ledger rows", part["ledger_rows"], None],
+        ["cases without a row", len(part["unaccounted"]), "0"],
+        ["clips that lost frames without a word", len(part["frames_lost_silently"]), "0"],
+        ["crashes", len(part["crashed"]), "0"],
+        ["seconds", part["seconds"], None],
+    ]
+    faults = [
+        [fault, ", ".join(f"{count} {reason}" for reason, count in reasons.items())]
+        for fault, reasons in part["by_fault"].items()
+    ]
+    said = f"Seed {part['seed']}; {part['real_videos']} of the videos that are damaged are real."
+    lines = [said, "", *table(["", "measured", "goal"], counts), ""]
+    return [*lines, *table(["fault", "what became of the clips"], faults)]
+
+
+def _scale(part: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Clips of {TINY_FRAMES} frames, {TINY_PX}x{TINY_PX} px; whole commands, their start included. Goals: one clip",
+        "more always costs the same; memory stays flat.",
+    ]
+    header = ["clips", "s", "CPU s", "CPU ms for one clip more", "stage MB", "largest worker MB"]
+    for stage, title in STAGES.items():
+        lines += ["", f"{title}:", "", *table(header, _growth(part[stage]))]
+    return lines
+
+
+def _growth(rows: list[dict[str, float]]) -> list[list[object]]:
+    """Cells of a stage's table; a clip more costs what the step from the row above cost, by the clips of that step."""
+    cells, before = [], None
+    for row in rows:
+        more = before and 1000 * (row["cpu_seconds"] - before["cpu_seconds"]) / (row["clips"] - before["clips"])
+        memory = [f"{row[name]:.0f}" for name in ("stage_mb", "worker_mb")]
+        cells.append([row["clips"], row["seconds"], row["cpu_seconds"], more and f"{more:.1f}", *memory])
+        before = row
+    return cells
