@@ -9,10 +9,12 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from pipeline.puppets.training.augment import (
     SEVERITIES,
+    SMEARED,
     Jitter,
     augment,
     gaussian_blur,
     move_camera,
+    smear,
     without_face,
 )
 from pipeline.puppets.training.crops import ASSETS
@@ -47,6 +49,19 @@ def test_landmarks_follow_the_jitter() -> None:
     torch.testing.assert_close(
         changed.landmarks_ndc[clean, 0], landmarks[clean, 0] * changed.scale_xy[clean] + changed.shift_ndc[clean]
     )
+
+
+def test_a_smear_pulls_blobs_of_some_crops_about_and_leaves_the_rest() -> None:
+    img = torch.rand(64, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    img = gaussian_blur(img, torch.full((64,), 2.0))
+    smeared = smear(img, torch.Generator().manual_seed(2))
+    changed = (smeared - img).abs().amax((1, 2, 3)) > 0
+    assert changed.float().mean().item() == pytest.approx(SMEARED, abs=0.15)
+    assert img.min() <= smeared.min()
+    assert smeared.max() <= img.max()
+    worst = (smeared - img)[changed].abs().mean(1).flatten(1)
+    assert (worst.amax(1) > 10 * worst.median(1).values).float().mean() > 0.3  # blobs, not the whole picture
+    assert torch.equal(smeared, smear(img, torch.Generator().manual_seed(2)))
 
 
 def test_augmentation_repeats_with_its_seed_and_stays_in_range() -> None:

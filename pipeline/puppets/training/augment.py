@@ -24,6 +24,7 @@ MAX_BLUR_PX = 1.6  # standard deviation at 64 px
 MAX_NOISE = 0.05
 MAX_WOBBLE_NDC = 0.02  # more would look like another expression
 WOBBLED = 0.15  # share of crops that wobble
+SMEARED, MAX_SMEAR_NDC = 0.4, 0.16  # share of crops with a smear, and how far its pixels wander
 SHARES = (0.5, 0.25, 0.25, 0.25, 0.15)  # of crops that are blurred, resampled, JPEG-coded, noisy, stained
 
 
@@ -163,6 +164,26 @@ def _stain(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
     ghost = img.roll((step, -step), (2, 3))
     board = ((torch.arange(height)[:, None] + torch.arange(width)) % 2).float() - 0.5
     return img.lerp(ghost, 0.35 * amount) + 0.12 * amount * stains + 0.06 * amount * board
+
+
+def smear(img: Tensor, generator: torch.Generator) -> Tensor:
+    """Tear and double parts of a share of crops (B, 3, h, w), as a generator does where it has not found its way.
+
+    Within soft blobs the picture becomes the mean of two copies, each pulled about by a field as fine as an eye.
+    What cannot be read any more should not be read: a network that sees these learns to answer with the mean face
+    there, where one that has never seen them takes a smear for a squint. The truth stays what it was.
+    """
+    count, size = len(img), img.shape[-2:]
+    strength = sparse(generator, count, SMEARED)
+    rows = strength.nonzero()[:, 0]
+    if not len(rows):
+        return img
+    amount = MAX_SMEAR_NDC * strength[rows, None, None, None]
+    blobs = F.interpolate(torch.randn(len(rows), 1, 5, 5, generator=generator), size=size, mode="bicubic")
+    fields = torch.randn(len(rows), 4, 12, 12, generator=generator)
+    fields = F.interpolate(fields, size=size, mode="bicubic") * torch.sigmoid(4 * blobs) * amount
+    one, other = (warp(img[rows], field) for field in fields.chunk(2, 1))
+    return img.index_copy(0, rows, one.lerp(other, 0.5 * uniform(generator, (len(rows), 1, 1, 1))))
 
 
 def _noise(img: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:

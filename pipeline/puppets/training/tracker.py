@@ -1,6 +1,7 @@
 """Train the puppet tracker: python -m pipeline.puppets.training.tracker --help."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,15 @@ from model.trackers.alignment import align
 from model.trackers.layers import read_network
 from model.trackers.puppet import CodeLayout, Codes, PuppetTracker
 from pipeline.console import run_command, say
-from pipeline.puppets.training.augment import Augmented, Jitter, augment, move_camera, without_face, without_precision
+from pipeline.puppets.training.augment import (
+    Augmented,
+    Jitter,
+    augment,
+    move_camera,
+    smear,
+    without_face,
+    without_precision,
+)
 from pipeline.puppets.training.crops import Crops, load_crops, puppet_heads
 from pipeline.puppets.training.loop import Settings, optimise, training_facts
 from pipeline.puppets.training.reduced import landmark_head
@@ -80,6 +89,7 @@ class TrackerLoss:
     def __call__(self, rows: Tensor) -> dict[str, Tensor]:
         """Weighted losses of one batch of row numbers."""
         changed = augment(self.crops.images(rows), self.crops.landmarks_ndc[rows], 64, JITTER, self.generator)
+        changed = replace(changed, img=smear(changed.img, self.generator))
         empty = without_face(changed.img[: len(rows) // 16], self.generator)
         img = torch.cat([changed.img, empty]).contiguous(memory_format=torch.channels_last)
         guess = without_precision(changed.landmarks_ndc, self.generator)
