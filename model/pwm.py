@@ -17,6 +17,7 @@ from model.coords import resize_disp
 from model.guidance import GuidanceMaps, area_resize
 from model.warp import warp
 
+POWER_ITERATIONS = 30  # after a weight was set by hand
 DARKEST = 1 / 255  # pixels are clipped to [DARKEST, 1 - DARKEST] before their logit is taken
 
 
@@ -143,6 +144,8 @@ class LastLevel(nn.Module):
     Choice: like every other module it warps the next skip, which here is the source image itself: the
     final convolution sees the SPADE output and the logits of I_w, and I_o ends in a sigmoid. One learned
     gain follows it: spectral normalisation alone would bound the contrast that it can give.
+    Choice: training starts close to I_o = I_w (exactly there but for a tenth of a random convolution of the
+    features, with `image_gain` 1), so that colours and details are right from the first step on.
     """
 
     def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
@@ -152,6 +155,7 @@ class LastLevel(nn.Module):
         own = config.last_disp == "own"
         self.disp = DisplacementHead(width, config.disp_gain, config.disp_refines) if own else None
         self.image = conv(width + 3, 3, config.outer_kernel)
+        _start_as_copy(self.image, width)
         self.image_gain = nn.Parameter(torch.tensor(config.image_gain))
 
     def forward(
@@ -164,6 +168,19 @@ class LastLevel(nn.Module):
         warped = warp(source, disp)
         logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
+
+
+@torch.no_grad()
+def _start_as_copy(image: nn.Conv2d, width: int) -> None:
+    """Let a spectrally normalised convolution start as a copy of its last three inputs and a tenth of the others."""
+    weight, middle = image.parametrizations.weight.original, image.kernel_size[0] // 2
+    weight[:, :width] *= 0.1
+    weight[:, width:] = 0.0
+    for channel in range(3):
+        weight[channel, width + channel, middle, middle] = 1.0
+    image.bias.zero_()
+    for _ in range(POWER_ITERATIONS):
+        _ = image.weight  # each access in training mode is one power iteration: the norm is known before the first step
 
 
 class Generator(nn.Module):

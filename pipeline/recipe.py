@@ -93,7 +93,9 @@ class GuidanceSection(RecipeSection):
 class AugmentSection(RecipeSection):
     """What is done to training pairs (pipeline/augment.py)."""
 
-    colour: float = Field(ge=0.0, le=0.5)
+    colour: float = Field(ge=0.0, le=0.5)  # largest logarithm of exposure and of each channel's gain
+    shift_ndc: float = Field(ge=0.0, le=0.5)  # of each frame's crop, in x and in y
+    log_scale: float = Field(ge=0.0, le=0.5)  # of each frame's crop
 
 
 class RunSection(RecipeSection):

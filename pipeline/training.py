@@ -19,7 +19,7 @@ from model.heads.head import HeadModel, load_head
 from model.perceptual import Perceptual, Vgg19
 from model.trackers.puppet import load_tracker
 from model.train import Losses, fit
-from pipeline.augment import recolour
+from pipeline.augment import recolour, recrop
 from pipeline.console import say
 from pipeline.dataset import Batch, PairDataset
 from pipeline.loader import batches_ahead
@@ -85,8 +85,9 @@ def train_row(
     perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
 
     def drawn(step: int) -> Batch:
-        pairs = data.batch(step, recipe.seed, recipe.batch_size)
-        return recolour(pairs, recipe.augment.colour, recipe.seed, step)
+        pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
+        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
+        return recolour(moved, change.colour, recipe.seed, step)
 
     with (
         progress(row, recipe.iterations) as report,

@@ -1,5 +1,7 @@
 """The generator: levels, warps, branches, gradients. Images are never square here."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -277,8 +279,20 @@ def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
 
 def test_the_image_has_a_gain_of_its_own():
     generator = disp_generator().eval()
-    source, guide = torch.rand(2, 3, *SIZE), maps()
+    source, guide = 0.3 + 0.4 * torch.rand(2, 3, *SIZE), maps()
     first = torch.logit(generator(source, guide).image)
     with torch.no_grad():
         generator.last.image_gain *= 2
     assert torch.allclose(torch.logit(generator(source, guide).image), 2 * first, atol=1e-3)
+
+
+def test_training_starts_close_to_the_warped_source():
+    torch.manual_seed(0)
+    start = replace(config(), image_gain=1.0)
+    generator = Generator(start, ("disp",), 0, 2, MIDDLE)
+    source = torch.rand(2, 3, *SIZE) * 0.8 + 0.1
+    out = generator(source, maps())
+    assert (out.image - out.warped).abs().mean() < 0.05
+    generator.last.image.parametrizations.weight.original.data[:, :4] = 0.0
+    alone = generator(source, maps())
+    assert torch.allclose(alone.image, alone.warped, atol=0.01)

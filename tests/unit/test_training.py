@@ -49,17 +49,21 @@ def inputs(tmp_path_factory):
     return TrainInputs(clips=root / "train", fits=root / "fits.parquet", head=root / "head.npz")
 
 
-def first_pixel_loss(inputs, out, monkeypatch, colour: float, threads: int = 1) -> float:
+def first_pixel_loss(inputs, out, monkeypatch, colour: float, shift: float = 0.0, threads: int = 1) -> float:
     """Pixel loss of the first step; every run has a scratch store of its own."""
     monkeypatch.setenv("DVC_ROOT", str(out))
     recipe = load_params(ROOT / "tests" / "data" / "small.yaml").recipes["toy64"]
-    changed = recipe.model_dump(mode="json") | {"iterations": 1, "batch_size": 2, "augment": {"colour": colour}}
+    changed = recipe.model_dump(mode="json") | {
+        "iterations": 1,
+        "batch_size": 2,
+        "augment": {"colour": colour, "shift_ndc": shift, "log_scale": 0.0},
+    }
     changed["run"] |= {"cpu_threads": threads}
     curve = train_row("toy64.x.nmfc", "nmfc", type(recipe)(**changed), inputs, out / "model", torch.device("cpu"))
     return curve[0]["pixel_warped"]
 
 
-def test_colours_change_as_the_recipe_says_and_otherwise_nothing_differs(inputs, tmp_path, monkeypatch):
+def test_colours_and_crops_change_as_the_recipe_says_and_otherwise_nothing_differs(inputs, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)  # the recipe names its perceptual weights from there
     plain, again, changed = (
         first_pixel_loss(inputs, tmp_path / name, monkeypatch, colour)
@@ -67,6 +71,8 @@ def test_colours_change_as_the_recipe_says_and_otherwise_nothing_differs(inputs,
     )
     assert plain == again
     assert abs(plain - changed) > 1e-3
+    moved = first_pixel_loss(inputs, tmp_path / "moved", monkeypatch, 0.0, shift=0.2)
+    assert abs(plain - moved) > 1e-4
 
 
 def test_a_row_trains_on_as_many_threads_as_the_recipe_says(inputs, tmp_path, monkeypatch):
