@@ -6,7 +6,7 @@
 Writes reports/benchmarks/robustness.{json,md}; parts that are not run keep their last result, and each says what made
 it. `index`: FOMM's whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py).
 `scale`: the stages crop and fit over ever more copies of one tiny clip: seconds, CPU seconds of all processes, and the
-memory of the stage and of its largest worker.
+memory of the stage and of its largest worker, without the pages of mapped files.
 """
 
 import json
@@ -133,7 +133,7 @@ def _run_stage(work: Path, command: list[str]) -> dict[str, float]:
         process = psutil.Popen([sys.executable, "-m", *command], cwd=work, env=env, stdout=log, stderr=log)
         while process.poll() is None:
             for name, found in (("stage_mb", [process]), ("worker_mb", _children(process))):
-                peak[name] = max([peak[name], *map(_resident_mb, found)])
+                peak[name] = max([peak[name], *map(_own_mb, found)])
             time.sleep(SAMPLE_EVERY_S)
     if process.returncode:
         raise typer.Exit(f"{' '.join(command)} failed:\n{(work / 'log').read_text()[-2000:]}")
@@ -154,9 +154,11 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _resident_mb(process: psutil.Process) -> float:
+def _own_mb(process: psutil.Process) -> float:
+    """Memory that the process holds for itself: pages of mapped clips, which the system may drop, are not counted."""
     try:
-        return process.memory_info().rss / 2**20
+        memory = process.memory_info()
+        return (memory.rss - getattr(memory, "shared", 0)) / 2**20  # psutil knows the share on Linux only
     except psutil.NoSuchProcess:
         return 0.0
 
