@@ -159,7 +159,6 @@ class TableWriter:
 
     def add(self, table: pa.Table) -> None:
         """Append rows."""
-        table = _compact(table)
         self._held = pa.concat_tables([self._held, table]) if self._held.num_rows else table
         while self._held.num_rows >= ROW_GROUP:
             self._write(self._held.slice(0, ROW_GROUP))
@@ -191,18 +190,6 @@ class TableWriter:
             os.replace(self._partial, self._path)
         else:
             self._partial.unlink(missing_ok=True)
-
-
-def _compact(table: pa.Table) -> pa.Table:
-    """Copy a table into one buffer of its own size.
-
-    A few rows read from Parquet hold pages of kilobytes for every column; ten thousand rows of small clips would
-    hold eight times their size until their row group is written.
-    """
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:

@@ -107,7 +107,7 @@ def open_video(path: Path) -> Any:
     """Open a container with PyAV, one decoder thread; it has at least one video stream.
 
     Raises:
-        Undecodable: it is no container, or holds no video.
+        Undecodable: it is no container, holds no video, or one of an unknown codec.
     """
     import av
 
@@ -118,7 +118,11 @@ def open_video(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise Undecodable("the file holds no video stream")
-    container.streams.video[0].codec_context.thread_count = 1
+    codec = container.streams.video[0].codec_context
+    if codec is None:  # a damaged header names a codec that does not exist
+        container.close()
+        raise Undecodable("the file's video has a codec that is not known")
+    codec.thread_count = 1
     return container
 
 

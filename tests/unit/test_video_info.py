@@ -120,6 +120,14 @@ def test_a_matroska_file_that_was_cut_says_how_long_it_was(tmp_path):
         read(whole, range(60))
 
 
+def test_a_codec_that_does_not_exist_is_refused(tmp_path):
+    data = write_video(tmp_path / "v.mp4", 8).read_bytes()
+    assert data.count(b"avc1") >= 1
+    (tmp_path / "bad.mp4").write_bytes(data.replace(b"avc1", b"qq~7"))
+    with pytest.raises(Undecodable, match="codec that is not known"):
+        read_packets(tmp_path / "bad.mp4")
+
+
 def test_sound_alone_is_no_video(tmp_path):
     (tmp_path / "sound.mp4").write_bytes(VIDEO_FAULTS["sound only"](b"", random.Random(0)))
     with pytest.raises(Undecodable, match="holds no video stream"):
