@@ -33,6 +33,15 @@ def test_png_frames_come_back_exactly_and_in_order(tmp_path):
     np.testing.assert_array_equal(store.frames("a")[1], frame_image(11, SIZE))
 
 
+def test_no_more_places_are_held_than_allowed_and_frames_stay_right(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.clips.HELD_CLIPS", 2)
+    store = pack(tmp_path, {name: 2 for name in "abcde"})
+    for _ in range(2):
+        for number, clip in enumerate("abcde"):
+            np.testing.assert_array_equal(store.frame(clip, 1), frame_image(10 * number + 1, SIZE))
+            assert len(store._images) <= 2
+
+
 def test_jpeg_frames_are_rgb_and_close(tmp_path):
     frame = np.zeros((16, 24, 3), np.uint8)
     frame[..., 0] = 200
