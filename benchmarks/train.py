@@ -20,13 +20,14 @@ from model.discriminator import Discriminator
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.perceptual import Perceptual
+from model.replicas import Replicas, replicas
 from model.train import Players, train_step
 from pipeline.params import load_params
 from pipeline.provenance import commit, versions, write_json, write_text
 from pipeline.recipe import Recipe
 from pipeline.training import load_backbone
 
-GOAL_MS = 200.0  # at 64 px and batch 8, on one quiet thread
+GOAL_MS = 200.0  # at 64 px and batch 8, on a quiet machine
 HEAD_SHARE = 0.7  # of the frame's height that the mean head fills
 
 
@@ -41,9 +42,13 @@ def random_fits(head: HeadModel, count: int, generator: torch.Generator) -> Head
     return HeadFit(0.5 * draws[0], 0.3 * draws[1], 0.1 * draws[2], camera.repeat(count, 1), to_frame.repeat(count, 1))
 
 
-def measure(recipe: Recipe, guidance: str, head: HeadModel, device: torch.device, steps: int) -> dict[str, float]:
-    """Time the steps of one row after two to warm up; milliseconds."""
+def measure(
+    team: Replicas, recipe: Recipe, guidance: str, head_path: Path, device: torch.device, steps: int
+) -> dict[str, float]:
+    """Time the steps of one row after two to warm up; milliseconds of one of the processes that take part."""
+    torch.set_num_threads(recipe.run.cpu_threads)
     torch.manual_seed(recipe.seed)
+    head, pairs = load_head(head_path), recipe.batch_size // team.count
     config = AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config())
     players = Players.make(
         Animator(head, config).train(),
@@ -55,11 +60,11 @@ def measure(recipe: Recipe, guidance: str, head: HeadModel, device: torch.device
     generator = torch.Generator().manual_seed(recipe.seed)
     walls, processors, rendering = [], [], []
     for _ in range(steps + 2):
-        images = torch.rand(2, recipe.batch_size, 3, recipe.image_px, recipe.image_px, generator=generator)
-        fits = [random_fits(head, recipe.batch_size, generator) for _ in range(2)]
+        images = torch.rand(2, pairs, 3, recipe.image_px, recipe.image_px, generator=generator)
+        fits = [random_fits(head, pairs, generator) for _ in range(2)]
         batch = SimpleNamespace(source=images[0], driving=images[1], fit_src=fits[0], fit_drv=fits[1])
         wall, processor = time.perf_counter(), time.process_time()
-        train_step(players, batch, recipe.loss_config(), recipe.train_config(), device)
+        train_step(players, batch, recipe.loss_config(), recipe.train_config(), device, team)
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
         wall = time.perf_counter()
@@ -77,23 +82,39 @@ def measure(recipe: Recipe, guidance: str, head: HeadModel, device: torch.device
     }
 
 
+def follow(team: Replicas, *job: object) -> None:
+    """Take part in another process's measurement."""
+    measure(team, *job)
+
+
+def measured(processes: int, *job: object) -> dict[str, float]:
+    """Measure one row with a number of processes."""
+    with replicas(processes, follow, *job) as team:
+        return measure(team, *job)
+
+
 def main(
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
     recipe: Annotated[str, typer.Option(help="a key of `recipes`; that of the bench if empty")] = "",
     out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports/benchmarks"),
-    threads: Annotated[int, typer.Option(help="threads of torch")] = 1,
+    threads: Annotated[int, typer.Option(help="threads of torch in each process; the recipe's if 0")] = 0,
+    processes: Annotated[int, typer.Option(help="that share each batch; the recipe's if 0")] = 0,
     steps: Annotated[int, typer.Option(help="steps that are timed")] = 15,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ) -> None:
     """Time a training step of every guidance."""
-    torch.set_num_threads(threads)
     settings = load_params(params)
     name = recipe or settings.bench.recipe
-    head = load_head(Path(settings.data.heads) / f"{settings.bench.head}.npz")
-    rows = {g: measure(settings.recipes[name], g, head, torch.device(device), steps) for g in GUIDANCE_PARTS}
+    chosen = settings.recipes[name]
+    run = chosen.run.model_copy(update={"cpu_threads": threads or chosen.run.cpu_threads})
+    chosen = chosen.model_copy(update={"run": run})
+    processes = (processes or run.cpu_processes) if device == "cpu" else 1
+    head = Path(settings.data.heads) / f"{settings.bench.head}.npz"
+    rows = {g: measured(processes, chosen, g, head, torch.device(device), steps) for g in GUIDANCE_PARTS}
     report = {
-        "command": f"python -m benchmarks.train --recipe {name} --threads {threads} --steps {steps} --device {device}",
-        "goal": f"step_ms at most {GOAL_MS:.0f} at 64 px and batch 8 on one quiet thread",
+        "command": f"python -m benchmarks.train --recipe {name} --threads {run.cpu_threads} --processes {processes} "
+        f"--steps {steps} --device {device}",
+        "goal": f"step_ms at most {GOAL_MS:.0f} at 64 px and batch 8 on a quiet machine",
         "commit": commit(),
         "versions": versions(),
         "rows": rows,

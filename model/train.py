@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.animator import Animator
 from model.checkpoint import CheckpointStore
@@ -22,6 +22,7 @@ from model.discriminator import Discriminator
 from model.heads.fit import HeadFit
 from model.losses import step_losses
 from model.perceptual import Perceptual
+from model.replicas import ALONE, Replicas
 
 
 class Batch(Protocol):
@@ -77,6 +78,15 @@ class Players:
             for group in adam.param_groups:
                 group["lr"] = group["first_lr"] * factor
 
+    def gradients(self) -> list[Tensor]:
+        """Gradients of all that is trained, in a fixed order."""
+        return [p.grad for adam in (self.adam_generator, self.adam_discriminator) for p in _parameters(adam)]
+
+    def statistics(self) -> list[Tensor]:
+        """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
+        norms = [m for m in self.animator.modules() if isinstance(m, nn.BatchNorm2d)]
+        return [statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)]
+
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, but the data."""
         return {
@@ -104,6 +114,7 @@ def fit(
     device: torch.device,
     store: CheckpointStore,
     on_step: Callable[[int, Losses], None],
+    team: Replicas = ALONE,
 ) -> list[Losses]:
     """Train in place, resuming from what `store` holds.
 
@@ -121,6 +132,8 @@ def fit(
         device: where to train.
         store: where checkpoints go.
         on_step: called after each step with the number of steps done and its losses.
+        team: processes that train these networks together, each on its share of the batch; the first one
+            stores checkpoints, and a signal that reaches it stops all.
 
     Returns:
         The training curve: a row every `log_every` steps and one for the last.
@@ -140,6 +153,8 @@ def fit(
         done, curve = stored["step"], stored["curve"]
 
     def keep() -> None:
+        if not team.leads:
+            return
         store.save({"players": players.state(), "rng": _rng(), "step": done, "curve": curve})
 
     animator.train()
@@ -147,12 +162,12 @@ def fit(
     with _stop_signals() as asked:
         while done < config.iterations:
             players.set_rates(config.lr_factor(done))
-            values = train_step(players, batch_at(done), losses, config, device)
+            values = train_step(players, batch_at(done), losses, config, device, team)
             done += 1
             if done % config.log_every == 0 or done == config.iterations:
                 curve.append({"step": done, **values})
             on_step(done, values)
-            if asked.is_set():
+            if team.any(asked.is_set()):
                 keep()
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")
             if done % config.checkpoint_every == 0 or done == config.iterations:
@@ -160,8 +175,17 @@ def fit(
     return curve
 
 
-def train_step(players: Players, batch: Batch, losses: LossConfig, config: TrainConfig, device: torch.device) -> Losses:
-    """Update both networks by one batch and return the losses as numbers."""
+def train_step(
+    players: Players, batch: Batch, losses: LossConfig, config: TrainConfig, device: torch.device,
+    team: Replicas = ALONE,
+) -> Losses:  # fmt: skip
+    """Update both networks by one batch and return the losses as numbers.
+
+    In a team the batch is this process's share: gradients, losses and BatchNorm's statistics are averaged, and
+    the networks stay equal.
+
+    Choice: each process normalises by the statistics of its own share (BatchNorm across processes needs CUDA).
+    """
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     source = batch.source.to(device).contiguous(memory_format=layout)
     driving = batch.driving.to(device).contiguous(memory_format=layout)
@@ -173,8 +197,9 @@ def train_step(players: Players, batch: Batch, losses: LossConfig, config: Train
     found.generator.backward(inputs=_parameters(players.adam_generator), retain_graph=True)
     found.discriminator.backward(inputs=_parameters(players.adam_discriminator))
     named = {"generator": found.generator, "discriminator": found.discriminator, **found.terms}
-    numbers = torch.stack([value.detach().float() for value in named.values()]).tolist()
-    values = dict(zip(named, numbers, strict=True))
+    numbers = torch.stack([value.detach().float() for value in named.values()])
+    team.average([numbers, *players.gradients(), *players.statistics()])
+    values = dict(zip(named, numbers.tolist(), strict=True))
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise TrainingDiverged(f"training diverged: {', '.join(bad)} not finite; lower the learning rates or weights")

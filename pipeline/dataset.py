@@ -29,6 +29,11 @@ class Batch:
         """Copy everything to a device."""
         return Batch(*(part.to(device) for part in (self.source, self.driving, self.fit_src, self.fit_drv)))
 
+    def share(self, index: int, count: int) -> "Batch":
+        """Every `count`-th pair from pair `index` on."""
+        mine = slice(index, None, count)
+        return Batch(*(part[mine] for part in (self.source, self.driving, self.fit_src, self.fit_drv)))
+
     def pin_memory(self) -> "Batch":
         """Copy the images to memory that a GPU reads directly."""
         return replace(self, source=self.source.pin_memory(), driving=self.driving.pin_memory())

@@ -3,9 +3,9 @@
 A trained row is `recipe.head.guidance`, so that the rows of one table share all that stands here.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from model.config import (
     DiscriminatorConfig,
@@ -104,7 +104,8 @@ class RunSection(RecipeSection):
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     precision: Literal["float32", "bfloat16"]
-    cpu_threads: PositiveInt  # of torch where there is no GPU; their number changes last digits
+    cpu_processes: PositiveInt  # that share each batch where there is no GPU (model/replicas.py)
+    cpu_threads: PositiveInt  # of torch in each process where there is no GPU; their number changes last digits
     channels_last: bool
 
 
@@ -123,6 +124,15 @@ class Recipe(RecipeSection):
     guidance: GuidanceSection
     augment: AugmentSection
     run: RunSection
+
+    @model_validator(mode="after")
+    def _shares_are_equal(self) -> Self:
+        if self.batch_size % self.run.cpu_processes:
+            raise ValueError(
+                f"run.cpu_processes: {self.run.cpu_processes} processes cannot take equal shares of "
+                f"batch_size {self.batch_size}; choose a divisor"
+            )
+        return self
 
     def guidance_config(self, name: str) -> GuidanceConfig:
         """What `model.guidance.Guidance` needs, for one guidance name."""
@@ -153,7 +163,7 @@ class Recipe(RecipeSection):
             lr_drop_steps=tuple(rates.drop_steps),
             lr_drop_factor=rates.drop_factor,
             betas=rates.betas,
-            **self.run.model_dump(exclude={"cpu_threads"}),
+            **self.run.model_dump(exclude={"cpu_processes", "cpu_threads"}),
         )
 
 

@@ -5,7 +5,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -17,8 +17,9 @@ from model.checkpoint import CheckpointStore, save_animator
 from model.discriminator import Discriminator
 from model.heads.head import HeadModel, load_head
 from model.perceptual import Perceptual, Vgg19
+from model.replicas import Replicas, replicas
 from model.trackers.puppet import load_tracker
-from model.train import Losses, fit
+from model.train import Losses, TrainingDiverged, fit
 from pipeline.augment import recolour, recrop
 from pipeline.console import say
 from pipeline.dataset import Batch, PairDataset
@@ -68,6 +69,24 @@ def train_row(
         FileNotFoundError: an input or the perceptual backbone's weights are missing.
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
+    count = recipe.run.cpu_processes if device.type == "cpu" else 1
+    job = (row, guidance, recipe, inputs, device)
+    with replicas(count, _follow, *job) as team, progress(row, recipe.iterations) as report:
+        animator, provenance, curve = _train(team, *job, report)
+    save_animator(out, animator, recipe.iterations, provenance)
+    write_text(out / "curve.csv", curve_csv(curve))
+    return curve
+
+
+def _follow(team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device) -> None:
+    """Train beside the first process, which says how it ended."""
+    with suppress(SystemExit, TrainingDiverged):
+        _train(team, row, guidance, recipe, inputs, device, lambda _step, _losses: None)
+
+
+def _train(
+    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device, report: Report
+) -> tuple[Animator, dict[str, object], list[Losses]]:
     if device.type == "cpu":
         torch.set_num_threads(recipe.run.cpu_threads)
     head = load_head(inputs.head)
@@ -87,12 +106,9 @@ def train_row(
     def drawn(step: int) -> Batch:
         pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
         moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
-        return recolour(moved, change.colour, recipe.seed, step)
+        return recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
 
-    with (
-        progress(row, recipe.iterations) as report,
-        batches_ahead(drawn, recipe.iterations, device) as batch_at,
-    ):
+    with batches_ahead(drawn, recipe.iterations, device) as batch_at:
         curve = fit(
             animator,
             discriminator,
@@ -103,10 +119,9 @@ def train_row(
             device,
             store,
             report,
+            team,
         )
-    save_animator(out, animator, recipe.iterations, provenance)
-    write_text(out / "curve.csv", curve_csv(curve))
-    return curve
+    return animator, provenance, curve
 
 
 def load_backbone(config: PerceptualSection) -> torch.nn.Module:

@@ -43,6 +43,11 @@ def test_an_unknown_recipe_is_refused(tmp_path):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))
 
 
+def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path):
+    with pytest.raises(ParamsError, match=r"3 processes cannot take equal shares of batch_size 8"):
+        load(tmp_path, PUPPETS.replace("cpu_processes: 2", "cpu_processes: 3", 1))
+
+
 def test_a_scheduler_is_an_address_or_nothing(tmp_path):
     assert load(tmp_path, PUPPETS).dask.scheduler is None
     address = "tcp://10.0.0.1:8786"
