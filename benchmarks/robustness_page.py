@@ -58,8 +58,7 @@ def _fuzz(part: dict[str, Any]) -> list[str]:
 def _scale(part: dict[str, Any]) -> list[str]:
     lines = [
         f"Clips of {TINY_FRAMES} frames, {TINY_PX}x{TINY_PX} px; whole commands, their start included. Goals: one clip",
-        "more always costs the same; memory stays flat. A stage holds a few kilobytes a clip for its ledger; fitting",
-        "holds one row group of its table, 10,000 rows: with clips as short as these it is full after 2,500.",
+        "more always costs the same; memory stays flat. A stage holds a few kilobytes a clip for its ledger.",
     ]
     header = ["clips", "s", "CPU s", "CPU ms for one clip more", "stage MB", "largest worker MB"]
     for stage, title in STAGES.items():

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SCHEMA_VERSION = "1"
-ROW_GROUP = 10_000
+ROW_GROUP = 2_000  # rows: some megabytes of the widest table, which a writer holds
+LOOSE = 64  # pieces that a writer holds apart: Arrow spends kilobytes on each, however short
 
 
 def vector(length: int) -> pa.DataType:
@@ -139,8 +140,8 @@ def write_table(path: Path, table: pa.Table, metadata: dict[str, str] | None = N
 class TableWriter:
     """Writes a table in pieces, as `write_table` writes them all at once; at most a row group is held.
 
-    Use as a context manager: the file appears when the block ends well. The bytes depend on the rows and on
-    where one piece ends and the next begins (fits: one piece a clip), because pages end there too.
+    Use as a context manager: the file appears when the block ends well. The bytes depend on the rows alone, not
+    on where one piece ends and the next begins.
 
     Args:
         path: the Parquet file.
@@ -160,12 +161,14 @@ class TableWriter:
     def add(self, table: pa.Table) -> None:
         """Append rows."""
         self._held = pa.concat_tables([self._held, table]) if self._held.num_rows else table
+        if self._held.column(0).num_chunks > LOOSE:
+            self._held = self._held.combine_chunks()
         while self._held.num_rows >= ROW_GROUP:
             self._write(self._held.slice(0, ROW_GROUP))
             self._held = self._held.slice(ROW_GROUP)
 
     def _write(self, rows: pa.Table) -> None:
-        rows = rows.replace_schema_metadata(self._metadata)
+        rows = rows.combine_chunks().replace_schema_metadata(self._metadata)
         if self._writer is None:
             vectors = [f.name for f in rows.schema if pa.types.is_fixed_size_list(f.type)]
             self._writer = pq.ParquetWriter(

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.heads.arrays import HeadArrays
 
+CLIP_FRAMES = 75  # of the talking clips that unrelated frames are taken from, 25 a second
 BLINK_SECONDS = 0.36  # lids close in a quarter of this and open in the rest
 
 
@@ -80,8 +81,18 @@ def make_motion(seed: int, head: HeadArrays, seconds: np.ndarray, limits: Motion
     return Motion(expression, pose.reshape(len(seconds), -1), drift.astype(np.float32))
 
 
-def random_codes(rng: np.random.Generator, head: HeadArrays, count: int, limits: MotionLimits) -> Motion:
-    """Draw unrelated frames for training networks: angles spread evenly, every expression direction in use."""
+def random_codes(
+    rng: np.random.Generator, head: HeadArrays, count: int, limits: MotionLimits, talking: float = 0.0
+) -> Motion:
+    """Draw unrelated frames for training networks: angles spread evenly, every expression direction in use.
+
+    Args:
+        rng: source of all draws.
+        head: its expression names and bounds and its joints.
+        count: number of frames.
+        limits: largest angles.
+        talking: share of frames whose face is one of a talking clip instead: few directions at a time, as in a corpus.
+    """
     names = [str(n) for n in head.joint_names]
     yaw = np.radians(limits.yaw_deg) * rng.uniform(-1, 1, count)
     pitch = np.radians(limits.pitch_deg) * np.clip(rng.normal(0, 0.5, count), -1, 1)
@@ -106,6 +117,12 @@ def random_codes(rng: np.random.Generator, head: HeadArrays, count: int, limits:
     winking = active & ~paired
     expression = np.where(lids, np.where(winking, expression, closed), expression)
     drift = rng.normal(0, 0.05, (count, 3))
+    if talking:
+        clip = make_motion(int(rng.integers(2**31)), head, np.arange(CLIP_FRAMES) / 25, limits)
+        frames, talks = rng.integers(CLIP_FRAMES, size=count), rng.random((count, 1)) < talking
+        jaw = clip.pose.reshape(CLIP_FRAMES, -1, 3)[frames, names.index("jaw")]
+        pose[:, names.index("jaw")] = np.where(talks, jaw, pose[:, names.index("jaw")])
+        expression = np.where(talks, clip.expression[frames], expression)
     return Motion(expression.astype(np.float32), pose.reshape(count, -1), drift.astype(np.float32))
 
 

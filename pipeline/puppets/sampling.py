@@ -68,6 +68,7 @@ def random_crops(
     shots_per_look: int = 4,
     seeds: range = TRAINING_SEEDS,
     supersample: int = 2,
+    talking: float = 0.0,
 ) -> Crops:
     """Render crops of random people.
 
@@ -82,6 +83,7 @@ def random_crops(
         shots_per_look: crops of every look.
         seeds: range that people are drawn from.
         supersample: pixels rendered per pixel and axis.
+        talking: share of crops whose face is one of a talking clip (`pipeline.puppets.motion.random_codes`).
     """
     rng = np.random.default_rng([seed, 20])
     head, film, batches = studio.head, Camera(studio), []
@@ -92,7 +94,7 @@ def random_crops(
             identity = make_identity(int(rng.integers(seeds.start, seeds.stop)), head.num_shape)
         actor = studio.dress(Person(identity, make_look(int(rng.integers(2**31)), identity, "any")))
         shots = min(shots_per_look, count - done)
-        fit, landmarks = draw_shots(rng, studio, identity.shape, shots, jitter, limits)
+        fit, landmarks = draw_shots(rng, studio, identity.shape, shots, jitter, limits, talking)
         codes = (fit.shape, fit.expression, fit.pose, fit.camera)
         pictures = film.film(actor, *codes, size_hw, fit.tracker_map.numpy(), supersample=supersample)
         batches.append((pictures, fit, landmarks, number // looks_per_person, number))
@@ -110,11 +112,12 @@ def random_crops(
 
 
 def draw_shots(
-    rng: np.random.Generator, studio: Studio, shape: np.ndarray, count: int, jitter: CropJitter, limits: MotionLimits
-) -> tuple[HeadFit, np.ndarray]:
+    rng: np.random.Generator, studio: Studio, shape: np.ndarray, count: int, jitter: CropJitter, limits: MotionLimits,
+    talking: float = 0.0,
+) -> tuple[HeadFit, np.ndarray]:  # fmt: skip
     """Draw codes, cameras and crops of one person: the fit, and landmarks (count, 68, 2) in the crops' ndc."""
     head = studio.head
-    motion = random_codes(rng, head.arrays, count, limits)
+    motion = random_codes(rng, head.arrays, count, limits, talking)
     shapes = torch.from_numpy(shape).expand(count, -1).contiguous()
     expression, pose = torch.from_numpy(motion.expression), torch.from_numpy(motion.pose)
     camera = cameras(motion.drift, 1 / 16, np.array([0.0, -3.0]), 16.0)

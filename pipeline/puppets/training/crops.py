@@ -80,8 +80,10 @@ def puppet_heads() -> dict[str, HeadModel]:
     return {name: load_head(ASSETS / f"{name}.npz") for name in HEADS}
 
 
-def render(seed: int, people: int, looks: int, shots: int, size: int, seeds: range) -> sampling.Crops:
-    """Render `people` x `looks` x `shots` crops of size x size pixels; equal seeds give equal crops."""
+def render(
+    seed: int, people: int, looks: int, shots: int, size: int, seeds: range, talking: float = 0.0
+) -> sampling.Crops:
+    """Render `people` x `looks` x `shots` crops of size x size pixels; equal arguments give equal crops."""
     torch.set_num_threads(1)
     return sampling.random_crops(
         Studio(load_head(ASSETS / "puppet.npz"), TEXTURE_PX),
@@ -94,6 +96,7 @@ def render(seed: int, people: int, looks: int, shots: int, size: int, seeds: ran
         shots_per_look=shots,
         seeds=seeds,
         supersample=1 if size > 64 else 2,
+        talking=talking,
     )
 
 
@@ -144,12 +147,12 @@ def held_out_crops(seed: int, people: int, looks: int, heads: dict[str, HeadMode
     return with_truth(render(seed, people, looks, 1, size, VALIDATION_SEEDS), heads, mirror=False)
 
 
-def render_chunk(number: int, folder: Path, seed: int, looks: int, shots: int, size: int) -> None:
+def render_chunk(number: int, folder: Path, seed: int, looks: int, shots: int, size: int, talking: float) -> None:
     """Render one file of training crops, unless it is there."""
     path = folder / f"chunk-{number:05d}.npz"
     if path.exists():
         return
-    crops = render(seed + number, CHUNK_PEOPLE, looks, shots, size, TRAINING_SEEDS)
+    crops = render(seed + number, CHUNK_PEOPLE, looks, shots, size, TRAINING_SEEDS, talking)
     partial_path = folder / f"{path.stem}.{os.getpid()}.partial.npz"
     np.savez(
         partial_path,
@@ -203,12 +206,13 @@ def main(
     looks: int = 2,
     shots: int = 8,
     size: Annotated[int, typer.Option(help="pixels; larger than 64, so that jitter has something to cut")] = 96,
+    talking: Annotated[float, typer.Option(help="share of crops whose face is one of a talking clip")] = 0.0,
     workers: int = 2,
     seed: int = 3_000_000,
 ) -> None:
     """Render training crops of people that occur in no corpus; finished chunks are kept."""
     out.mkdir(parents=True, exist_ok=True)
-    work = partial(render_chunk, folder=out, seed=seed, looks=looks, shots=shots, size=size)
+    work = partial(render_chunk, folder=out, seed=seed, looks=looks, shots=shots, size=size, talking=talking)
     chunks = -(-people // CHUNK_PEOPLE)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for _ in track(pool.map(work, range(chunks)), "crops", chunks):

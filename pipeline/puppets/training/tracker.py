@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 import typer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.heads.fit import HeadFit
@@ -47,7 +47,7 @@ class TrackerLoss:
     """Everything a step needs: the network, targets of both heads, augmentation.
 
     Args:
-        tracker: the network that is trained; its buffers of means and deviations are filled here.
+        tracker: the network that is trained.
         heads: the full heads by name.
         crops: the training set.
         settings: seed and precision.
@@ -61,12 +61,16 @@ class TrackerLoss:
         self.targets = {name: target_codes(heads[name], crops.fits[name]) for name in heads}
         self.anchors = {name: self._anchors(name) for name in heads}
         self.weights = {name: self._effects(name) for name in heads}
-        tracker.landmark_mean.copy_(crops.landmarks_ndc.mean(0).flatten())
+
+    @torch.no_grad()
+    def standardise(self) -> None:
+        """Fill the network's means and deviations from the crops."""
+        self.tracker.landmark_mean.copy_(self.crops.landmarks_ndc.mean(0).flatten())
         for name, codes in self.targets.items():
             for part, values in (("codes", torch.cat(codes[:3], -1)), ("camera", codes.camera)):
                 std = values.std(0)
-                tracker.get_buffer(f"{name}_{part}_mean").copy_(values.mean(0))
-                tracker.get_buffer(f"{name}_{part}_std").copy_(torch.where(std > 1e-5, std, 0.0))
+                self.tracker.get_buffer(f"{name}_{part}_mean").copy_(values.mean(0))
+                self.tracker.get_buffer(f"{name}_{part}_std").copy_(torch.where(std > 1e-5, std, 0.0))
 
     def _posed_landmarks(self, name: str, codes: Codes) -> Tensor:
         pose = torch.cat([matrix_to_axis_angle(codes.rotation), codes.joints], -1)
@@ -143,8 +147,9 @@ def layout_of(head: HeadModel) -> CodeLayout:
 
 
 def train_tracker(
-    crops: Crops, heads: dict[str, HeadModel], settings: Settings, report: Callable[[str], None], start: Path | None
-) -> tuple[PuppetTracker, dict[str, float]]:
+    crops: Crops, heads: dict[str, HeadModel], settings: Settings, report: Callable[[str], None], start: Path | None,
+    face_only: bool = False,
+) -> tuple[PuppetTracker, dict[str, float]]:  # fmt: skip
     """Train a tracker on crops; returns it in inference mode, and what `optimise` says.
 
     Args:
@@ -153,15 +158,24 @@ def train_tracker(
         settings: see `Settings`.
         report: receives a line of text now and then.
         start: weights to continue from, or None.
+        face_only: train only what reads codes and pose from the aligned face. The first trunk stays bit for bit, and
+            with it landmarks, cameras and the perceptual loss.
     """
+    if face_only and start is None:
+        raise ValueError("--face-only continues a trained network: give --start")
     torch.manual_seed(settings.seed)
     tracker = PuppetTracker({name: layout_of(head) for name, head in heads.items()})
     if start:
         tracker.load_state_dict(read_network(start)[1])
     tracker = tracker.to(memory_format=torch.channels_last)
     loss = TrackerLoss(tracker, heads, crops, settings)
-    summary = optimise(tracker, len(crops), settings, loss, report)
-    return tracker, summary
+    if not face_only:
+        loss.standardise()
+        return tracker, optimise(tracker, len(crops), settings, loss, report)
+    face = nn.ModuleList([tracker.face_trunk, tracker.face_neck, tracker.code_heads])
+    tracker.eval().requires_grad_(False)
+    face.requires_grad_(True)
+    return tracker, optimise(face, len(crops), settings, loss, report)
 
 
 def main(
@@ -175,14 +189,16 @@ def main(
     weight_decay: float = 0.01,
     bfloat16: bool = True,
     seed: int = 1,
+    face_only: Annotated[bool, typer.Option(help="train only what reads the aligned face")] = False,
 ) -> None:
     """Train the puppet tracker on crops that `pipeline.puppets.training.crops` has rendered."""
     torch.set_num_threads(1)
     settings = Settings(minutes, steps, batch, learning_rate, weight_decay, bfloat16, seed)
     heads = puppet_heads()
     rendered = load_crops(crops, heads)
-    tracker, summary = train_tracker(rendered, heads, settings, say, start)
-    tracker.save(out, training_facts("tracker", settings, rendered.facts, summary, WEIGHTS, start))
+    tracker, summary = train_tracker(rendered, heads, settings, say, start, face_only)
+    facts = training_facts("tracker", settings, rendered.facts, summary, WEIGHTS, start)
+    tracker.save(out, {**facts, "face_only": face_only})
 
 
 if __name__ == "__main__":
