@@ -7,6 +7,7 @@ import torch
 from model.heads.camera import CAMERAS
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
+from model.trackers.puppet import load_tracker
 from pipeline.puppets.training.augment import (
     SEVERITIES,
     SMEARED,
@@ -17,10 +18,12 @@ from pipeline.puppets.training.augment import (
     smear,
     without_face,
 )
-from pipeline.puppets.training.crops import ASSETS
+from pipeline.puppets.training.crops import ASSETS, held_out_crops, puppet_heads
 from pipeline.puppets.training.errors import auc
+from pipeline.puppets.training.loop import Settings
 from pipeline.puppets.training.mirror import mirror_fit, mirror_landmarks
 from pipeline.puppets.training.reduced import landmark_head
+from pipeline.puppets.training.tracker import train_tracker
 from tests.helpers import random_head
 
 JITTER = Jitter(shift_ndc=0.1, log_scale=0.2, log_squeeze=0.2, colour=1.0)
@@ -147,3 +150,15 @@ def test_mirrored_truth_places_mirrored_landmarks() -> None:
     torch.testing.assert_close(seen, mirror_landmarks(placed), atol=0.02, rtol=0)
     assert (seen - placed).abs().max() > 0.1
     torch.testing.assert_close(mirror_landmarks(mirror_landmarks(placed)), placed)
+
+
+def test_training_the_face_branch_alone_leaves_landmarks_cameras_and_perceptual_features_as_they_were() -> None:
+    heads, start = puppet_heads(), ASSETS / "tracker.safetensors"
+    crops = held_out_crops(1, 4, 1, heads)
+    settings = Settings(1.0, 2, 4, 1e-3, 0.01, bfloat16=False, seed=0)
+    with pytest.raises(ValueError, match="give --start"):
+        train_tracker(crops, heads, settings, str, None, face_only=True)
+    trained = train_tracker(crops, heads, settings, str, start, face_only=True)[0].state_dict()
+    before = load_tracker(start).state_dict()
+    moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, trained[name])}
+    assert moved == {"face_trunk", "face_neck", "code_heads"}

@@ -64,3 +64,21 @@ def test_random_codes_spread_evenly():
     assert (drawn.expression >= arrays.expression_low - 1e-6).all()
     assert (drawn.expression <= arrays.expression_high + 1e-6).all()
     assert (np.ptp(drawn.expression, axis=0) > 0.3).all()
+
+
+def test_talking_faces_are_those_of_a_clip_under_the_same_poses():
+    arrays = studio().head.arrays
+    spread, mixed, talking = (
+        random_codes(np.random.default_rng(0), arrays, 400, LIMITS, share) for share in (0.0, 0.5, 1.0)
+    )
+    jaw = 3 * list(arrays.joint_names).index("jaw")
+    still = np.delete(np.arange(spread.pose.shape[1]), range(jaw, jaw + 3))
+    assert np.array_equal(spread.pose[:, still], talking.pose[:, still])
+    assert np.array_equal(talking.pose[:, jaw + 1 : jaw + 3], 0 * talking.pose[:, jaw + 1 : jaw + 3])
+    rest = [i for i, name in enumerate(arrays.expression_names) if name.startswith(("sneer", "frown", "pucker"))]
+    smile = [i for i, name in enumerate(arrays.expression_names) if name.startswith("smile")]
+    assert talking.expression[:, rest].mean() < 0.5 * spread.expression[:, rest].mean()
+    assert talking.expression[:, smile].std() > 2 * talking.expression[:, rest].std()
+    of_clip = (mixed.expression == talking.expression).all(1)
+    assert 0.4 < of_clip.mean() < 0.6
+    assert np.array_equal(mixed.expression[~of_clip], spread.expression[~of_clip])

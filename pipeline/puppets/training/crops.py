@@ -142,9 +142,11 @@ def whole_frame_fit(head: HeadModel, fit: HeadFit) -> HeadFit:
     return HeadFit.cat(parts)
 
 
-def held_out_crops(seed: int, people: int, looks: int, heads: dict[str, HeadModel], size: int = 64) -> Crops:
-    """Crops of people of the validation range, one crop a look."""
-    return with_truth(render(seed, people, looks, 1, size, VALIDATION_SEEDS), heads, mirror=False)
+def held_out_crops(
+    seed: int, people: int, looks: int, heads: dict[str, HeadModel], size: int = 64, talking: float = 0.0
+) -> Crops:
+    """Crops of people of the validation range, one crop a look, a share of them with faces of talking clips."""
+    return with_truth(render(seed, people, looks, 1, size, VALIDATION_SEEDS, talking), heads, mirror=False)
 
 
 def render_chunk(number: int, folder: Path, seed: int, looks: int, shots: int, size: int, talking: float) -> None:
