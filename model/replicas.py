@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
 import torch
@@ -74,14 +75,15 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
         return
     context = multiprocessing.get_context("spawn")  # the parent has threads, which a fork would not survive
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Path(folder, "meeting").as_uri()
+        meeting, arrived = Path(folder, "meeting").as_uri(), context.Semaphore(0)
         others = [
-            context.Process(target=_take_part, args=(rank, count, meeting, work, args), daemon=True)
+            context.Process(target=_take_part, args=(rank, count, meeting, arrived, work, args), daemon=True)
             for rank in range(1, count)
         ]
         for process in others:
             process.start()
         try:
+            _await(arrived, others)  # gloo would wait half an hour for one that never comes
             _join(0, count, meeting)
             yield Replicas(0, count)
             for process in others:
@@ -100,11 +102,21 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
                 process.join()
 
 
-def _take_part(rank: int, count: int, meeting: str, work: Callable[..., None], args: tuple[object, ...]) -> None:
+def _take_part(
+    rank: int, count: int, meeting: str, arrived: Semaphore, work: Callable[..., None], args: tuple[object, ...]
+) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    arrived.release()
     _join(rank, count, meeting)
     work(Replicas(rank, count), *args)
+
+
+def _await(arrived: Semaphore, processes: Sequence[BaseProcess]) -> None:
+    for _ in processes:
+        while not arrived.acquire(timeout=1.0):
+            if any(process.exitcode is not None for process in processes):
+                raise RuntimeError("a training process ended before it began")
 
 
 def _join(rank: int, count: int, meeting: str) -> None:

@@ -107,6 +107,21 @@ def test_a_lost_process_is_named():
         team.any(False)
 
 
+class Fatal:
+    """Ends the process that unpickles it: one that is lost before it begins."""
+
+    def __reduce__(self) -> tuple:
+        return os._exit, (9,)
+
+
+def test_a_process_that_never_arrives_is_not_waited_for():
+    with (
+        pytest.raises(RuntimeError, match="training process 2 of 2 ended with status 9"),
+        replicas(2, leave, Fatal()),
+    ):
+        pass
+
+
 def test_no_process_outlives_an_error(tmp_path: Path):
     def break_after_meeting(team: Replicas) -> None:
         team.any(False)
