@@ -45,12 +45,6 @@ class Replicas:
         for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.detach().copy_(mean.view(tensor.shape))
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process; every process must ask."""
-        told = torch.tensor(float(flag))
-        self.average([told])
-        return told.item() > 0
-
 
 ALONE = Replicas()
 
@@ -60,7 +54,7 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
     """Start `count - 1` processes that run `work(replicas, *args)`; yield the caller's own place, the first.
 
     The caller must do the same work inside the `with`, because every average waits for every process.
-    The others ignore SIGINT and SIGTERM, and end with the first.
+    The others ignore SIGINT and SIGTERM: they are ended when the first leaves the `with`.
 
     Args:
         count: processes in all; 1 starts none.
@@ -95,11 +89,11 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
                 ) from error
             raise
         finally:
-            if dist.is_initialized():
-                dist.destroy_process_group()
-            for process in others:
+            for process in others:  # before they notice that the first has gone, and say so
                 process.kill()
                 process.join()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
 
 def _take_part(

@@ -133,7 +133,7 @@ def fit(
         store: where checkpoints go.
         on_step: called after each step with the number of steps done and its losses.
         team: processes that train these networks together, each on its share of the batch; the first one
-            stores checkpoints, and a signal that reaches it stops all.
+            stores checkpoints.
 
     Returns:
         The training curve: a row every `log_every` steps and one for the last.
@@ -167,7 +167,7 @@ def fit(
             if done % config.log_every == 0 or done == config.iterations:
                 curve.append({"step": done, **values})
             on_step(done, values)
-            if team.any(asked.is_set()):
+            if asked.is_set():
                 keep()
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")
             if done % config.checkpoint_every == 0 or done == config.iterations:

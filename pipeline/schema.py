@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SCHEMA_VERSION = "1"
-ROW_GROUP = 2_000  # rows: some megabytes of the widest table, which a writer holds
+ROW_GROUP = 10_000
 LOOSE = 64  # pieces that a writer holds apart: Arrow spends kilobytes on each, however short
 
 

@@ -79,8 +79,8 @@ def train_row(
 
 
 def _follow(team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device) -> None:
-    """Train beside the first process, which says how it ended."""
-    with suppress(SystemExit, TrainingDiverged):
+    """Train beside the first process, which says what went wrong."""
+    with suppress(TrainingDiverged):
         _train(team, row, guidance, recipe, inputs, device, lambda _step, _losses: None)
 
 

@@ -58,7 +58,7 @@ def first_pixel_loss(inputs, out, monkeypatch, colour: float, shift: float = 0.0
         "batch_size": 2,
         "augment": {"colour": colour, "shift_ndc": shift, "log_scale": 0.0},
     }
-    changed["run"] |= {"cpu_threads": threads}
+    changed["run"] |= {"cpu_processes": 1, "cpu_threads": threads}  # two processes: tests/e2e
     curve = train_row("toy64.x.nmfc", "nmfc", type(recipe)(**changed), inputs, out / "model", torch.device("cpu"))
     return curve[0]["pixel_warped"]
 
