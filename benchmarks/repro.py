@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.timing import processor
 from pipeline.params import load_params
 from pipeline.provenance import commit, versions, write_json, write_text
 
@@ -52,6 +53,7 @@ def main(folder: Annotated[Path, typer.Argument(help="a clone of the project")] 
         "commit": commit(),
         "cores": os.cpu_count(),
         "device": "cpu",
+        "processor": processor(),
         "versions": versions(),
         "stages": rows,
         "total_seconds": round(total, 1),
@@ -64,7 +66,8 @@ def main(folder: Annotated[Path, typer.Argument(help="a clone of the project")] 
         [
             f"# Wall time of `dvc repro`, profile {name}",
             "",
-            f"`{result['command']}`, {result['cores']} cores, no GPU, torch {result['versions']['torch']}.",
+            f"`{result['command']}`, {result['processor']}, {result['cores']} cores, no GPU, torch "
+            f"{result['versions']['torch']}.",
             "",
             "| stage | seconds |",
             "| --- | ---: |",

@@ -64,13 +64,17 @@ def bandwidth(device: str) -> float:
     return 2 * COPIED_BYTES / best
 
 
+def processor() -> str:
+    """Name of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def environment(module: str, threads: int) -> dict:
     """What a reader needs to know to compare."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0] if names else cpu
+    cpu = processor()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     return {
