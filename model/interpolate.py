@@ -10,6 +10,7 @@ Legend: B batch, V vertices, F triangles, C channels, H, W frame; P covered pixe
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -159,11 +160,27 @@ class _Blend(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         total = grad.new_zeros(ctx.rows, grad.shape[1])
         for piece in ctx.pieces:
-            rows = grad[piece.frames].permute(0, 2, 3, 1).contiguous().flatten(0, 2)
+            rows, at = _rows_of(grad[piece.frames], piece.pixel)
             length = torch.unique_consecutive(piece.triangle, return_counts=True)[1]
             start = length.cumsum(0) - length
             corners = piece.corners.index_select(0, start).t().contiguous()
             for corner, weights in zip(corners, piece.weights, strict=True):
-                sums = F.embedding_bag(piece.pixel, rows, start, mode="sum", per_sample_weights=weights)
+                sums = F.embedding_bag(at, rows, start, mode="sum", per_sample_weights=weights)
                 total.index_add_(0, corner, sums)
         return total, None, None
+
+
+def _rows_of(frames: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of frames (b, C, H, W) with a pixel's channels side by side: (N, C), and where `pixel` (P,) are in them.
+
+    Frames that do not lie like that in memory are turned, on a CPU only where they are covered.
+    """
+    turned = frames.permute(0, 2, 3, 1)
+    if turned.is_contiguous() or frames.device.type != "cpu":
+        return turned.contiguous().flatten(0, 2), pixel
+    planes = frames.flatten(2)
+    ends = torch.searchsorted(pixel, torch.arange(len(planes) + 1) * planes.shape[2]).tolist()
+    rows = frames.new_empty(len(pixel), frames.shape[1])
+    for i, (plane, (first, last)) in enumerate(zip(planes, pairwise(ends), strict=True)):
+        rows[first:last] = plane.index_select(1, pixel[first:last] - i * planes.shape[2]).t()
+    return rows, torch.arange(len(pixel))

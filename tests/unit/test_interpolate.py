@@ -56,6 +56,23 @@ def test_values_and_gradients_equal_plain_indexing(dtype, tolerance, channels, o
         assert maps.dtype == given.grad.dtype == dtype
 
 
+def test_how_a_gradient_lies_in_memory_does_not_matter(monkeypatch):
+    monkeypatch.setattr(model.interpolate, "PIXELS_ON_CPU", 2 * 20 * 28)
+    verts, triangles = sphere(8, 10, batch=3)
+    found = rasterize(verts, triangles, (20, 28))
+    table = torch.randn(verts.shape[1], 5, requires_grad=True)
+    weight = torch.randn(3, 5, 1, 1).expand(3, 5, 20, 28)
+    laid = (
+        weight,
+        weight.contiguous(),
+        weight.contiguous(memory_format=torch.channels_last),
+        weight.mT.contiguous().mT,
+    )
+    grads = [torch.autograd.grad(interpolate(found, table, triangles), table, g)[0] for g in laid]
+    assert grads[0].abs().max() > 0
+    assert all(torch.equal(grads[0], other) for other in grads[1:])
+
+
 def test_background_is_zero_and_gives_no_gradient():
     verts, triangles = soup(3, batch=2, count=20)
     found = rasterize(verts, triangles, (18, 30))
