@@ -159,7 +159,7 @@ def fit(
 
     animator.train()
     discriminator.train()
-    with _stop_signals() as asked:
+    with _stop_signals(team) as asked:
         while done < config.iterations:
             players.set_rates(config.lr_factor(done))
             values = train_step(players, batch_at(done), losses, config, device, team)
@@ -223,10 +223,13 @@ def _set_rng(state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event while training (signals reach the main thread only)."""
+def _stop_signals(team: Replicas) -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event while training (signals reach the main thread only).
+
+    A terminal sends them to all processes of a team: the first one answers, the others go on until it ends them.
+    """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if not team.leads or threading.current_thread() is not threading.main_thread():
         yield asked
         return
 

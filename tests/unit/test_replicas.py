@@ -34,7 +34,7 @@ def take_a_step(team: Replicas, folder: str) -> None:
 
 def train(team: Replicas, folder: str, stop_at: int) -> None:
     def stop(step: int, _losses: dict[str, float]) -> None:
-        if team.leads and step == stop_at:
+        if step == stop_at - (not team.leads):  # a terminal signals both; the other one must not stop before the first
             os.kill(os.getpid(), signal.SIGTERM)
 
     torch.set_num_threads(1)
