@@ -146,13 +146,13 @@ class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, pieces: Iterator[_Piece], shape: torch.Size) -> Tensor:
         ctx.pieces, ctx.rows = [], len(table)
-        out = table.new_empty(*shape, table.shape[1])
-        for piece in pieces:  # every frame is in one
+        out = table.new_zeros(*shape, table.shape[1])
+        for piece in pieces:
             if ctx.needs_input_grad[0]:
                 ctx.pieces.append(piece)
             weights = piece.weights.t().contiguous()
             values = F.embedding_bag(piece.corners, table, mode="sum", per_sample_weights=weights)
-            out[piece.frames].flatten(0, 2).zero_().index_copy_(0, piece.pixel, values)  # zeroed while it is at hand
+            out[piece.frames].flatten(0, 2).index_copy_(0, piece.pixel, values)
         return out.permute(0, 3, 1, 2)
 
     @staticmethod

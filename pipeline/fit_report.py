@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
-from model.coords import Size, apply_affine, ndc_to_px
+from model.coords import apply_affine, ndc_to_px
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.clips import ClipStore
@@ -21,8 +21,6 @@ from pipeline.schema import metadata_of, read_table
 from pipeline.trackers.protocol import OK, place_landmarks
 
 TEST = "test"
-CLIPS_AT_ONCE = 64
-_CLIP_COLUMNS = ["clip", "video", "source_width", "source_height", "frame_index", "crop_map"]
 
 
 def write_fit_report(
@@ -85,19 +83,9 @@ def _group(table: Path, store: ClipStore, dataset: str) -> dict[str, Any]:
 
 
 def _errors(head: HeadModel, table: Path, truth_table: Path, store: ClipStore, dataset: str) -> Errors:
-    """Errors of all good rows of a data set's clips against the truth, some clips at a time."""
+    """Errors of all good rows of a data set's clips against the truth."""
     fits, truth = FitTable.read(table, head), FitTable.read(truth_table, head)
-    clips = store.index.select(_CLIP_COLUMNS).filter(pc.equal(store.index["dataset"], dataset))
-    size_hw = store.frame(clips["clip"][0].as_py(), 0).shape[:2]
-    small = LandmarkHead(head, ("root",))
-    parts = [
-        _errors_of(small, fits, truth, clips.slice(first, CLIPS_AT_ONCE).to_pylist(), size_hw)
-        for first in range(0, clips.num_rows, CLIPS_AT_ONCE)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _errors_of(head: LandmarkHead, fits: FitTable, truth: FitTable, clips: list[dict], size_hw: Size) -> Errors:
+    clips = [row for row in store.index.to_pylist() if row["dataset"] == dataset]
     rows, true_rows, video_to_clip = [], [], []
     for clip in clips:
         size = clip["source_width"], clip["source_height"]
@@ -106,11 +94,12 @@ def _errors_of(head: LandmarkHead, fits: FitTable, truth: FitTable, clips: list[
                 rows.append(fits.row(clip["clip"], i))
                 true_rows.append(truth.row(clip["video"], number))
                 video_to_clip.append(from_video_ndc(clip["crop_map"], size))
+    size_hw = store.frame(clips[0]["clip"], 0).shape[:2]
     maps = torch.tensor(np.array(video_to_clip).reshape(-1, 6))
     true_landmarks = _landmarks(truth, true_rows)
     true_px = ndc_to_px(apply_affine(maps, true_landmarks), size_hw)
     fit, true_fit = fits.head_fit(rows), truth.head_fit(true_rows)
-    placed_px = ndc_to_px(place_landmarks(head, fit), size_hw)
+    placed_px = ndc_to_px(place_landmarks(LandmarkHead(head, ("root",)), fit), size_hw)
     seen_px = ndc_to_px(_landmarks(fits, rows), size_hw)
     turn = np.abs(fits.angles_deg(rows) - truth.angles_deg(true_rows))
     angles = np.minimum(turn, 360.0 - turn)

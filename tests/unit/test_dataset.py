@@ -164,3 +164,15 @@ def test_the_processor_gets_the_same_batches_from_one_thread(dataset):
     with batches_ahead(draw, 5, torch.device("cpu")) as batch_at:
         for step in (0, 1, 4):
             assert torch.equal(batch_at(step).source, draw(step).source)
+
+
+def test_shares_are_disjoint_and_together_the_batch(folder, head):
+    batch = PairDataset(folder / "train", folder / "fits.parquet", head).batch(3, seed=0, batch_size=6)
+    shares = [batch.share(index, 3) for index in range(3)]
+    for index, share in enumerate(shares):
+        assert share.source.shape == (2, 3, *SIZE)
+        for name in ("source", "driving"):
+            assert torch.equal(getattr(share, name), getattr(batch, name)[[index, index + 3]])
+        for name in ("fit_src", "fit_drv"):
+            assert torch.equal(getattr(share, name).shape, getattr(batch, name).shape[[index, index + 3]])
+    assert torch.equal(batch.share(0, 1).driving, batch.driving)

@@ -49,7 +49,9 @@ def inputs(tmp_path_factory):
     return TrainInputs(clips=root / "train", fits=root / "fits.parquet", head=root / "head.npz")
 
 
-def first_pixel_loss(inputs, out, monkeypatch, colour: float, shift: float = 0.0, threads: int = 1) -> float:
+def first_pixel_loss(
+    inputs, out, monkeypatch, colour: float, shift: float = 0.0, threads: int = 1, processes: int = 1
+) -> float:
     """Pixel loss of the first step; every run has a scratch store of its own."""
     monkeypatch.setenv("DVC_ROOT", str(out))
     recipe = load_params(ROOT / "tests" / "data" / "small.yaml").recipes["toy64"]
@@ -58,7 +60,7 @@ def first_pixel_loss(inputs, out, monkeypatch, colour: float, shift: float = 0.0
         "batch_size": 2,
         "augment": {"colour": colour, "shift_ndc": shift, "log_scale": 0.0},
     }
-    changed["run"] |= {"cpu_processes": 1, "cpu_threads": threads}  # two processes: tests/e2e
+    changed["run"] |= {"cpu_processes": processes, "cpu_threads": threads}
     curve = train_row("toy64.x.nmfc", "nmfc", type(recipe)(**changed), inputs, out / "model", torch.device("cpu"))
     return curve[0]["pixel_warped"]
 
@@ -81,3 +83,13 @@ def test_a_row_trains_on_as_many_threads_as_the_recipe_says(inputs, tmp_path, mo
     monkeypatch.setattr("pipeline.training.torch.set_num_threads", asked.append)
     first_pixel_loss(inputs, tmp_path, monkeypatch, 0.0, threads=3)
     assert asked[0] == 3
+
+
+def test_processes_take_shares_of_one_batch(inputs, tmp_path, monkeypatch):
+    """Their mean loss is the batch's, but for BatchNorm: a share of one pair has other statistics than two pairs."""
+    monkeypatch.chdir(ROOT)
+    alone, shared = (
+        first_pixel_loss(inputs, tmp_path / str(count), monkeypatch, 0.3, processes=count) for count in (1, 2)
+    )
+    assert alone != shared
+    assert shared == pytest.approx(alone, rel=0.02)

@@ -22,7 +22,7 @@ OPTIONS = ("steps", "batch", "learning_rate", "weight_decay", "seed")
 HISTORY = """Constants of the code that changed between runs: the tracker's run 1 had stronger jitter (shift 0.08 to
 0.1, logarithm of scale 0.12 to 0.15, squeeze 0.12 to 0.15) and a wobble of 0.035 on 30% of crops;
 degradation of 40, 25, 30, 35 and 20% of crops (blurred, resampled, JPEG-coded, noisy, stained), then
-30, 15, 25, 25 and 10%, and in the tracker's last run what the code says now. The judge's first run
+30, 15, 25, 25 and 10%, and since the tracker's run 4 what the code says now. The judge's first run
 changed colours fully and had a margin of 0.2. Expressions of crops were milder until the tracker's run
 3, and still are those the judge was trained on. Until then a look had six crops instead of eight.
 Smears are new in the tracker's run 5, which saw half the people (`--people 528`): before it a half-made mouth or eye
@@ -85,7 +85,7 @@ def training_runs(name: str, training: dict) -> list[dict]:
     described = []
     for number, run in enumerate(runs):
         options = " ".join(f"--{key.replace('_', '-')} {run[key]}" for key in OPTIONS)
-        options += " --face-only" * run.get("face_only", False)
+        options += " --no-bfloat16" * (not run["bfloat16"]) + " --face-only" * run.get("face_only", False)
         start = f" --start <weights of run {number}>" if number else ""
         command = f"python -m pipeline.puppets.training.{name} {options}{start} --out <weights of run {number + 1}>"
         kept = {key: value for key, value in run.items() if key not in ("continued_from", "crops_command", "command")}
