@@ -54,8 +54,7 @@ def step_losses(
         config: weights.
     """
     made = torch.cat([out.image, out.warped])
-    scores = discriminator(torch.cat([target, made]))
-    real, *made_scores = (part(scores, len(target), k) for k in range(3))
+    real, *made_scores = groups(discriminator(torch.cat([target, made])), 3)
     features = perceptual(made, perceptual.target(target))  # (2,)
     weights = {name: getattr(config, name) for name in TERMS}
     generator = target.new_zeros(())
@@ -74,10 +73,13 @@ def step_losses(
     return StepLosses(generator, discriminator_loss, terms)
 
 
-def part(scores: list[PatchScores], count: int, index: int) -> list[PatchScores]:
-    """Cut group `index` of `count` images out of scores of stacked groups."""
-    rows = slice(index * count, (index + 1) * count)
-    return [PatchScores([f[rows] for f in s.features], s.logits[rows]) for s in scores]
+def groups(scores: list[PatchScores], count: int) -> list[list[PatchScores]]:
+    """Cut scores of `count` stacked groups of equal size apart.
+
+    Chunks of one map share a node of the graph, so its gradient is put together once; slices would each fill a map.
+    """
+    cut = [([f.chunk(count) for f in s.features], s.logits.chunk(count)) for s in scores]
+    return [[PatchScores([f[k] for f in features], logits[k]) for features, logits in cut] for k in range(count)]
 
 
 def discriminator_hinge(real: list[PatchScores], made: list[PatchScores]) -> Tensor:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.schema import INDEX, read_table
 
 Encoding = Literal["jpeg", "png"]
+FOLDERS = {"train": "train", "test": "eval"}  # split -> folder of its packed clips
 HELD_CLIPS = 1 << 16  # whose place in the file is remembered, some kilobytes each
 
 
@@ -148,3 +149,10 @@ def read_clip(shard: Path, batch: int) -> np.ndarray:
 
 def _decode_all(images: pa.BinaryArray) -> np.ndarray:
     return np.stack([decode_frame(image.as_buffer()) for image in images])
+
+
+def from_video_ndc(crop_map: list[float], video_size_wh: tuple[int, int]) -> list[float]:
+    """Row-major 2x3 map from the video frame's ndc to clip ndc; `crop_map` takes source-video px."""
+    linear = np.array(crop_map).reshape(2, 3)
+    half = np.array(video_size_wh) / 2
+    return np.column_stack([linear[:, :2] * half, linear[:, :2] @ half + linear[:, 2]]).ravel().tolist()

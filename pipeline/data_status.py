@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from pipeline.clips import ClipStore
+from pipeline.clips import FOLDERS, ClipStore
 from pipeline.ledger import LedgerRow, summary
-from pipeline.pack import FOLDERS
 from pipeline.pair_frames import subset_sha256
 from pipeline.schema import LEDGER, metadata_of, read_table
 

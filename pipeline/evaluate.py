@@ -1,18 +1,16 @@
-"""Generate and score one method: a PWM row, frames that somebody else made, or the controls."""
+"""Generate and score one method: a PWM row, or frames that somebody else made."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.console import say
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
-from pipeline.pair_frames import PairFrames, load_pair_frames
+from pipeline.pair_frames import load_pair_frames
 from pipeline.params import Params
 from pipeline.provenance import scratch_dir
-from pipeline.rows import Row, control_rows
+from pipeline.rows import Row
 from pipeline.scoring import Scorer
 from pipeline.threads import workers_on
 
@@ -26,16 +24,12 @@ class EvaluateInputs:
     Attributes:
         clips: folder of the evaluation clips.
         heads: folder of heads, `<head>.npz`.
-        fits: folder of fits, `<head>/eval.parquet`.
         pairs: the pair list.
-        models: folder of trained rows.
     """
 
     clips: Path
     heads: Path
-    fits: Path
     pairs: Path
-    models: Path
 
 
 def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
@@ -53,12 +47,14 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
     return scorer
 
 
-def evaluate_row(params: Params, row: Row, inputs: EvaluateInputs, out: Path, device: str) -> None:
-    """Generate every pair with a trained row and score it into `out`."""
+def evaluate_row(
+    params: Params, row: Row, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: str
+) -> None:
+    """Generate every pair with a trained row (in the folder `models`), driven by `fits`, and score it into `out`."""
     from pipeline.generate import RowRunner, generate
 
-    fits = inputs.fits / row.head / "eval.parquet"
-    runner = RowRunner(inputs.models / row.key, inputs.heads / f"{row.head}.npz", fits, device)
+    head = inputs.heads / f"{row.head}.npz"
+    runner = RowRunner(models / row.key, head, fits / row.head / "eval.parquet", device)
     scorer = open_scorer(params, inputs, device)
     frames = generate(runner, scorer.pairs, params.evaluate.batch_size)
     scorer.save_and_score(row.key, row.tasks, frames, out)
@@ -67,22 +63,3 @@ def evaluate_row(params: Params, row: Row, inputs: EvaluateInputs, out: Path, de
 def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: str) -> None:
     """Score the `predictions.arrow` that lies in `out` (`pwm predictions import` puts it there)."""
     open_scorer(params, inputs, device).score_saved(method, TASKS, out)
-
-
-def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: str) -> None:
-    """Score the control rows, one folder each below `out`."""
-    scorer = open_scorer(params, inputs, device)
-    for row in control_rows(bool(params.bench.corpora)):
-        frames = control_frames(row.key, scorer.pairs_of(row.tasks), params, inputs.clips)
-        scorer.save_and_score(row.key, row.tasks, frames, out / row.key)
-
-
-def control_frames(control: str, pairs: PairFrames, params: Params, clips: Path) -> np.ndarray:
-    """Frames of a control row: one of the two given images, or the puppet rendered from true codes."""
-    if control == "copy_source":
-        return pairs.source_u8
-    if control in ("ground_truth", "copy_driving"):
-        return pairs.driving_u8
-    from pipeline.puppets.reenact import true_reenactment
-
-    return true_reenactment(params.puppets, pairs, clips)

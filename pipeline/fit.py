@@ -9,14 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from model.heads.head import HeadModel, load_head
-from pipeline.clips import ClipStore
+from pipeline.clips import FOLDERS, ClipStore
 from pipeline.console import say, track
 from pipeline.dask_run import run
 from pipeline.fit_params import FitParams
 from pipeline.fit_task import FitTask, TrackerSource, fit_clip, to_table
 from pipeline.fits import fits_metadata
 from pipeline.ledger import TooManyFailures
-from pipeline.pack import FOLDERS
 from pipeline.provenance import scratch_dir, sha256_text
 from pipeline.schema import TableWriter, fits_schema, read_table
 from pipeline.scratch import piece_path, recall_failure, remember_failure, sweep

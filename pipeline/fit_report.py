@@ -12,10 +12,9 @@ import torch
 from model.coords import apply_affine, ndc_to_px
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
-from pipeline.clips import ClipStore
+from pipeline.clips import FOLDERS, ClipStore, from_video_ndc
 from pipeline.columns import column_array
 from pipeline.fits import FitTable
-from pipeline.pack import FOLDERS
 from pipeline.provenance import write_json, write_text
 from pipeline.schema import metadata_of, read_table
 from pipeline.trackers.protocol import OK, place_landmarks
@@ -118,13 +117,6 @@ def _errors(head: HeadModel, table: Path, truth_table: Path, store: ClipStore, d
 def _landmarks(fits: FitTable, rows: list[int]) -> torch.Tensor:
     """The seen landmarks of rows, (N, 68, 2) float64 in the table's frame."""
     return torch.from_numpy(column_array(fits.table, "landmarks")[rows]).double().unflatten(1, (68, 2))
-
-
-def from_video_ndc(crop_map: list[float], video_size_wh: tuple[int, int]) -> list[float]:
-    """Row-major 2x3 map from the video frame's ndc to clip ndc; `crop_map` takes source-video px."""
-    linear = np.array(crop_map).reshape(2, 3)
-    half = np.array(video_size_wh) / 2
-    return np.column_stack([linear[:, :2] * half, linear[:, :2] @ half + linear[:, 2]]).ravel().tolist()
 
 
 def _mean(errors: list[Errors]) -> dict[str, float] | None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.clips import Encoding
+from pipeline.clips import FOLDERS, Encoding
 from pipeline.console import say, track
 from pipeline.crop import CropTask, load_cropped
 from pipeline.crop_protocol import crop_facts
@@ -12,8 +12,6 @@ from pipeline.ledger import LedgerRow, check_complete, check_rates, summary, to_
 from pipeline.packed import PackedFolder
 from pipeline.scratch import recall_failure, remember_failure, sweep
 from pipeline.sources import ClipList, ClipRequest
-
-FOLDERS = {"train": "train", "test": "eval"}  # split -> folder of the packed clips
 
 
 def crop_all(

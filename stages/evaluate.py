@@ -1,37 +1,33 @@
 """Stage `evaluate@method`: generate all pairs of all data sets and tasks with one method, and score them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipeline.console import run_command
+from pipeline.devices import device_named
 from pipeline.params import Params, load_params
 from pipeline.rows import pwm_rows, row_named
 
-if TYPE_CHECKING:
-    from pipeline.evaluate import EvaluateInputs
-
-CONTROLS = "controls"
-
 
 def run(
-    params: Params, method: str, inputs: "EvaluateInputs", *, out: Path, imported: bool = False, device: str = "cpu"
-) -> None:
-    """Write predictions.arrow, scores.parquet and features.parquet into `out` (a folder each for controls)."""
-    row = None if imported or method == CONTROLS else row_named(method, pwm_rows(params.bench, params.model))
-    from pipeline.evaluate import evaluate_controls, evaluate_imported, evaluate_row
+    params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
+    imported: bool, device: str,
+) -> None:  # fmt: skip
+    """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
+    row = None if imported else row_named(method, pwm_rows(params.bench, params.model))
+    from pipeline.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
-    if row is not None:
-        evaluate_row(params, row, inputs, out, device)
-    elif imported:
-        evaluate_imported(params, method, inputs, out, device)
+    inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
+    if row is None:
+        evaluate_imported(params, method, inputs, out, device_named(device))
     else:
-        evaluate_controls(params, inputs, out, device)
+        evaluate_row(params, row, inputs, models, fits_dir, out, device_named(device))
 
 
 def main(
-    method: Annotated[str, typer.Option(help="a row's key, or `controls`")],
+    method: Annotated[str, typer.Option(help="a row's key, or with --imported any name")],
     out: Annotated[Path, typer.Option(help="results folder of this method")],
     clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
     heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
@@ -43,15 +39,10 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
 ) -> None:
     """Generate and score every pair with one method."""
-    loaded = load_params(params)
-    from pipeline.evaluate import EvaluateInputs
-
-    if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    inputs = EvaluateInputs(clips=clips, heads=heads, fits=fits_dir, pairs=pairs, models=models)
-    run(loaded, method, inputs, out=out, imported=imported, device=device)
+    run(
+        load_params(params), method, clips=clips, heads=heads, fits_dir=fits_dir, pairs=pairs, models=models, out=out,
+        imported=imported, device=device,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

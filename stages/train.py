@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command, say
+from pipeline.devices import device_named
 from pipeline.params import Params, load_params
 from pipeline.recipe import split_row
 
@@ -19,10 +20,8 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
 
     from pipeline.training import TrainInputs, train_row
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
-    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device))
+    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 

@@ -14,8 +14,7 @@ import torch
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.retarget import retarget
-from pipeline.clips import ClipStore
-from pipeline.fit_report import from_video_ndc
+from pipeline.clips import ClipStore, from_video_ndc
 from pipeline.pair_frames import PairFrames
 from pipeline.puppets.clip import make_clip, plan_corpus
 from pipeline.puppets.corpus import HEADS

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.clips import ClipStore
-from pipeline.evaluate import control_frames
+from pipeline.controls import control_frames
 from pipeline.metrics.readings import Readings
 from pipeline.pair_frames import PairFrames, load_pair_frames
 from pipeline.predictions import PredictionsError, import_folder, read_predictions, write_predictions

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from model.config import DiscriminatorConfig, LossConfig
 from model.discriminator import Discriminator, PatchScores
-from model.losses import discriminator_hinge, feature_matching, generator_hinge, part, step_losses
+from model.losses import discriminator_hinge, feature_matching, generator_hinge, groups, step_losses
 from model.perceptual import Perceptual, vgg_taps
 from model.pwm import PWMOutput
 
@@ -134,7 +134,7 @@ def test_discriminator_scales_see_halved_images():
 
 def test_parts_of_a_stacked_batch():
     stacked = [PatchScores([torch.arange(6.0)], torch.arange(6.0))]
-    assert part(stacked, 2, 1)[0].logits.tolist() == [2.0, 3.0]
+    assert [g[0].logits.tolist() for g in groups(stacked, 3)] == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
 
 
 def test_vgg_taps_are_the_rectified_convolutions_of_each_block():

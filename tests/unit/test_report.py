@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluate import control_frames
+from pipeline.controls import control_frames
 from pipeline.metrics.fid import frechet_distance
 from pipeline.metrics.readings import Readings
 from pipeline.pair_frames import load_pair_frames

@@ -1,0 +1,34 @@
+"""Stage `controls`: score what needs no method, the yardsticks of every table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import run_command
+from pipeline.devices import device_named
+from pipeline.params import Params, load_params
+
+
+def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
+    """Write predictions.arrow, scores.parquet and features.parquet of each control row into its folder in `out`."""
+    from pipeline.controls import evaluate_controls
+    from pipeline.evaluate import EvaluateInputs
+
+    evaluate_controls(params, EvaluateInputs(clips=clips, heads=heads, pairs=pairs), out, device_named(device))
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of the results, one folder a control row")],
+    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
+    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
+    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
+    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+) -> None:
+    """Score copies of a given image, the ground truth and, on puppets, the true reenactment."""
+    run(load_params(params), clips=clips, heads=heads, pairs=pairs, out=out, device=device)
+
+
+if __name__ == "__main__":
+    run_command(main)
