@@ -4,6 +4,8 @@
 quiet cores, because a cell stops when its share of time is spent.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +19,26 @@ from benchmarks.raster_references import (
     rasterize_by_loop,
     rasterize_vectorised,
 )
-from benchmarks.timing import bandwidth, clock, devices, environment, heading, ms, seconds, spread, table
+from benchmarks.timing import (
+    Times,
+    bandwidth,
+    clock,
+    devices,
+    environment,
+    heading,
+    in_turns,
+    ms,
+    seconds,
+    spread,
+    table,
+)
 from model.interpolate import interpolate
-from model.raster import rasterize
+from model.raster import Fragments, rasterize
 from pipeline.provenance import write_json, write_text
 
 OURS, LOOP, VECTORISED, INDEXING = "ours", "loop over triangles", "vectorised z-buffer", "attributes[triangles[ids]]"
 VISIBILITY, FORWARD, BOTH, ALL = "visibility", "forward", "forward + backward", "visibility + forward + backward"
+Interpolate = Callable[[Fragments, Tensor, Tensor], Tensor]
 LARGEST_LOOP = 1  # images of the loop, which takes a second each
 GOALS = [  # (device, what, channels, size, batch, reference, least ratio)
     ("cpu", VISIBILITY, None, 256, 8, LOOP, 150.0),
@@ -62,22 +77,25 @@ class Bench:
 
     def add(self, key: tuple, work, batch: int, few: bool = False) -> dict:
         """Measure one cell; a CPU makes `few` calls, without warming up, of what is slow and steady."""
-        device, what, method, size, channels = key
+        device = key[0]
         few = few and device == "cpu"
         limits = {"warm_up": 0, "fewest": 1} if few else {}
-        times = seconds(work, device, 2 if few else self.repeats, self.budget_s, **limits)
+        return self.record(key, batch, seconds(work, device, 2 if few else self.repeats, self.budget_s, **limits))
+
+    def record(self, key: tuple, batch: int, times: Times) -> dict:
+        """Keep the times of a cell."""
         names = dict(zip(("device", "what", "method", "size", "channels"), key, strict=True))
         self.rows.append(names | {"batch": batch} | spread(times, batch))
         return self.rows[-1]
 
     def visibility(self, device: str, size: int, batches: list[int]) -> None:
-        """Ours at every batch; references up to `largest_reference`, the loop on one image."""
-        for batch in batches:
-            verts, triangles = bumpy_head(batch, device)
-            whole = (verts, triangles, (size, size))
-            self.add((device, VISIBILITY, OURS, size, None), lambda w=whole: rasterize(*w), batch)
-            if batch > self.largest_reference:
-                continue
+        """Ours at every batch, in turns; references up to `largest_reference`, the loop on one image."""
+        meshes = {batch: bumpy_head(batch, device) for batch in batches}
+        works = [partial(rasterize, *mesh, (size, size)) for mesh in meshes.values()]
+        for batch, times in zip(batches, self.in_turns(works, device), strict=True):
+            self.record((device, VISIBILITY, OURS, size, None), batch, times)
+        for batch in (b for b in batches if b <= self.largest_reference):
+            whole = (*meshes[batch], (size, size))
             self.add(
                 (device, VISIBILITY, VECTORISED, size, None), lambda w=whole: rasterize_vectorised(*w), batch, few=True
             )
@@ -93,6 +111,10 @@ class Bench:
             ids = rasterize(verts, triangles, (size, size)).triangle[0]
             row["differs"] = (ids != found[0]).double().mean().item()
 
+    def in_turns(self, works: list[Callable[[], object]], device: str) -> list[Times]:
+        """Measure cells that are compared with each other."""
+        return in_turns(works, device, self.repeats, self.budget_s * len(works))
+
     def package(self, name: str, make, device: str, size: int, batch: int, arguments: tuple) -> None:
         """A package's rasteriser, or the reason why it is absent."""
         try:
@@ -103,28 +125,30 @@ class Bench:
         self.add((device, VISIBILITY, name, size, None), lambda: work(*arguments), batch, few=True)
 
     def interpolation(self, device: str, size: int, batches: list[int], channels: list[int]) -> None:
-        """Forward alone, and forward with backward to a shared (V, C) table."""
+        """Forward alone, and forward with backward to a shared (V, C) table; ours and the reference in turns."""
         for batch in batches:
             verts, triangles = bumpy_head(batch, device)
             fragments = rasterize(verts, triangles, (size, size))
+            methods: dict[str, Interpolate] = {OURS: interpolate}
+            if batch <= self.largest_reference:
+                methods[INDEXING] = interpolate_by_indexing
             for count in channels:
                 values = torch.rand(verts.shape[1], count, device=device, requires_grad=True)
                 weight = torch.rand(batch, count, size, size, device=device)
-                for method, function in ((OURS, interpolate), (INDEXING, interpolate_by_indexing)):
-                    few = method == INDEXING
-                    if few and batch > self.largest_reference:
-                        continue
+                mesh = (fragments, values, triangles)
 
-                    def both(function=function, fragments=fragments, values=values, weight=weight) -> None:
-                        values.grad = None
-                        function(fragments, values, triangles).backward(weight)  # noqa: B023 - called at once
+                def both(function: Interpolate, mesh: tuple = mesh, weight: Tensor = weight) -> None:
+                    mesh[1].grad = None
+                    function(*mesh).backward(weight)
 
-                    @torch.no_grad()
-                    def forward(function=function, fragments=fragments, values=values) -> Tensor:
-                        return function(fragments, values, triangles)  # noqa: B023 - called at once
+                @torch.no_grad()
+                def forward(function: Interpolate, mesh: tuple = mesh) -> None:
+                    function(*mesh)
 
-                    self.add((device, FORWARD, method, size, count), forward, batch, few)
-                    self.add((device, BOTH, method, size, count), both, batch, few)
+                for what, work in ((FORWARD, forward), (BOTH, both)):
+                    measured = self.in_turns([partial(work, function) for function in methods.values()], device)
+                    for method, times in zip(methods, measured, strict=True):
+                        self.record((device, what, method, size, count), batch, times)
                 if device == "cuda":
                     self.everything(device, size, batch, values, weight, (verts, triangles))
 

@@ -5,7 +5,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,17 +23,26 @@ def seconds(
     work: Callable[[], object], device: str, repeats: int, budget_s: float, warm_up: int = WARM_UP, fewest: int = FEWEST
 ) -> Times:
     """Time calls after `warm_up` unmeasured ones: `repeats` of them, or `fewest` once the budget is spent."""
-    times: Times = []
+    return in_turns([work], device, repeats, budget_s, warm_up, fewest)[0]
+
+
+def in_turns(
+    works: Sequence[Callable[[], object]], device: str, repeats: int, budget_s: float,
+    warm_up: int = WARM_UP, fewest: int = FEWEST,
+) -> list[Times]:  # fmt: skip
+    """Time several pieces of work in turns, as `seconds` times one: a machine's slow moments then meet all of them."""
+    times: list[Times] = [[] for _ in works]
     started = time.perf_counter()
     for call in range(warm_up + repeats):
-        if len(times) >= fewest and time.perf_counter() - started > budget_s:
+        if len(times[0]) >= fewest and time.perf_counter() - started > budget_s:
             break
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if call >= warm_up:
-            times.append((time.perf_counter() - wall, time.process_time() - cpu))
+        for work, own in zip(works, times, strict=True):
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if call >= warm_up:
+                own.append((time.perf_counter() - wall, time.process_time() - cpu))
     return times
 
 

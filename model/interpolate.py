@@ -1,15 +1,14 @@
 """What the triangles that the pixels see carry there: differentiable in the attributes, on CPU and CUDA.
 
-Only covered pixels are read and written. Speed comes from three things. Forward, `embedding_bag` weighs and sums three
-rows of the table in one pass. Backward, the pixels of a run (neighbours that see one triangle, about three in a head
-at 256 px) are summed before they are scattered, since scattering costs most. And a CPU works on few frames at a time:
-larger buffers go back to the system after each use, and getting them again costs more than the arithmetic.
+Speed comes from four things. Forward, `embedding_bag` weighs and sums the values of a triangle's three corners in one
+pass, with an empty bag for each pixel of the background, so that every value is written once. Backward, only covered
+pixels are read, and the pixels of a run (neighbours that see one triangle, about three in a head at 256 px) are summed
+before they are added to their triangle: adding in no order costs most. What the triangles have then goes to the
+vertices, once for the whole batch. And a CPU works on few frames at a time, whose rows stay in its cache.
 
 Legend: B batch, V vertices, F triangles, C channels, H, W frame; P covered pixels.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 
 from model.raster import Fragments
 
-PIXELS_ON_CPU = 1 << 17  # worked on at once, in whole frames; 2 of 256 px were fastest of 1 to 16
+PIXELS_ON_CPU = 1 << 16  # whose gradient is worked on at once, in whole frames
 
 
 def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> Tensor:
@@ -43,12 +42,16 @@ def interpolate(fragments: Fragments, attributes: Tensor, triangles: Tensor) -> 
     for name, value, kinds in (("attributes", attributes, "V, C"), ("triangles", triangles, "F, 3")):
         if value.dim() not in (2, 3) or (value.dim() == 3 and len(value) != batch):
             raise ValueError(f"{name} must be ({kinds}) or ({batch}, {kinds}), got {tuple(value.shape)}")
-    corners = triangles.to(fragments.triangle).movedim(-1, 0)  # (3, F) or (3, B, F)
+    corners = triangles.to(fragments.triangle)
     if attributes.dim() == 3:  # one table for all meshes, V rows each
-        first = torch.arange(batch, device=corners.device)[:, None] * attributes.shape[1]
-        corners = (corners if corners.dim() == 3 else corners[:, None]) + first
-    table = attributes.flatten(0, -2)
-    return _Blend.apply(table, _pieces(fragments, corners.contiguous(), table.dtype), fragments.triangle.shape)
+        first = torch.arange(batch, device=corners.device)[:, None, None] * attributes.shape[1]
+        corners = corners + first
+    values = attributes.flatten(0, -2).index_select(0, corners.flatten())  # (3F or 3BF, C): of every corner
+    ids = fragments.triangle
+    if corners.dim() == 3:
+        offsets = torch.arange(batch, device=ids.device)[:, None, None] * corners.shape[1]
+        ids = torch.where(ids >= 0, ids + offsets, ids)
+    return _Blend.apply(values, ids, fragments.barycentric)
 
 
 def interpolate_faces(fragments: Fragments, per_triangle: Tensor, background: float = -1) -> Tensor:
@@ -94,7 +97,7 @@ class _Rows(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         ctx.save_for_backward(rows, weights)
         ctx.count = len(table)
-        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+        return F.embedding_bag(rows, table.detach(), mode="sum", per_sample_weights=weights)
 
     @staticmethod
     @once_differentiable
@@ -105,69 +108,48 @@ class _Rows(torch.autograd.Function):
         return total, None, None
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """The covered pixels of some frames, in scanline order."""
-
-    frames: slice  # of the batch
-    pixel: Tensor  # (P,) index into the frames' pixels
-    triangle: Tensor  # (P,) index into the flat triangles
-    corners: Tensor  # (P, 3) rows of the table
-    weights: Tensor  # (3, P)
-
-
-def _pieces(fragments: Fragments, corners: Tensor, dtype: torch.dtype) -> Iterator[_Piece]:
-    """Cut a batch into pieces; `corners` (3, F) or (3, B, F) are rows of the table."""
-    batch, height, width = fragments.triangle.shape
-    on_cpu = fragments.triangle.device.type == "cpu"
-    step = max(1, PIXELS_ON_CPU // (height * width)) if on_cpu else max(1, batch)
-    for first in range(0, batch, step):
-        frames = slice(first, first + step)
-        triangle = fragments.triangle[frames].reshape(-1)
-        pixel = (triangle >= 0).nonzero()[:, 0]
-        triangle = triangle.index_select(0, pixel)
-        own = corners
-        if corners.dim() == 3:
-            own = corners[:, frames].flatten(1)
-            triangle = triangle + pixel // (height * width) * corners.shape[2]
-        planes = fragments.barycentric[frames].unbind(-1)
-        yield _Piece(
-            frames,
-            pixel,
-            triangle,
-            torch.stack([corner.index_select(0, triangle) for corner in own], 1),
-            torch.stack([plane.reshape(-1).index_select(0, pixel).to(dtype) for plane in planes]),
-        )
-
-
 class _Blend(torch.autograd.Function):
-    """Rows of a table (N, C), blended into (B, C, H, W)."""
+    """Values (3F, C) of the corners of triangles, blended over the triangles that pixels see: (B, C, H, W)."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, pieces: Iterator[_Piece], shape: torch.Size) -> Tensor:
-        ctx.pieces, ctx.rows = [], len(table)
-        out = table.new_zeros(*shape, table.shape[1])
-        for piece in pieces:
-            if ctx.needs_input_grad[0]:
-                ctx.pieces.append(piece)
-            weights = piece.weights.t().contiguous()
-            values = F.embedding_bag(piece.corners, table, mode="sum", per_sample_weights=weights)
-            out[piece.frames].flatten(0, 2).index_copy_(0, piece.pixel, values)
-        return out.permute(0, 3, 1, 2)
+    def forward(ctx: Any, values: Tensor, ids: Tensor, barycentric: Tensor) -> Tensor:
+        number = torch.int32 if 3 * max(ids.numel(), len(values)) < 1 << 31 else torch.int64
+        seen = ids.flatten() >= 0
+        pixel = seen.nonzero()[:, 0]
+        triangle = ids.flatten().index_select(0, pixel).to(number)
+        planes = [plane.reshape(-1).index_select(0, pixel).to(values.dtype) for plane in barycentric.unbind(-1)]
+        # A bag a pixel, empty on the background: every value is written once, and none has to be zeroed before.
+        bags = F.pad(seen.cumsum(0, dtype=number).mul_(3), (1, 0))
+        rows = (3 * triangle)[:, None] + torch.arange(3, device=ids.device, dtype=number)
+        out = F.embedding_bag(
+            rows.flatten(),
+            values.detach(),
+            bags,
+            mode="sum",
+            per_sample_weights=torch.stack(planes, 1).flatten(),
+            include_last_offset=True,
+        )
+        ctx.corners = len(values)
+        ctx.save_for_backward(pixel, triangle, *planes)
+        return out.unflatten(0, ids.shape).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        total = grad.new_zeros(ctx.rows, grad.shape[1])
-        for piece in ctx.pieces:
-            rows, at = _rows_of(grad[piece.frames], piece.pixel)
-            length = torch.unique_consecutive(piece.triangle, return_counts=True)[1]
+        pixel, triangle, *planes = ctx.saved_tensors
+        channels, size = grad.shape[1], grad.shape[2] * grad.shape[3]
+        total = grad.new_zeros(ctx.corners // 3, 3 * channels)
+        step = max(1, PIXELS_ON_CPU // size) if grad.device.type == "cpu" else max(1, len(grad))
+        firsts = torch.arange(0, len(grad) + step, step, device=pixel.device).clamp_(max=len(grad))
+        ends = torch.searchsorted(pixel, firsts * size).tolist()
+        for frame, (first, last) in zip(range(0, len(grad), step), pairwise(ends), strict=True):
+            part = slice(first, last)
+            rows, at = _rows_of(grad[frame : frame + step], pixel[part] - frame * size)
+            run, length = torch.unique_consecutive(triangle[part], return_counts=True)
             start = length.cumsum(0) - length
-            corners = piece.corners.index_select(0, start).t().contiguous()
-            for corner, weights in zip(corners, piece.weights, strict=True):
-                sums = F.embedding_bag(at, rows, start, mode="sum", per_sample_weights=weights)
-                total.index_add_(0, corner, sums)
-        return total, None, None
+            sums = [F.embedding_bag(at, rows, start, mode="sum", per_sample_weights=plane[part]) for plane in planes]
+            total.index_add_(0, run, torch.cat(sums, 1))
+        return total.view(ctx.corners, channels), None, None
 
 
 def _rows_of(frames: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,9 +160,9 @@ def _rows_of(frames: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
     turned = frames.permute(0, 2, 3, 1)
     if turned.is_contiguous() or frames.device.type != "cpu":
         return turned.contiguous().flatten(0, 2), pixel
-    planes = frames.flatten(2)
-    ends = torch.searchsorted(pixel, torch.arange(len(planes) + 1) * planes.shape[2]).tolist()
-    rows = frames.new_empty(len(pixel), frames.shape[1])
-    for i, (plane, (first, last)) in enumerate(zip(planes, pairwise(ends), strict=True)):
-        rows[first:last] = plane.index_select(1, pixel[first:last] - i * planes.shape[2]).t()
-    return rows, torch.arange(len(pixel))
+    planes = frames.flatten(2).transpose(1, 2)
+    ends = torch.searchsorted(pixel, torch.arange(len(planes) + 1) * planes.shape[1]).tolist()
+    rows = [
+        plane[pixel[a:b] - i * len(plane)] for i, (plane, (a, b)) in enumerate(zip(planes, pairwise(ends), strict=True))
+    ]
+    return rows[0] if len(rows) == 1 else torch.cat(rows), torch.arange(len(pixel))
