@@ -29,7 +29,7 @@ def run(
     data = params.data
     folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
-    counts = fit_clips(params.fit, head, clips, folders, out, work)
+    counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work)
     write_fit_report(report, load_head(head), out, clips, folders)
     check_fail_rate(counts, params.fit.max_fail_rate)
 
