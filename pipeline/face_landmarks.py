@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.assets import require
+from pipeline.devices import full_precision
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 
 HALF_PX = 0.5  # from the package's whole pixels to the pixels' centres
@@ -54,7 +55,7 @@ class FanLandmarks:
     """FAN on the faces of S3FD; a `LandmarkFinder`."""
 
     def __init__(self, fan: Path, s3fd: Path, device: str) -> None:
-        self.net = _open_face_alignment(fan, s3fd, device)
+        self.net, self.device = _open_face_alignment(fan, s3fd, device), device
         self.weights_sha256 = sha256_file(fan)
         sources = sha256_sources(["pipeline/face_landmarks.py"])
         self.fingerprint = sha256_text(self.weights_sha256, sha256_file(s3fd), sources)
@@ -64,7 +65,9 @@ class FanLandmarks:
         count = len(frames_u8)
         faces = Faces(np.full((count, 68, 2), np.nan, np.float32), np.full(count, np.nan, np.float32))
         for row, frame in enumerate(frames_u8):
-            landmarks, _, boxes = self.net.get_landmarks_from_image(np.ascontiguousarray(frame), return_bboxes=True)
+            image = np.ascontiguousarray(frame)
+            with full_precision(self.device):
+                landmarks, _, boxes = self.net.get_landmarks_from_image(image, return_bboxes=True)
             if landmarks:
                 faces.landmarks_px[row] = np.asarray(landmarks[0], np.float32)[:, :2] + HALF_PX
                 faces.score[row] = boxes[0][4]

@@ -12,6 +12,7 @@ from model.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.assets import require
+from pipeline.devices import full_precision
 from pipeline.face_landmarks import LandmarkFinder, find_fan
 from pipeline.provenance import sha256_file, sha256_sources, sha256_text
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
@@ -106,7 +107,8 @@ class FaceReader(ABC):
         for start in range(0, len(usable), _BATCH):
             part = usable[start : start + _BATCH]
             seen = [self.cut(frames_u8[row], crop) for row, crop in zip(part, crops[start:], strict=False)]
-            codes = self.network(torch.cat([img for img, _ in seen]).to(self.device)).cpu()
+            with full_precision(self.device):
+                codes = self.network(torch.cat([img for img, _ in seen]).to(self.device)).cpu()
             fit = self.to_fit(codes, torch.cat([tracker_map for _, tracker_map in seen]))
             for name in ("shape", "expression", "pose", "camera", "tracker_map"):
                 getattr(rows.fit, name)[part] = getattr(fit, name)

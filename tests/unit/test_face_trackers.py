@@ -15,6 +15,7 @@ from model.heads.head import HeadModel
 from model.trackers import deca, deep3d
 from pipeline.assets import AssetMissing
 from pipeline.clips import ClipWriter, encode_frame
+from pipeline.devices import full_precision
 from pipeline.face_landmarks import Faces, FanLandmarks
 from pipeline.fit import FitWork, fit_clips
 from pipeline.fits import FitTable
@@ -369,3 +370,12 @@ def test_akd_reads_the_same_landmarks(clip):
     frames_u8, finder = clip
     reading = Fan(finder, "sha").observe(frames_u8)["landmarks_px"]
     np.testing.assert_array_equal(reading, finder.faces.landmarks_px.reshape(5, 136))
+
+
+def test_networks_that_measure_convolve_in_float32_on_cuda():
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    with full_precision("cuda"):
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (False, True)
+        assert torch.backends.cudnn.enabled
+    with full_precision("cpu"):
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
