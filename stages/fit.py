@@ -44,7 +44,7 @@ def main(
     workers: Annotated[
         int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
     ] = os.cpu_count() or 1,
-    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 3600.0,
+    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 14400.0,
     retry: Annotated[
         Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
     ] = "missing",
