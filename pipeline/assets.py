@@ -52,6 +52,12 @@ ASSETS = {
     "deca": Asset(
         "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
     ),
+    "deep3d": Asset(
+        "deep3d.pth",
+        "epoch_20.pth",
+        "the README of Deep3DFaceRecon_pytorch, which links two versions: the hash says which",
+        "MIT code; weights for non-commercial research, as the Basel Face Model",
+    ),
     "flame": Asset(
         "flame.npz",
         "generic_model.pkl (or flame2023.pkl) and landmark_embedding.npy",

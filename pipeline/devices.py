@@ -1,4 +1,6 @@
-"""Where a stage's networks run."""
+"""Where a stage's networks run, and how exactly."""
+
+from contextlib import AbstractContextManager, nullcontext
 
 
 def device_named(name: str) -> str:
@@ -8,3 +10,12 @@ def device_named(name: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def full_precision(device: str) -> AbstractContextManager[None]:
+    """Let networks that measure convolve in float32 and by fixed algorithms on CUDA, where TF32 is torch's default."""
+    if not device.startswith("cuda"):
+        return nullcontext()
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

@@ -31,10 +31,11 @@ class LandmarkFitParams(_Strict):
 
 
 class FitParams(_Strict):
-    """How every frame of every clip is fitted, by the same tracker for both heads.
+    """How every frame of every clip is fitted.
 
     Attributes:
-        tracker: a key of `pipeline.trackers.TRACKERS`.
+        tracker: a key of `pipeline.trackers.TRACKERS`; it fits `bench.head`.
+        second_tracker: another, or the same; it fits `bench.head2`.
         min_score: frames that the tracker or the landmark table scores lower are `low_score`.
         max_residual: frames whose rms landmark distance, in outer-eye distances, is larger are `high_residual`.
         max_fail_rate: share of frames that may have another status than `ok` before the stage fails.
@@ -42,12 +43,13 @@ class FitParams(_Strict):
     """
 
     tracker: str
+    second_tracker: str
     min_score: Share
     max_residual: Positive
     max_fail_rate: Share
     landmark_fit: LandmarkFitParams
 
-    @field_validator("tracker")
+    @field_validator("tracker", "second_tracker")
     @classmethod
     def _tracker_exists(cls, name: str) -> str:
         if name not in TRACKERS:

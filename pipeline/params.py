@@ -77,6 +77,17 @@ class Params(Section):
     report: ReportParams
     puppets: PuppetParams
 
+    def fit_of(self, head: str) -> FitParams:
+        """Section `fit` as it holds for one head: its `tracker` is that head's.
+
+        Raises:
+            ValueError: the benchmark has no such head.
+        """
+        trackers = {self.bench.head: self.fit.tracker, self.bench.head2: self.fit.second_tracker}
+        if head not in trackers:
+            raise ValueError(f"head {head!r} is not fitted here: bench has {' and '.join(trackers)}")
+        return self.fit.model_copy(update={"tracker": trackers[head]})
+
     @model_validator(mode="after")
     def names_exist(self) -> "Params":
         """Recipes and heads that rows name must be there."""

@@ -29,11 +29,14 @@ class LandmarkBackend(Strict):
     backend: Literal["puppet_judge", "fan"]
 
 
+HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks"]
+
+
 class HeadBackends(Strict):
     """Backends of AED and APD: a tracker for the first head and one for the second (Table 3)."""
 
-    backend: Literal["puppet_tracker", "deca", "landmarks"]
-    second_backend: Literal["puppet_tracker", "deep3d", "landmarks"]
+    backend: HeadBackend
+    second_backend: HeadBackend
 
 
 class PixelBackend(Strict):

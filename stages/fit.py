@@ -29,7 +29,7 @@ def run(
     data = params.data
     folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
-    counts = fit_clips(params.fit, head, clips, folders, out, work)
+    counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work)
     write_fit_report(report, load_head(head), out, clips, folders)
     check_fail_rate(counts, params.fit.max_fail_rate)
 
@@ -44,7 +44,7 @@ def main(
     workers: Annotated[
         int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
     ] = os.cpu_count() or 1,
-    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 600.0,
+    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 14400.0,
     retry: Annotated[
         Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
     ] = "missing",

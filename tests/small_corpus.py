@@ -45,6 +45,8 @@ def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
     (root / "forgotten.txt").write_text("")
     yaml = YAML()
     params = yaml.load((ROOT / "tests" / "data" / "small.yaml").read_text())
+    for section in ("model", "bench"):
+        params[section].update(head=HEAD)
     params["data"].update(root=str(root))
     params["data"]["first"].update(folder="vox1", watch="vox1")
     params["data"]["second"].update(folder="vox2", watch="vox2", kind="voxceleb1")

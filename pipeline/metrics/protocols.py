@@ -26,7 +26,7 @@ class Opening:
     """What a backend may need to be opened.
 
     Attributes:
-        heads: the .npz of each head that AED and APD are measured on, by the head's name.
+        heads: the .npz of each head that AED and APD are measured on with this backend, by the head's name.
         min_score: a tracker's score below which an image shows no face (section `fit`).
         device: where networks run.
     """

@@ -1,6 +1,6 @@
 """Metrics and backends by name, and the list of measurements a profile asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.assets import AssetMissing
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
@@ -90,7 +90,8 @@ def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, st
 def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening) -> list[Measure]:
     """Open every backend once and pair it with its metrics.
 
-    A backend that cannot run does not stop the others: its measures carry the reason instead.
+    A backend is opened for the heads that it is to measure, which for most is none. One that cannot run does not stop
+    the others: its measures carry the reason instead.
 
     Args:
         settings: section `metrics`.
@@ -100,9 +101,12 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
     """
     opened: dict[str, tuple[Backend | None, str]] = {}
     measures = []
-    for name, backend_name, head in wanted(settings, heads):
+    columns = wanted(settings, heads)
+    for name, backend_name, head in columns:
         if backend_name not in opened:
-            opened[backend_name] = _open(backend_name, opening)
+            measured = {one for _, backend, one in columns if backend == backend_name}
+            own = {one: path for one, path in opening.heads.items() if one in measured}
+            opened[backend_name] = _open(backend_name, replace(opening, heads=own))
         backend, reason = opened[backend_name]
         metric = resolve(METRICS, name, "metric")
         measure_id = metric.metric_id(backend_name, head, size_hw)

@@ -27,7 +27,8 @@ from pipeline.trackers.protocol import (
 TABLE = "landmarks.parquet"
 FACE_SHARE = 0.7  # a perspective head's tracker frame (224 px a side) is so large that landmarks span this much
 _SOURCES = tuple(f"model/trackers/{name}.py" for name in ("landmark_fit", "landmark_head", "shared_least_squares"))
-_SOURCES += ("model/heads", "pipeline/trackers", "pipeline/landmark_table.py")
+_SOURCES += ("model/heads", "pipeline/trackers/landmarks.py", "pipeline/trackers/protocol.py",
+             "pipeline/landmark_table.py")  # fmt: skip
 
 
 class LandmarkTracker:
@@ -45,7 +46,7 @@ class LandmarkTracker:
         self.fitter = LandmarkFitter(head, FitSettings(**params.landmark_fit.model_dump()))
         self.weights_sha256 = ""
         tables_sha256 = {name: table.sha256 for name, table in self.tables.items()}
-        settings = params.model_dump(exclude={"max_fail_rate"})
+        settings = params.model_dump(exclude={"tracker", "second_tracker", "max_fail_rate"})
         self.fingerprint = sha256_text(head.sha256, settings, tables_sha256, sha256_sources(_SOURCES))
 
     @classmethod

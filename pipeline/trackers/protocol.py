@@ -78,7 +78,8 @@ class Tracker(Protocol):
         """Load what it needs; `folders` is where each data set's files lie, by the data set's name.
 
         Raises:
-            TrackerUnavailable, FileNotFoundError, ValueError: it cannot run; the message says what is missing.
+            TrackerUnavailable, AssetMissing, FileNotFoundError, ValueError: it cannot run; the message says what is
+                missing.
         """
         ...
 

@@ -16,7 +16,8 @@ from pipeline.provenance import sha256_sources, sha256_text
 from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
 
 WEIGHTS = Path(__file__).parents[1] / "puppets" / "assets" / "tracker.safetensors"
-_SOURCES = ("model/trackers/puppet.py", "model/trackers/layers.py", "model/heads", "pipeline/trackers")
+_SOURCES = ("model/trackers/puppet.py", "model/trackers/layers.py", "model/heads", "pipeline/trackers/puppet.py",
+            "pipeline/trackers/protocol.py")  # fmt: skip
 _BATCH = 64
 
 

@@ -1,5 +1,7 @@
 """The whole graph, small, as a user runs it: a copy of the project, `dvc repro`, `dvc exp run`."""
 
+import sys
+
 import pytest
 
 from tests.arch.stage_deps import ROOT
@@ -50,3 +52,13 @@ def test_an_unknown_guidance_ends_in_one_message(reproduced):
     assert "Traceback" not in output
     assert "geom_disp" in output
     assert "foo" in output
+
+
+def test_the_profile_voxceleb_names_the_data_that_are_missing(tmp_path):
+    project = copy_project(tmp_path / "project", ROOT / "profiles" / "voxceleb.yaml")
+    said = run("dvc", "repro", "crop", cwd=project, ok=False)
+    errors = [line for line in said.splitlines() if line.startswith("ERROR")]
+    assert errors == [f"ERROR: failed to reproduce 'crop': [Errno 2] No such file or directory: "
+                      f"'{tmp_path}/voxceleb/vox1.manifest.csv'"]  # fmt: skip
+    said = run(sys.executable, "-m", "pipeline.cli", "data", "scan", cwd=project, ok=False)
+    assert said.splitlines() == ["error: VoxCeleb1: there is no folder ../voxceleb/vox1 to scan"]

@@ -37,6 +37,7 @@ SMALL = ROOT / "tests" / "data" / "small.yaml"
 
 PARAMS = FitParams(
     tracker="landmarks",
+    second_tracker="landmarks",
     min_score=0.5,
     max_residual=0.1,
     max_fail_rate=0.5,
@@ -352,10 +353,13 @@ def test_errors_against_the_truth(world, head):
 def test_the_stage_writes_tables_and_report(world):
     path, _ = world
 
+    shutil.copyfile(path / "head.npz", path / "puppet_face.npz")
+
     def stage(folder):
         data = data_params(path, voxceleb1(name="set", folder=folder), released(name="other", folder=folder))
-        params = load_params(SMALL).model_copy(update={"fit": PARAMS, "data": data})
-        places = (path / "head.npz", path / "clips", path / "fits", path / "fit.json")
+        fit = PARAMS.model_copy(update={"tracker": "puppet_tracker"})  # of the other head
+        params = load_params(SMALL).model_copy(update={"fit": fit, "data": data})
+        places = (path / "puppet_face.npz", path / "clips", path / "fits", path / "fit.json")
         run(params, *places, workers=0, clip_timeout_s=60, retry="missing")
 
     stage("set")
@@ -367,8 +371,10 @@ def test_the_stage_writes_tables_and_report(world):
 
 def test_parameters_that_do_not_exist_are_refused():
     values = PARAMS.model_dump()
-    with pytest.raises(ValidationError, match="expected one of landmarks, puppet_tracker"):
+    with pytest.raises(ValidationError, match="expected one of deca, deep3d, landmarks, puppet_tracker"):
         FitParams.model_validate({**values, "tracker": "decca"})
+    with pytest.raises(ValidationError, match="second_tracker"):
+        FitParams.model_validate({**values, "second_tracker": "decca"})
     with pytest.raises(ValidationError, match="Extra inputs"):
         FitParams.model_validate({**values, "landmark_fit": {**values["landmark_fit"], "sigma": 1}})
 

@@ -187,16 +187,19 @@ def test_lpips_loads_a_backbone_in_torchvisions_layout(tmp_path):
 
 def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
-    opening = Opening({"one": tmp_path, "two": tmp_path}, 0.5, "cpu")
-    measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), ("one", "two"), (64, 64), opening)
+    heads = ("flame", "two")
+    opening = Opening({name: tmp_path for name in heads}, 0.5, "cpu")
+    measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)
     by_name = {m.id: m for m in measures}
     assert len(measures) == 10
     assert by_name["l1[0-255]"].backend is not None
     assert by_name["ssim[gauss11]"].reason == ""
     assert "table of real frames" in by_name["apd[landmarks,two]"].reason
-    for name in ["fid[inception]", "csim[arcface]", "akd_px[fan,64]", "aed[deca,one]", "lpips[lpips_alex]"]:
+    for name in ["fid[inception]", "csim[arcface]", "akd_px[fan,64]", "aed[deca,flame]", "lpips[lpips_alex]"]:
         assert by_name[name].backend is None
         assert "pwm assets import" in by_name[name].reason
+    other = open_measures(MetricParams.model_validate(NO_WEIGHTS), ("two", "flame"), (64, 64), opening)
+    assert {m.reason for m in other if m.backend_name == "deca"} == {"DECA fits the head 'flame', not 'two'"}
 
 
 def test_unknown_metric_settings_are_refused():

@@ -38,6 +38,14 @@ def test_equal_heads_are_refused(tmp_path):
         load(tmp_path, PUPPETS.replace("head2: puppet_face", "head2: puppet", 1))
 
 
+def test_each_head_has_its_tracker(tmp_path):
+    text = PUPPETS.replace("second_tracker: puppet_tracker", "second_tracker: deep3d", 1)
+    params = load(tmp_path, text)
+    assert [params.fit_of(head).tracker for head in ("puppet", "puppet_face")] == ["puppet_tracker", "deep3d"]
+    with pytest.raises(ValueError, match="head 'flame' is not fitted here: bench has puppet and puppet_face"):
+        params.fit_of("flame")
+
+
 def test_an_unknown_recipe_is_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"model.recipe: there is no recipe 'tall'"):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))

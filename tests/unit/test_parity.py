@@ -14,7 +14,7 @@ from pipeline.registry import resolve
 from tests.helpers import shared
 from tests.parity.checks import CHECKS
 from tests.parity.compare import Output, compare, worst
-from tests.parity.golden import Fixture
+from tests.parity.golden import GEOMETRY, Fixture
 from tests.parity.run import ABSENT, FAILED, NOT_YET, OK, Line, run
 
 ROOT = Path(__file__).parents[2]
@@ -112,9 +112,28 @@ def goldens(tmp_path_factory):
 
 
 def test_the_published_geometry_is_ours(goldens):
-    lines = list(run(goldens, CHECKS))
-    assert {line.name: line.verdict for line in lines} == dict.fromkeys(CHECKS, OK)
+    geometry = {name: check for name, check in CHECKS.items() if name.startswith(GEOMETRY)}
+    lines = list(run(goldens, geometry))
+    assert {line.name: line.verdict for line in lines} == dict.fromkeys(geometry, OK)
     assert not list(goldens.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(("name", "output"), [("deca", "parameters"), ("deep3d", "coeffs")])
+def test_the_published_regressors_are_ours_and_a_small_change_is_seen(tmp_path, name, output):
+    stored, golden = shared(f"golden/seed1/{name}.npz"), tmp_path / "golden"
+    (golden / "seed1").mkdir(parents=True)
+    shutil.copyfile(shared("golden/fill.py"), golden / "fill.py")
+    (tmp_path / "manifests").symlink_to(shared("manifests"))
+    shutil.copyfile(stored, golden / "seed1" / stored.name)
+    (line,) = run(golden, {name: CHECKS[name]})
+    assert (line.verdict, line.seed) == (OK, 1)
+    with np.load(stored) as file:
+        arrays = dict(file)
+    arrays[output][0, 7] += 1e-3
+    np.savez(golden / "seed1" / stored.name, **arrays)
+    (line,) = run(golden, {name: CHECKS[name]})
+    assert line.verdict == FAILED
+    assert line.note.startswith(output)
 
 
 @pytest.mark.parametrize(("name", "array", "change"), [
@@ -151,6 +170,8 @@ def test_the_command_exits_with_the_verdict(tmp_path):
     failing, absent = parity(golden), parity(tmp_path / "nowhere")
     assert failing.returncode == 1
     assert "geometry/metrics" in failing.stdout
-    assert "0 ok, 1 FAILED, 5 not yet, 4 absent" in failing.stdout.splitlines()[-1]
+    geometry = sum(name.startswith(GEOMETRY) for name in CHECKS)
+    absent_here = geometry - 1 + 2 * (len(CHECKS) - geometry)  # two seeds
+    assert f"0 ok, 1 FAILED, 5 not yet, {absent_here} absent" in failing.stdout.splitlines()[-1]
     assert absent.returncode == 2
     assert absent.stderr.count("\n") == 1

@@ -1,0 +1,46 @@
+"""The tracker `deca`: FLAME from single images, as the paper fits it (yfeng95/DECA; docs/cards/deca.md)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import pipeline.trackers.deca_crop as deca_crop  # not from its package, which names every tracker
+from model.coords import frames_to_tensor
+from model.heads.fit import HeadFit
+from model.trackers.deca import NUM_EXPRESSION, NUM_SHAPE, DecaEncoder, to_fit
+from pipeline.trackers.face_reader import FaceReader
+from pipeline.trackers.face_tracker import FaceTracker
+
+
+class DecaReader(FaceReader):
+    """The coarse encoder on DECA's crop."""
+
+    title = "DECA"
+    head_name = "flame"
+    num_codes = (NUM_SHAPE, NUM_EXPRESSION)
+    asset = "deca"
+    part = "E_flame"
+    sources = ("model/trackers/deca.py", "pipeline/trackers/deca.py", "pipeline/trackers/deca_crop.py")
+
+    def build(self) -> DecaEncoder:
+        """Make the encoder."""
+        return DecaEncoder()
+
+    def find_crop(self, landmarks_px: np.ndarray, size_hw: tuple[int, int]) -> Tensor:
+        """Find the similarity (1, 2, 3) from the frame to the crop."""
+        return deca_crop.find_crop(torch.from_numpy(landmarks_px)[None])
+
+    def cut(self, frame_u8: np.ndarray, crop: Tensor) -> tuple[Tensor, Tensor]:
+        """Resample the frame; see `FaceReader.cut`."""
+        img = frames_to_tensor(torch.from_numpy(frame_u8[None]))
+        return deca_crop.cut(img, crop), deca_crop.tracker_map(crop, frame_u8.shape[:2])
+
+    def to_fit(self, codes: Tensor, tracker_map: Tensor) -> HeadFit:
+        """FLAME's fit of parameters (B, 236)."""
+        return to_fit(codes, self.head, tracker_map)
+
+
+class DecaTracker(FaceTracker):
+    """Fits FLAME."""
+
+    reader_class = DecaReader

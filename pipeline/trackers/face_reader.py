@@ -1,0 +1,131 @@
+"""What the published trackers have in common: landmarks by FAN, a crop around them, a network that reads the crop."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.coords import px_to_ndc
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from pipeline.assets import require
+from pipeline.devices import full_precision
+from pipeline.face_landmarks import LandmarkFinder, find_fan
+from pipeline.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
+from pipeline.trackers.released import load_released
+
+_BATCH = 16
+_SHARED = ("model/coords.py", "model/heads", "model/warp.py", "model/trackers/alignment.py", "model/trackers/resnet.py",
+           "pipeline/trackers/face_reader.py", "pipeline/trackers/protocol.py")  # fmt: skip
+
+
+class FaceReader(ABC):
+    """Reads one head's codes from images, each by itself.
+
+    Attributes:
+        title: the tracker's name, for messages.
+        head_name: the one head that its codes belong to.
+        num_codes: how many identity and expression codes that head must have.
+        asset: key of its weights in `pipeline.assets.ASSETS`.
+        part: key of the network's state in the released file.
+        sources: files that its results depend on, besides those that all readers share.
+        weights_sha256: of the released file.
+        fingerprint: hash of all that its results depend on.
+    """
+
+    title: ClassVar[str]
+    head_name: ClassVar[str]
+    num_codes: ClassVar[tuple[int, int]]
+    asset: ClassVar[str]
+    part: ClassVar[str]
+    sources: ClassVar[tuple[str, ...]]
+
+    def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: str) -> None:
+        self.check_head(head.name)
+        if (head.num_shape, head.num_expression) != self.num_codes:
+            raise TrackerUnavailable(
+                f"{self.title} fits a head {self.head_name!r} of {self.num_codes[0]} identity and {self.num_codes[1]} "
+                f"expression codes; this one has {head.num_shape} and {head.num_expression}: import it again"
+            )
+        self.head, self.finder, self.device = head, finder, device
+        self.network = load_released(self.build, weights, self.part).to(device)
+        self.weights_sha256 = sha256_file(weights)
+        sources = sha256_sources([*_SHARED, *self.sources])
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, sources)
+
+    @classmethod
+    def check_head(cls, name: str) -> None:
+        """Refuse a head that the tracker is not for.
+
+        Raises:
+            TrackerUnavailable: the message names the head that it is for.
+        """
+        if name != cls.head_name:
+            raise TrackerUnavailable(f"{cls.title} fits the head {cls.head_name!r}, not {name!r}")
+
+    @classmethod
+    def open(cls, head: HeadModel, device: str) -> "FaceReader":
+        """Open the reader with the imported weights.
+
+        Raises:
+            TrackerUnavailable: the head is another one.
+            AssetMissing: the tracker's, FAN's or S3FD's weights have not been imported; the message says how.
+            ValueError: a file of weights is not what was released.
+        """
+        cls.check_head(head.name)
+        weights = require(cls.asset)
+        return cls(head, find_fan(device), weights, device)
+
+    @torch.no_grad()
+    def read(self, frames_u8: np.ndarray, min_score: float) -> FitRows:
+        """Read (N, H, W, 3) uint8 RGB frames.
+
+        Returns:
+            Rows that are `ok`, or not fitted: `no_landmarks` (no face was found), `low_score` (it was found with less
+            than `min_score`) or `no_crop` (its landmarks span nothing). Residuals are NaN.
+        """
+        size_hw = frames_u8.shape[1:3]
+        faces = self.finder.look(frames_u8)
+        rows = unfitted(self.head, [OK if found else "no_landmarks" for found in faces.found])
+        rows.score[:] = faces.score
+        rows.landmarks[:] = px_to_ndc(torch.from_numpy(faces.landmarks_px), size_hw).numpy()
+        usable, crops = [], []
+        for row in np.flatnonzero(faces.found):
+            if faces.score[row] < min_score:
+                rows.status[row] = "low_score"
+                continue
+            try:
+                crops.append(self.find_crop(faces.landmarks_px[row], size_hw))
+            except ValueError:
+                rows.status[row] = "no_crop"
+                continue
+            usable.append(int(row))
+        for start in range(0, len(usable), _BATCH):
+            part = usable[start : start + _BATCH]
+            seen = [self.cut(frames_u8[row], crop) for row, crop in zip(part, crops[start:], strict=False)]
+            with full_precision(self.device):
+                codes = self.network(torch.cat([img for img, _ in seen]).to(self.device)).cpu()
+            fit = self.to_fit(codes, torch.cat([tracker_map for _, tracker_map in seen]))
+            for name in ("shape", "expression", "pose", "camera", "tracker_map"):
+                getattr(rows.fit, name)[part] = getattr(fit, name)
+        return rows
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Make the network, untrained."""
+
+    @abstractmethod
+    def find_crop(self, landmarks_px: np.ndarray, size_hw: tuple[int, int]) -> Any:
+        """Find the published crop around landmarks (68, 2) of an (H, W) frame; ValueError where there is none."""
+
+    @abstractmethod
+    def cut(self, frame_u8: np.ndarray, crop: Any) -> tuple[Tensor, Tensor]:
+        """Cut it out of its frame: the network's input (1, 3, 224, 224) and `HeadFit.tracker_map` (1, 6)."""
+
+    @abstractmethod
+    def to_fit(self, codes: Tensor, tracker_map: Tensor) -> HeadFit:
+        """Turn what the network gives for B crops into fits."""

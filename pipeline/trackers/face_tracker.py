@@ -1,0 +1,56 @@
+"""A tracker that fits each frame by itself with a `FaceReader`: what `deca` and `deep3d` have in common."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from model.heads.head import HeadModel
+from model.trackers.landmark_head import LandmarkHead
+from pipeline.devices import device_named
+from pipeline.fit_params import FitParams
+from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.trackers.face_reader import FaceReader
+from pipeline.trackers.protocol import OK, ClipInfo, FitRows, judge, landmark_residual
+
+_SOURCES = ("model/trackers/landmark_head.py", "pipeline/trackers/face_tracker.py")
+
+
+class FaceTracker:
+    """Fits real and generated frames alike; it runs on CUDA where there is one.
+
+    Attributes:
+        reader_class: what reads the head.
+    """
+
+    reader_class: ClassVar[type[FaceReader]]
+
+    def __init__(self, reader: FaceReader, params: FitParams) -> None:
+        self.reader, self.params = reader, params
+        self.head = reader.head
+        self.reduced = LandmarkHead(reader.head, ("root",))
+        self.weights_sha256 = reader.weights_sha256
+        thresholds = (params.min_score, params.max_residual)
+        self.fingerprint = sha256_text(reader.fingerprint, thresholds, sha256_sources(_SOURCES))
+
+    @classmethod
+    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "FaceTracker":
+        """Load the imported weights (see `Tracker.open` and `FaceReader.open`)."""
+        return cls(cls.reader_class.open(head, device_named("auto")), params)
+
+    def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
+        """Fit the frames of a clip; nothing but the images is used."""
+        return self.fit_images(frames_u8)
+
+    def fit_images(self, frames_u8: np.ndarray) -> FitRows:
+        """Fit (N, H, W, 3) uint8 RGB images."""
+        rows = self.reader.read(frames_u8, self.params.min_score)
+        read = [row for row, status in enumerate(rows.status) if status == OK]
+        if read:
+            landmarks = torch.from_numpy(rows.landmarks[read])
+            rows.residual[read] = landmark_residual(self.reduced, rows.fit[read], landmarks)
+            for row, status in zip(read, judge(rows.score[read], rows.residual[read], self.params), strict=True):
+                rows.status[row] = status
+        return rows
