@@ -13,6 +13,7 @@ import torch
 import typer
 from torch import Tensor
 
+from benchmarks.raster_flat import flat
 from benchmarks.raster_references import (
     PACKAGES,
     interpolate_by_indexing,
@@ -89,11 +90,19 @@ class Bench:
         return self.rows[-1]
 
     def visibility(self, device: str, size: int, batches: list[int]) -> None:
-        """Ours at every batch, in turns; references up to `largest_reference`, the loop on one image."""
+        """Ours at every batch and the loop on one image, in turns; other references up to `largest_reference`."""
         meshes = {batch: bumpy_head(batch, device) for batch in batches}
-        works = [partial(rasterize, *mesh, (size, size)) for mesh in meshes.values()]
-        for batch, times in zip(batches, self.in_turns(works, device), strict=True):
-            self.record((device, VISIBILITY, OURS, size, None), batch, times)
+        works: list[Callable[[], object]] = [partial(rasterize, *mesh, (size, size)) for mesh in meshes.values()]
+        cells = [(OURS, batch) for batch in batches]
+        if device == "cpu":
+            verts, triangles = bumpy_head(LARGEST_LOOP, device)
+            works.append(partial(rasterize_by_loop, verts[0], triangles, (size, size)))
+            cells.append((LOOP, LARGEST_LOOP))
+        for (method, batch), times in zip(cells, self.in_turns(works, device), strict=True):
+            self.record((device, VISIBILITY, method, size, None), batch, times)
+        if device == "cpu":
+            ids = rasterize(verts, triangles, (size, size)).triangle[0]
+            self.rows[-1]["differs"] = (ids != works[-1]()).double().mean().item()
         for batch in (b for b in batches if b <= self.largest_reference):
             whole = (*meshes[batch], (size, size))
             self.add(
@@ -101,15 +110,6 @@ class Bench:
             )
             for name, make in PACKAGES.items():
                 self.package(name, make, device, size, batch, whole)
-        if device == "cpu":
-            verts, triangles = bumpy_head(LARGEST_LOOP, device)
-            found: list[Tensor] = []
-            slow = (verts[0], triangles, (size, size))
-            row = self.add(
-                (device, VISIBILITY, LOOP, size, None), lambda: found.append(rasterize_by_loop(*slow)), 1, few=True
-            )
-            ids = rasterize(verts, triangles, (size, size)).triangle[0]
-            row["differs"] = (ids != found[0]).double().mean().item()
 
     def in_turns(self, works: list[Callable[[], object]], device: str) -> list[Times]:
         """Measure cells that are compared with each other."""
@@ -190,7 +190,7 @@ def ratios(rows: list[dict]) -> list[dict]:
     return found
 
 
-def goals(rows: list[dict], found: list[dict]) -> list[dict]:
+def goals(rows: list[dict], found: list[dict], kept: dict[str, float]) -> list[dict]:
     """What the project asks of itself, and what was measured; None where this run has no such cell."""
     names = ("device", "what", "channels", "size", "batch", "reference")
     made = []
@@ -203,8 +203,11 @@ def goals(rows: list[dict], found: list[dict]) -> list[dict]:
             for r in rows
             if (r["device"], r["method"], r["what"], r["size"], r["channels"]) == ("cpu", OURS, what, 256, channels)
         }
-        flat = by_batch[64] / by_batch[8] if {8, 64} <= set(by_batch) else None
-        made.append({"goal": f"{what}, 256 px: batch 64 over batch 8, per image, at most {FLAT:g}", "measured": flat})
+        once = by_batch[64] / by_batch[8] if {8, 64} <= set(by_batch) else None
+        goal = f"{what}, 256 px: batch 64 over batch 8, per image"
+        made.append({"goal": f"{goal}, memory kept between calls (benchmarks/raster_flat.py), at most {FLAT:g}",
+                     "measured": kept[what]})  # fmt: skip
+        made.append({"goal": f"{goal}, memory from the system for each call", "measured": once})
     for r in rows:
         if (r["what"], r["size"], r["batch"], r["channels"]) == (ALL, 256, 32, 16):
             total = 32 * r["ms_per_image"]
@@ -273,7 +276,12 @@ def main(
         for row in (r for r in bench.rows if r["device"] == "cuda"):
             row["floor_ms_per_image"] = floor_ms(row, report["bandwidth"])
     found = ratios(bench.rows)
-    report |= {"absent": bench.absent, "goals": goals(bench.rows, found), "rows": bench.rows, "ratios": found}
+    report |= {
+        "absent": bench.absent,
+        "goals": goals(bench.rows, found, flat(threads, repeats)),
+        "rows": bench.rows,
+        "ratios": found,
+    }
     write_json(out / "raster.json", report)
     write_text(out / "raster.md", markdown(report))
     print(markdown(report))

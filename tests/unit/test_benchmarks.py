@@ -48,6 +48,8 @@ def test_a_tiny_run_writes_the_report_of_the_rasteriser(tmp_path, monkeypatch):
     assert {"visibility", "forward", "forward + backward"} == {r["what"] for r in report["ratios"]}
     assert "nvdiffrast on cpu: nvdiffrast runs on CUDA only" in page
     assert "at least 150 | - |" in page  # this run has no such cell
+    kept = [goal["measured"] for goal in report["goals"] if "memory kept" in goal["goal"]]
+    assert len(kept) == 2 and all(0.3 < ratio < 3 for ratio in kept)
 
 
 def test_ratios_and_goals_are_of_the_cells_they_name():
@@ -58,8 +60,8 @@ def test_ratios_and_goals_are_of_the_cells_they_name():
     rows = [row("ours", 8, 2.0), row("ours", 64, 2.5), row(raster.LOOP, 1, 400.0)]
     found = raster.ratios(rows)
     assert [(r["batch"], r["ratio"]) for r in found] == [(8, 200.0), (64, 160.0)]
-    measured = [g["measured"] for g in raster.goals(rows, found)]
-    assert measured == [200.0, None, 1.25, None]
+    measured = [g["measured"] for g in raster.goals(rows, found, {raster.VISIBILITY: 0.9, raster.BOTH: 1.2})]
+    assert measured == [200.0, None, 0.9, 1.25, 1.2, None]
     cuda = {"size": 256, "batch": 32, "channels": 16, "what": raster.FORWARD}
     moved = 65536 * 84 + (238560 + 5041 * 64) / 32
     assert raster.floor_ms(cuda, 4e12) == pytest.approx(1000 * moved / 4e12, rel=1e-3)
