@@ -24,7 +24,8 @@ def project(tmp_path_factory):
         shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / f"{head}.npz", corpus / "heads" / f"{head}.npz")
     yaml = YAML()
     values = yaml.load(params.read_text())
-    values["bench"]["corpora"] = []
+    values["bench"] |= {"corpora": [], "head": "puppet"}
+    values["model"]["head"] = "puppet"
     values["data"]["heads"] = "heads"
     values["crop"]["max_fail_rate"] = 0.5
     with params.open("w") as stream:
