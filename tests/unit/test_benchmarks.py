@@ -7,11 +7,12 @@ import types
 import pytest
 import torch
 
-from benchmarks import heads, raster
+from benchmarks import heads, raster, raster_flat, train
 from benchmarks.raster_references import rasterize_by_loop, rasterize_vectorised
-from benchmarks.timing import seconds, spread
+from benchmarks.timing import in_turns, seconds, spread
 from model.heads.rotation import axis_angle_to_matrix
 from model.raster import rasterize
+from pipeline.params import load_params
 
 
 def test_references_see_the_triangles_that_we_see():
@@ -30,6 +31,33 @@ def test_a_cell_stops_when_its_time_is_spent():
     assert spread([(1.0, 2.0), (3.0, 4.0)], 10) == {
         "ms_per_image": 200.0, "q25": 150.0, "q75": 250.0, "best": 100.0, "cpu_ms_per_image": 300.0, "repeats": 2,
     }  # fmt: skip
+
+
+def test_what_is_compared_takes_turns():
+    calls = []
+    times = in_turns([lambda: calls.append("a"), lambda: calls.append("b")], "cpu", 4, 100.0, warm_up=1)
+    assert "".join(calls) == "ab" * 5
+    assert [len(own) for own in times] == [4, 4]
+
+
+def test_flatness_is_the_large_batch_over_the_small_one_per_image(monkeypatch):
+    monkeypatch.setattr(raster_flat, "SIZE", 16)
+    monkeypatch.setattr(raster_flat, "in_turns", lambda works, *_, **__: [[(1.0, 8.0)], [(1.0, 96.0)]])
+    assert raster_flat.measure(1) == {raster.VISIBILITY: 1.5, raster.BOTH: 1.5}
+
+
+def test_the_reference_step_moves_both_networks():
+    step = train.ReferenceStep(load_params().recipes["toy64"])
+    networks = (step.generator, step.discriminator)
+    before = [{name: p.detach().clone() for name, p in network.named_parameters()} for network in networks]
+    step()
+    still = [
+        name
+        for network, old in zip(networks, before, strict=True)
+        for name, p in network.named_parameters()
+        if torch.equal(p, old[name])
+    ]
+    assert all(name.endswith("logits.bias") for name in still)  # at the start real and made images pull equally
 
 
 def test_a_tiny_run_writes_the_report_of_the_rasteriser(tmp_path, monkeypatch):

@@ -73,6 +73,19 @@ def test_how_a_gradient_lies_in_memory_does_not_matter(monkeypatch):
     assert all(torch.equal(grads[0], other) for other in grads[1:])
 
 
+def test_numbers_beyond_32_bits_give_the_same(monkeypatch):
+    verts, triangles = sphere(8, 10, batch=2)
+    found = rasterize(verts, triangles, (20, 28))
+    table, weight = torch.randn(2, verts.shape[1], 3, requires_grad=True), torch.randn(2, 3, 20, 28)
+    made = []
+    for limit in (1 << 31, 1):
+        monkeypatch.setattr(model.interpolate, "SHORT", limit)
+        maps = interpolate(found, table, triangles)
+        made.append((maps, torch.autograd.grad(maps, table, weight)[0]))
+    assert made[0][0].abs().max() > 0
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
 def test_background_is_zero_and_gives_no_gradient():
     verts, triangles = soup(3, batch=2, count=20)
     found = rasterize(verts, triangles, (18, 30))
