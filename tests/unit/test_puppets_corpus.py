@@ -1,6 +1,8 @@
 """A corpus is VoxCeleb's layout with the truth beside it: resumable, and the same bytes each time."""
 
 import hashlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -15,7 +17,7 @@ from pipeline.puppets import corpus as corpus_module
 from pipeline.puppets.annotations import annotation_text
 from pipeline.puppets.appearance import PART
 from pipeline.puppets.clip import make_clip, plan_corpus
-from pipeline.puppets.corpus import write_corpus
+from pipeline.puppets.corpus import X264, VideoWriter, write_corpus
 from pipeline.puppets.framing import face_box
 from pipeline.schema import read_table
 from tests.helpers import shared
@@ -87,6 +89,32 @@ def test_a_second_run_renders_nothing_and_a_fresh_one_the_same(written, tmp_path
     monkeypatch.setattr(corpus_module, "render_video", None)  # a call would fail
     write_corpus(tiny(), "one", tmp_path / "again", 0)
     assert hashes(tmp_path / "again") == first
+
+
+def film(path: Path, asm: str) -> str:
+    """Encode 75 frames of a puppet-like picture that turns and flickers, with x264 held to some instructions."""
+    rng = np.random.default_rng(5)
+    picture = cv2.resize(rng.integers(0, 255, (24, 32, 3), np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC)
+    with VideoWriter(path, (240, 320), 25, 18, "veryfast", f"{X264}{asm}") as video:
+        for frame in range(75):
+            moved = np.roll(picture, (frame, round(12 * np.sin(frame / 4))), (0, 1)).astype(int)
+            moved[60:140, 80:200] = picture[60:140, 80:200]
+            video.write((moved + rng.normal(0, 2, moved.shape)).clip(0, 255).astype(np.uint8))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_x264_gives_the_same_bytes_with_any_instructions_in_any_process(tmp_path):
+    asms = ["", "", ":asm=avx2", ":asm=sse4.2", ":asm=0"]
+    paths = [tmp_path / f"{number}.mp4" for number in range(len(asms))]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = set(pool.map(film, paths, asms))
+    assert found == {film(tmp_path / "here.mp4", "")}
+
+
+def test_workers_make_the_same_corpus(written, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "scratch"))
+    write_corpus(tiny(), "one", tmp_path / "out", 2)
+    assert hashes(tmp_path / "out") == hashes(written / "out")
 
 
 def test_an_unknown_corpus_is_named(tmp_path):
