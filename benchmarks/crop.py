@@ -1,10 +1,11 @@
 """Measure cropping against FOMM's way: `python -m benchmarks.crop` writes reports/benchmarks/crop.{json,md}.
 
 FOMM's way (video-preprocessing, load_videos.py): imageio reads every frame of a video, scikit-image crops and
-resizes it with anti-aliasing, frames are kept as PNG, one process a video. Ours: `pipeline.crop.crop_clip` in the
-workers of `pipeline.dask_run`, and the same function in a plain pool of processes. All three make the same clips with
-the same number of workers, in turn, in one run; FOMM's way once, in the middle, because it is slow. Rates count from
-the moment when every worker has finished a clip, so that nobody's start-up counts; they are given with it as well.
+resizes it with anti-aliasing, frames are kept as PNG, one process a video. Ours: `pipeline.cropping.clip.crop_clip` in
+the workers of `pipeline.work.dask_run`, and the same function in a plain pool of processes. All three make the same
+clips with the same number of workers, in turn, in one run; FOMM's way once, in the middle, because it is slow. Rates
+count from the moment when every worker has finished a clip, so that nobody's start-up counts; they are given with it as
+well.
 """
 
 import multiprocessing
@@ -23,12 +24,12 @@ import psutil
 import typer
 
 from benchmarks.footage import moving_frames, write_mp4
-from pipeline.boxes import TubeBox
-from pipeline.crop import CropTask, crop_clip
-from pipeline.dask_run import run
-from pipeline.params import load_params
-from pipeline.provenance import write_json, write_text
+from pipeline.cropping.clip import CropTask, crop_clip
+from pipeline.params.tree import load_params
+from pipeline.sources.boxes import TubeBox
 from pipeline.sources.request import ClipRequest
+from pipeline.store.provenance import write_json, write_text
+from pipeline.work.dask_run import run
 
 SIZE_PX, FRAME_HW = 256, (720, 1280)
 BOX = (240.0, 60.0, 390.0, 230.0)  # left, top, right, bottom of the face's track, in a 360-high frame

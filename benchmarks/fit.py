@@ -16,11 +16,11 @@ import typer
 from torch import Tensor
 
 from model.heads.head import HeadModel
-from model.heads.ict import import_ict
+from model.releases.ict import import_ict
 from model.trackers.landmark_fit import OUTER_EYES, ClipFit, FitSettings, LandmarkFitter
-from pipeline.landmark_table import LandmarkTable
-from pipeline.params import load_params
-from pipeline.provenance import commit, versions, write_json, write_text
+from pipeline.params.tree import load_params
+from pipeline.store.landmark_table import LandmarkTable
+from pipeline.store.provenance import commit, versions, write_json, write_text
 
 YAW_LIMIT_DEG = 45.0
 LEFT_OUT = slice(0, 68, 7)

@@ -15,13 +15,13 @@ from pathlib import Path
 import av
 
 from benchmarks.faults import ANNOTATION_FAULTS, FPS, VIDEO_FAULTS, synthetic_video
-from pipeline.clips import ClipStore
-from pipeline.data_params import CropParams, SourceParams, TubeParams
-from pipeline.ledger import TooManyFailures
-from pipeline.pack import crop_all
-from pipeline.schema import read_table
+from pipeline.cropping.pack import crop_all
+from pipeline.params.data import CropParams, SourceParams, TubeParams
 from pipeline.sources import ClipList, list_source
 from pipeline.sources.fomm_csv import COLUMNS
+from pipeline.store.clips import ClipStore
+from pipeline.store.schema import read_table
+from pipeline.work.ledger import TooManyFailures
 
 START, END = 4, 34  # the annotated range, at 25 fps
 BOX = (100, 80, 120, 140)  # X Y W H in a 360-high frame

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.provenance import ROOT, sha256_file
+from pipeline.store.provenance import ROOT, sha256_file
 
 SMALL = ROOT / "tests" / "data" / "small.yaml"
 NOT_OUTPUTS = ("data/scratch/", "data/assets/")

@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.timing import bandwidth, clock, devices, environment, heading, ms, seconds, spread, table
 from model.heads.arrays import HeadArrays
 from model.heads.head import HeadModel
-from pipeline.provenance import write_json, write_text
+from pipeline.store.provenance import write_json, write_text
 
 OURS, SMPLX = "ours", "smplx.lbs"
 FORWARD, BOTH = "forward", "forward + backward"

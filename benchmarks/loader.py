@@ -26,12 +26,12 @@ from benchmarks.footage import moving_frames, write_mp4
 from benchmarks.timing import environment, heading, table
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from pipeline.clips import ClipStore, ClipWriter, encode_frame
-from pipeline.dataset import PairDataset
-from pipeline.fits import FitTable, build_fits, fits_metadata
-from pipeline.loader import BatchesAhead
-from pipeline.provenance import ROOT, write_json, write_text
-from pipeline.schema import INDEX, write_table
+from pipeline.store.clips import ClipStore, ClipWriter, encode_frame
+from pipeline.store.fits import FitTable, build_fits, fits_metadata
+from pipeline.store.provenance import ROOT, write_json, write_text
+from pipeline.store.schema import INDEX, write_table
+from pipeline.training.dataset import PairDataset
+from pipeline.training.loader import BatchesAhead
 
 SIZE_PX, BATCH, ROUNDS = 256, 16, 15
 GROUP = 250  # frames from key frame to key frame

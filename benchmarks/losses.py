@@ -22,18 +22,18 @@ import numpy as np
 import torch
 import typer
 
-from model.animator import Animator, AnimatorConfig
 from model.checkpoint import CheckpointStore
-from model.discriminator import Discriminator
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.perceptual import Perceptual
-from model.train import fit
-from pipeline.augment import recolour, recrop
-from pipeline.dataset import Batch
-from pipeline.params import load_params
-from pipeline.provenance import ROOT, write_json
-from pipeline.training import load_backbone
+from model.pwm.animator import Animator, AnimatorConfig
+from model.training.discriminator import Discriminator
+from model.training.loop import fit
+from model.training.perceptual import Perceptual
+from pipeline.params.tree import load_params
+from pipeline.store.provenance import ROOT, write_json
+from pipeline.training.augment import recolour, recrop
+from pipeline.training.dataset import Batch
+from pipeline.training.row import load_backbone
 
 ROWS = ("geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes")
 GOLDEN = ROOT / "tests" / "data" / "golden_losses.json"

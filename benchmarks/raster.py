@@ -33,9 +33,9 @@ from benchmarks.timing import (
     spread,
     table,
 )
-from model.interpolate import interpolate
-from model.raster import Fragments, rasterize
-from pipeline.provenance import write_json, write_text
+from model.render.interpolate import interpolate
+from model.render.raster import Fragments, rasterize
+from pipeline.store.provenance import write_json, write_text
 
 OURS, LOOP, VECTORISED, INDEXING = "ours", "loop over triangles", "vectorised z-buffer", "attributes[triangles[ids]]"
 VISIBILITY, FORWARD, BOTH, ALL = "visibility", "forward", "forward + backward", "visibility + forward + backward"

@@ -14,8 +14,8 @@ from functools import partial
 import torch
 
 from benchmarks.timing import in_turns, spread
-from model.interpolate import interpolate
-from model.raster import rasterize
+from model.render.interpolate import interpolate
+from model.render.raster import rasterize
 
 KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}  # glibc's, in bytes
 SMALL, LARGE, SIZE, CHANNELS = 8, 64, 256, 16

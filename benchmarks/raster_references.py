@@ -1,4 +1,4 @@
-"""Other ways to rasterise and interpolate, to stand beside model/raster.py and model/interpolate.py.
+"""Other ways to rasterise and interpolate, to stand beside model/render/raster.py and model/render/interpolate.py.
 
 Three are written here in plain torch, as one would without thinking of speed; two are packages, used where they are
 installed. All take ndc with y down and a depth of which the smaller is nearer.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model.raster import Fragments
+from model.render.raster import Fragments
 
 CANDIDATES = 1 << 21  # pixels tested at once by the vectorised z-buffer
 

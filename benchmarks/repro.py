@@ -16,8 +16,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.timing import processor
-from pipeline.params import load_params
-from pipeline.provenance import commit, versions, write_json, write_text
+from pipeline.params.tree import load_params
+from pipeline.store.provenance import commit, versions, write_json, write_text
 
 STARTED = re.compile(r"Running stage '([^']+)'")
 

@@ -27,14 +27,14 @@ from ruamel.yaml import YAML
 from benchmarks.fuzz import FUZZ_CROP, make_cases, survive
 from benchmarks.robustness_page import STAGES, TINY_FRAMES, TINY_PX, markdown
 from benchmarks.timing import environment
-from pipeline.data_params import SourceParams
-from pipeline.ledger import TooManyFailures
-from pipeline.pack import crop_all
-from pipeline.params import load_params
-from pipeline.provenance import ROOT, write_json, write_text
+from pipeline.cropping.pack import crop_all
+from pipeline.params.data import SourceParams
+from pipeline.params.tree import load_params
 from pipeline.puppets.corpus import write_corpus
-from pipeline.schema import read_table
 from pipeline.sources import list_source
+from pipeline.store.provenance import ROOT, write_json, write_text
+from pipeline.store.schema import read_table
+from pipeline.work.ledger import TooManyFailures
 
 OUT = Path("reports/benchmarks/robustness")
 SAMPLE_EVERY_S = 0.1

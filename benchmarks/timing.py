@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.provenance import commit, versions
+from pipeline.store.provenance import commit, versions
 
 WARM_UP = 2
 FEWEST = 3  # measured calls of a cell, however long they take

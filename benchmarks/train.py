@@ -19,21 +19,21 @@ from typing import Annotated
 import torch
 import typer
 
-from model.animator import Animator, AnimatorConfig
-from model.config import GUIDANCE_PARTS
-from model.discriminator import Discriminator
-from model.guidance import GuidanceMaps
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.losses import discriminator_hinge, feature_matching, generator_hinge, groups
-from model.perceptual import Perceptual
-from model.pwm import Generator
-from model.replicas import Replicas, replicas
-from model.train import Players, train_step
-from pipeline.params import load_params
-from pipeline.provenance import commit, versions, write_json, write_text
-from pipeline.recipe import Recipe
-from pipeline.training import load_backbone
+from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.config import GUIDANCE_PARTS
+from model.pwm.generator import Generator
+from model.pwm.guidance import GuidanceMaps
+from model.training.discriminator import Discriminator
+from model.training.loop import Players, train_step
+from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.training.perceptual import Perceptual
+from model.training.replicas import Replicas, replicas
+from pipeline.params.recipe import Recipe
+from pipeline.params.tree import load_params
+from pipeline.store.provenance import commit, versions, write_json, write_text
+from pipeline.training.row import load_backbone
 
 GOAL_MS = 200.0  # at 64 px and batch 8
 REFERENCE_MS = 205.0  # of the reference step on the machine that the goal was set on

@@ -12,10 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 import pipeline.puppets
-from model.config import GuidanceConfig
-from model.guidance import Guidance
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
+from model.pwm.config import GuidanceConfig
+from model.pwm.guidance import Guidance
 from pipeline.puppets.motion import rotation_vector
 from pipeline.puppets.people import make_person
 from pipeline.puppets.render import Camera

@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from model.animator import Animator, AnimatorConfig
-from model.config import GeneratorConfig, GuidanceConfig
 from model.heads.head import HeadModel
+from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.config import GeneratorConfig, GuidanceConfig
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"

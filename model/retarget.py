@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 

@@ -1,7 +1,7 @@
 """Weights and heads that this project may not ship: where each comes from, and where it is put.
 
 Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE...` brings what the
-user has into `data/assets` and records its hash: weights are copied, 3-D heads converted (pipeline/head_assets.py).
+user has into `data/assets` and records its hash: weights are copied, 3-D heads converted (pipeline/heads/imports.py).
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.provenance import sha256_file, write_json
+from pipeline.store.provenance import sha256_file, write_json
 
 
 @dataclass(frozen=True)

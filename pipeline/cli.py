@@ -20,7 +20,7 @@ app.add_typer(predictions_app, name="predictions")
 @stage_command
 def version() -> None:
     """Print the versions that numbers depend on."""
-    from pipeline.provenance import commit, versions
+    from pipeline.store.provenance import commit, versions
 
     for name, value in {"commit": commit(), **versions()}.items():
         typer.echo(f"{name:12} {value}")
@@ -46,7 +46,7 @@ def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar
     Examples: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets import bfm
     BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All files are checked before anything is written.
     """
-    from pipeline.head_assets import import_files
+    from pipeline.heads.imports import import_files
 
     for path in import_files(name, files):
         typer.echo(str(path))
@@ -58,7 +58,7 @@ def data_status_command(
     data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
 ) -> None:
     """Count clips and frames by what became of them, and hash the subset."""
-    from pipeline.data_status import data_status
+    from pipeline.tools.data_status import data_status
 
     for line in data_status(data / "clips", data / "fits", data / "pairs.parquet"):
         typer.echo(line)
@@ -73,10 +73,10 @@ def data_forget(
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
 ) -> None:
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
-    from pipeline.forget import DataFolders, forget
-    from pipeline.forgotten import ForgottenList
-    from pipeline.params import load_params
-    from pipeline.provenance import scratch_root
+    from pipeline.params.tree import load_params
+    from pipeline.sources.forgotten import ForgottenList
+    from pipeline.store.provenance import scratch_root
+    from pipeline.tools.forget import DataFolders, forget
 
     folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())
     removed = forget(name, ForgottenList.read(forgotten), folders, load_params(params).crop.shard_mb << 20)
@@ -92,7 +92,7 @@ def data_scan(
     params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
 ) -> None:
     """Write the manifests that `data.first.watch` and `data.second.watch` name, for DVC to depend on."""
-    from pipeline.params import load_params
+    from pipeline.params.tree import load_params
     from pipeline.sources.manifest import scan_all
 
     for scan in scan_all(load_params(params).data):
@@ -111,8 +111,8 @@ def data_detect(
 ) -> None:
     """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
     from pipeline.assets import require
-    from pipeline.detect import detect_all
-    from pipeline.params import load_params
+    from pipeline.params.tree import load_params
+    from pipeline.tools.detect import detect_all
 
     data = load_params(params).data
     for source in (data.first, data.second):
@@ -131,7 +131,7 @@ def predictions_import(
     results: Annotated[Path, typer.Option(help="where results of methods lie")] = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
-    from pipeline.predictions import import_folder
+    from pipeline.bench.predictions import import_folder
 
     typer.echo(str(import_folder(folder, pairs, clips, results / method / "predictions.arrow")))
 

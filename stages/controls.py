@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
-from pipeline.devices import device_named
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
+from pipeline.store.devices import device_named
 
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
     """Write predictions.arrow, scores.parquet and features.parquet of each control row into its folder in `out`."""
-    from pipeline.controls import evaluate_controls
-    from pipeline.evaluate import EvaluateInputs
+    from pipeline.bench.evaluate import EvaluateInputs
+    from pipeline.controls.yardsticks import evaluate_controls
 
     evaluate_controls(params, EvaluateInputs(clips=clips, heads=heads, pairs=pairs), out, device_named(device))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
 
 
 def run(
@@ -20,10 +20,10 @@ def run(
     retry: Literal["missing", "failed"],
 ) -> None:
     """List the clips of both data sets, crop them and write `out`/train and `out`/eval."""
-    from pipeline.forgotten import ForgottenList
-    from pipeline.pack import crop_all
-    from pipeline.provenance import scratch_dir
+    from pipeline.cropping.pack import crop_all
     from pipeline.sources import list_clips
+    from pipeline.sources.forgotten import ForgottenList
+    from pipeline.store.provenance import scratch_dir
 
     crop_all(
         ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube)),

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
-from pipeline.devices import device_named
-from pipeline.params import Params, load_params
-from pipeline.rows import pwm_rows, row_named
+from pipeline.params.tree import Params, load_params
+from pipeline.report.rows import pwm_rows, row_named
+from pipeline.store.devices import device_named
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
 ) -> None:  # fmt: skip
     """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
     row = None if imported else row_named(method, pwm_rows(params.bench, params.model))
-    from pipeline.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
+    from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
     if row is None:

@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command, say
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
 
 
 def run(
     params: Params, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, results: Path, out: Path
 ) -> None:
     """Write `<row key>.png` for every PWM row and `curves.png` into `out`."""
-    from pipeline.generate import RowRunner
-    from pipeline.pair_frames import load_pair_frames
+    from pipeline.bench.generate import RowRunner
+    from pipeline.bench.pair_frames import load_pair_frames
     from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
-    from pipeline.rows import pwm_rows
+    from pipeline.report.rows import pwm_rows
 
     loaded, _ = load_pair_frames(pairs, clips)
     shown = loaded.select(chosen_pairs(loaded, params.report.sheet_pairs))

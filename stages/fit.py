@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
 
 
 def run(
@@ -23,8 +23,8 @@ def run(
 ) -> None:
     """Write `out`/train.parquet, `out`/eval.parquet and the report (.json and .md)."""
     from model.heads.head import load_head
-    from pipeline.fit import FitWork, check_fail_rate, fit_clips
-    from pipeline.fit_report import write_fit_report
+    from pipeline.fitting.report import write_fit_report
+    from pipeline.fitting.run import FitWork, check_fail_rate, fit_clips
 
     data = params.data
     folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}

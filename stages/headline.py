@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
 
 
 def run(params: Params, method: str, *, results: Path, pairs: Path, out: Path) -> None:
     """Write metrics.json: row, then data set, task and metric; a metric that could not run is null."""
-    from pipeline.provenance import write_json
     from pipeline.report.headline import headline_metrics
     from pipeline.report.results import Pairs
-    from pipeline.rows import pwm_rows, row_named
+    from pipeline.report.rows import pwm_rows, row_named
+    from pipeline.store.provenance import write_json
 
     row = row_named(method, pwm_rows(params.bench, params.model))
     write_json(out, headline_metrics(row, results, Pairs(pairs), params.bench.head2))

@@ -6,12 +6,12 @@ from typing import Annotated
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.params import load_params
+from pipeline.params.tree import load_params
 
 
 def run(names: list[str], folder: Path, out: Path) -> None:
     """Write `out`/<name>.npz for every name, from the release files in `folder`."""
-    from pipeline.heads import write_heads
+    from pipeline.heads.bring import write_heads
 
     write_heads(names, folder, out)
 

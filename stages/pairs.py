@@ -5,11 +5,11 @@ from typing import Annotated
 
 from typer import Option
 
+from pipeline.bench.pairs import draw_pairs
 from pipeline.console import run_command, say
-from pipeline.data_params import PairParams
-from pipeline.pairs import draw_pairs
-from pipeline.params import load_params
-from pipeline.schema import INDEX, metadata_of, read_table, write_table
+from pipeline.params.data import PairParams
+from pipeline.params.tree import load_params
+from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 
 
 def run(clips: Path, fits: list[Path], out: Path, params: PairParams) -> None:

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
-from pipeline.params import Params, load_params
+from pipeline.params.tree import Params, load_params
 
 
 def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
     """Write `out/tables/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
-    from pipeline.provenance import write_text
     from pipeline.report.report import write_report
-    from pipeline.rows import all_rows
+    from pipeline.report.rows import all_rows
+    from pipeline.store.provenance import write_text
 
     for head in (params.bench.head, params.bench.head2):
         for kind in ("json", "md"):

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command, say
-from pipeline.devices import device_named
-from pipeline.params import Params, load_params
-from pipeline.recipe import split_row
+from pipeline.params.recipe import split_row
+from pipeline.params.tree import Params, load_params
+from pipeline.store.devices import device_named
 
 
 def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: Path, device: str) -> None:
@@ -18,7 +18,7 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     import torch
 
-    from pipeline.training import TrainInputs, train_row
+    from pipeline.training.row import TrainInputs, train_row
 
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
     curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))

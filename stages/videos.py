@@ -7,8 +7,8 @@ from typing import Annotated
 from typer import Option
 
 from pipeline.console import run_command
-from pipeline.params import load_params
-from pipeline.puppets.params import PuppetParams
+from pipeline.params.puppets import PuppetParams
+from pipeline.params.tree import load_params
 
 
 def run(params: PuppetParams, corpus: str, out: Path, *, workers: int) -> None:

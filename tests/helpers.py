@@ -7,7 +7,8 @@ import pytest
 
 from model.heads.arrays import HeadArrays
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
 
 
 def shared(relative: str) -> Path:

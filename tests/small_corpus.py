@@ -9,9 +9,8 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 
 from model.heads.arrays import save_head
-from pipeline.schema import vector, write_table
-from tests.arch.stage_deps import ROOT
-from tests.helpers import random_head
+from pipeline.store.schema import vector, write_table
+from tests.helpers import ROOT, random_head
 from tests.videos import write_track, write_video
 
 BOX = (100, 60, 160, 200)  # X Y W H in the 360-high frame

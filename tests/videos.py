@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.data_params import CropParams, DataParams, SourceParams, TubeParams
+from pipeline.params.data import CropParams, DataParams, SourceParams, TubeParams
 
 TUBE = TubeParams(
     iou_with_first=0.25, min_frames=8, max_frames=1024, min_size_px=40, increase=0.1, enlarge="square", outside="reject"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.arrays import HeadArrays, arrays_sha256, load_arrays
 from model.heads.camera import CAMERA_SIZES, CAMERAS
 from model.heads.contour import CONTOUR_POINTS, contour_rows

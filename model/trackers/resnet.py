@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from model.trackers.layers import check_images
+from model.frame.images import check_images
 
 INPUT_PX = 224
 FEATURES = 2048

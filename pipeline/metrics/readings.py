@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.metrics.protocols import PIXELS, Backend
-from pipeline.threads import in_threads
+from pipeline.store.threads import in_threads
 
 Key = bytes
 

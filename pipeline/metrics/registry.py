@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.assets import AssetMissing
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
-from pipeline.registry import resolve
-from pipeline.report_params import HeadBackends, MetricParams
+from pipeline.params.reports import HeadBackends, MetricParams
+from pipeline.store.registry import resolve
 
 METRICS = {
     "fid": "pipeline.metrics.fid:FrechetDistance",

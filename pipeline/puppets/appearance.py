@@ -116,8 +116,8 @@ class Canvas:
         """Template coordinates (h, A, 3) of every texel, the outermost surface where several lie on one ray."""
         import torch
 
-        from model.interpolate import interpolate
-        from model.raster import rasterize
+        from model.render.interpolate import interpolate
+        from model.render.raster import rasterize
 
         corners = template[skin]
         uv = head_uv(corners) / np.array([1.0, REGIONS["head"][3]])

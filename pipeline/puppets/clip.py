@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.fit import HeadFit
+from pipeline.params.puppets import CorpusParams, PuppetParams
 from pipeline.puppets.framing import box_map, cameras, face_box
 from pipeline.puppets.motion import MotionLimits, make_motion
-from pipeline.puppets.params import CorpusParams, PuppetParams
 from pipeline.puppets.people import Person, make_person
 from pipeline.puppets.render import Camera, Picture
 from pipeline.puppets.scene import Studio

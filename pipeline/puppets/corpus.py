@@ -26,14 +26,14 @@ import pyarrow as pa
 
 from model.heads.head import HeadModel, load_head
 from pipeline.console import say, track
-from pipeline.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
+from pipeline.params.puppets import CorpusParams, PuppetParams
 from pipeline.puppets.annotations import annotation_text
 from pipeline.puppets.appearance import PARTS
 from pipeline.puppets.clip import ANNOTATION_FPS, ClipPlan, film_clip, make_clip, plan_corpus
-from pipeline.puppets.params import CorpusParams, PuppetParams
 from pipeline.puppets.scene import Studio
 from pipeline.puppets.truth import clip_truth, write_truth
-from pipeline.schema import read_table, write_table
+from pipeline.store.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
+from pipeline.store.schema import read_table, write_table
 
 HEADS = Path(__file__).parent / "assets"
 PEOPLE = pa.schema([("person", pa.string()), ("video", pa.string()), ("split", pa.string()), ("seed", pa.int64())])

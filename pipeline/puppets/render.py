@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.coords import apply_affine
-from model.raster import rasterize
+from model.frame.coords import apply_affine
+from model.render.raster import rasterize
 from pipeline.puppets.appearance import PART, PARTS
 from pipeline.puppets.backdrop import lay_backdrop
 from pipeline.puppets.light import Lamps

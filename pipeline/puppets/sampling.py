@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.fit import HeadFit
 from pipeline.puppets.framing import box_map, cameras, face_box
 from pipeline.puppets.motion import MotionLimits, random_codes

@@ -9,10 +9,10 @@ import torch
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from pipeline.fits import build_fits, fits_metadata
 from pipeline.puppets.clip import Clip
 from pipeline.puppets.face_codes import true_face_codes
-from pipeline.schema import write_table
+from pipeline.store.fits import build_fits, fits_metadata
+from pipeline.store.schema import write_table
 
 IDENTITY = np.array([1, 0, 0, 0, 1, 0], np.float32)
 OUTER_EYES = (36, 45)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.schema import LEDGER, metadata_of, read_table
+from pipeline.store.schema import LEDGER, metadata_of, read_table
 
 
 def crop_lines(ledger: Path) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import GUIDANCE_PARTS
-from pipeline.generate import RowRunner
-from pipeline.pair_frames import PairFrames
-from pipeline.predictions import read_predictions
+from model.pwm.config import GUIDANCE_PARTS
+from pipeline.bench.generate import RowRunner
+from pipeline.bench.pair_frames import PairFrames
+from pipeline.bench.predictions import read_predictions
 from pipeline.report.pictures import (
     PANEL_PX,
     colour_codes,
@@ -20,7 +20,7 @@ from pipeline.report.pictures import (
     sheet,
     wheel_key,
 )
-from pipeline.rows import Row
+from pipeline.report.rows import Row
 
 GUIDANCE_HEADERS = {"disp": "guidance: disp.", "codes": "guidance: codes", "nmfc": "guidance: NMFC"}
 

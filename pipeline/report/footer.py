@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.provenance import commit
 from pipeline.report.results import NOT_EVALUATED, Measured, Results
+from pipeline.store.provenance import commit
 
 SHORT = 12
 

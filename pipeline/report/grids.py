@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.report.results import Cell, Measured, Results
-from pipeline.rows import COMBINED, Row
+from pipeline.report.rows import COMBINED, Row
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.report.results import Pairs, Results
-from pipeline.rows import Row
-from pipeline.stats import Resampling
+from pipeline.report.rows import Row
+from pipeline.report.stats import Resampling
 
 
 def headline_metrics(row: Row, results: Path, pairs: Pairs, head2: str) -> dict[str, Any]:

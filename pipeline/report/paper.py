@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.report.grids import Column, Grid
-from pipeline.rows import Row
+from pipeline.report.rows import Row
 
 PAPER_HEADS = ("flame", "bfm")
 SECOND_HEAD = " (second head)"

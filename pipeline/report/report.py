@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.params import Params
-from pipeline.provenance import write_text
+from pipeline.params.tree import Params
 from pipeline.report.crops import crop_lines
 from pipeline.report.footer import footer_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
 from pipeline.report.paper import Paper, read_paper
 from pipeline.report.results import Pairs, Results
+from pipeline.report.rows import Row
+from pipeline.report.stats import Resampling
 from pipeline.report.tables import differences_csv, markdown, scores_csv, table_csv
-from pipeline.rows import Row
-from pipeline.stats import Resampling
+from pipeline.store.provenance import write_text
 
 
 def write_report(

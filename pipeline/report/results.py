@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns import column_array, numbers
+from pipeline.bench.pairs import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
-from pipeline.pairs import pairs_sha256
-from pipeline.rows import Row
-from pipeline.schema import PAIRS, SCORES, metadata_of, read_table
-from pipeline.stats import Estimate, Resampling, estimate_distance, estimate_mean
+from pipeline.report.rows import Row
+from pipeline.report.stats import Estimate, Resampling, estimate_distance, estimate_mean
+from pipeline.store.columns import column_array, numbers
+from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 

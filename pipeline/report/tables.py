@@ -10,8 +10,8 @@ from pipeline.metrics.fid import frechet_distance
 from pipeline.report.grids import TITLES, Column, Grid, Line
 from pipeline.report.paper import Paper
 from pipeline.report.results import Cell, Result, Results
-from pipeline.rows import Row
-from pipeline.stats import Estimate, paired_difference, paired_distance_difference
+from pipeline.report.rows import Row
+from pipeline.report.stats import Estimate, paired_difference, paired_distance_difference
 
 DASH = "–"
 RULE = "—"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from pipeline.data_params import DataParams, SourceParams, TubeParams
+from pipeline.params.data import DataParams, SourceParams, TubeParams
 from pipeline.sources.manifest import check_manifest
 from pipeline.sources.request import ClipList, ClipRequest, SourceError
 

@@ -5,12 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.boxes import WholeFrame
-from pipeline.data_params import SourceParams, TubeParams
-from pipeline.ledger import ClipError, LedgerRow
+from pipeline.params.data import SourceParams, TubeParams
+from pipeline.sources.boxes import WholeFrame
 from pipeline.sources.people import official_split
 from pipeline.sources.request import ClipList, ClipRequest
 from pipeline.sources.video_files import VIDEO_SUFFIXES
+from pipeline.work.ledger import ClipError, LedgerRow
 
 # load_videos.py names person#video#start#end, crop_vox.py person#video#utterance.txt#piece.
 NAME = re.compile(r"(?P<person>[^#/]+)#(?P<video>[^#/]+)#(?P<piece>[^#/]+#[^#/]+)")

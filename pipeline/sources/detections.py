@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.boxes import Box
-from pipeline.schema import metadata_of, read_table
+from pipeline.sources.boxes import Box
 from pipeline.sources.request import SourceError
+from pipeline.store.schema import metadata_of, read_table
 
 SIDES = ("left", "top", "right", "bottom")
 

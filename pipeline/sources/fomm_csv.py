@@ -4,12 +4,12 @@ import csv
 import math
 from pathlib import Path
 
-from pipeline.boxes import ListedBox
-from pipeline.data_params import SourceParams, TubeParams
-from pipeline.ledger import ClipError, LedgerRow
+from pipeline.params.data import SourceParams, TubeParams
+from pipeline.sources.boxes import ListedBox
 from pipeline.sources.people import official_split
 from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, SourceError, clip_name
 from pipeline.sources.video_files import VideoFiles
+from pipeline.work.ledger import ClipError, LedgerRow
 
 COLUMNS = ["video_id", "start", "end", "bbox", "fps", "width", "height", "partition", "person_id"]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data_params import MANIFEST_SUFFIX, DataParams, SourceParams
-from pipeline.provenance import write_text
+from pipeline.params.data import MANIFEST_SUFFIX, DataParams, SourceParams
 from pipeline.sources.request import SourceError
 from pipeline.sources.video_files import walk
+from pipeline.store.provenance import write_text
 
 COLUMNS = ["path", "bytes", "key"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.data_params import SourceParams
-from pipeline.ledger import ClipError
+from pipeline.params.data import SourceParams
 from pipeline.sources.request import SourceError
+from pipeline.work.ledger import ClipError
 
 # 1,251 people, id10001 to id11251, of whom these forty are the test set (voxceleb1_meta.csv; TEST_PERSONS of
 # video-preprocessing's crop_vox.py).

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.boxes import BoxRule
-from pipeline.data_params import SourceParams
-from pipeline.ledger import LedgerRow
+from pipeline.params.data import SourceParams
+from pipeline.sources.boxes import BoxRule
+from pipeline.work.ledger import LedgerRow
 
 REFERENCE_FPS = 25.0  # VoxCeleb counts frames at this rate, whatever the file's own rate is
 LARGEST_FRAME = 2**31 - 1  # frame numbers are stored as int32

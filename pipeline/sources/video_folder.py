@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.boxes import Box, TubeBox, follow
-from pipeline.data_params import SourceParams, TubeParams
-from pipeline.ledger import ClipError, LedgerRow
+from pipeline.params.data import SourceParams, TubeParams
+from pipeline.sources.boxes import Box, TubeBox, follow
 from pipeline.sources.people import PersonSplit
 from pipeline.sources.request import ClipList, ClipRequest, SourceError, clip_name
 from pipeline.sources.video_files import VideoFiles
+from pipeline.work.ledger import ClipError, LedgerRow
 
 
 def list_landmarked(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
@@ -68,7 +68,7 @@ def read_faces(path: Path, forehead: float) -> dict[tuple[str, str], tuple[list[
     Raises:
         SourceError: it is no table of landmarks, or a frame has two rows.
     """
-    from pipeline.landmark_table import LandmarkTable
+    from pipeline.store.landmark_table import LandmarkTable
 
     try:
         table = LandmarkTable(path)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.boxes import WholeFrame
-from pipeline.data_params import SourceParams, TubeParams
-from pipeline.ledger import ClipError, LedgerRow
+from pipeline.params.data import SourceParams, TubeParams
+from pipeline.sources.boxes import WholeFrame
 from pipeline.sources.people import PersonSplit
 from pipeline.sources.request import ClipList, ClipRequest
+from pipeline.work.ledger import ClipError, LedgerRow
 
 
 def list_utterances(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:

@@ -9,13 +9,13 @@ frame (VoxCeleb2's fractions: of a 640x360 one).
 from pathlib import Path
 from typing import Literal
 
-from pipeline.boxes import Box, TubeBox, follow
-from pipeline.data_params import SourceParams, TubeParams
-from pipeline.ledger import ClipError, LedgerRow
+from pipeline.params.data import SourceParams, TubeParams
+from pipeline.sources.boxes import Box, TubeBox, follow
 from pipeline.sources.detections import read_detections
 from pipeline.sources.people import PersonSplit
 from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, clip_name
 from pipeline.sources.video_files import VideoFiles
+from pipeline.work.ledger import ClipError, LedgerRow
 
 Unit = Literal["height360", "fraction"]
 

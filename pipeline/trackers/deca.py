@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 import pipeline.trackers.deca_crop as deca_crop  # not from its package, which names every tracker
-from model.coords import frames_to_tensor
+from model.frame.coords import frames_to_tensor
 from model.heads.fit import HeadFit
 from model.trackers.deca import NUM_EXPRESSION, NUM_SHAPE, DecaEncoder, to_fit
 from pipeline.trackers.face_reader import FaceReader

@@ -11,9 +11,9 @@ spans 0 to 224 (decalib/datasets/datasets.py and decalib/utils/tensor_cropper.py
 import torch
 from torch import Tensor
 
-from model.coords import Size, identity_grid, px_to_ndc
-from model.trackers.alignment import similarity_to
-from model.warp import warp
+from model.frame.alignment import similarity_to
+from model.frame.coords import Size, identity_grid, px_to_ndc
+from model.frame.warp import warp
 
 CROP_PX = 224
 LANDMARK_MARGIN = 1.1  # "kpt68" of datasets.py: bbox2point

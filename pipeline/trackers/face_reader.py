@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.coords import px_to_ndc
+from model.frame.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.assets import require
-from pipeline.devices import full_precision
-from pipeline.face_landmarks import LandmarkFinder, find_fan
-from pipeline.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.devices import full_precision
+from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.trackers.fan import LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
 from pipeline.trackers.released import load_released
 
 _BATCH = 16
-_SHARED = ("model/coords.py", "model/heads", "model/warp.py", "model/trackers/alignment.py", "model/trackers/resnet.py",
+_SHARED = ("model/frame/coords.py", "model/heads", "model/frame/warp.py", "model/frame/alignment.py",
+           "model/trackers/resnet.py",
            "pipeline/trackers/face_reader.py", "pipeline/trackers/protocol.py")  # fmt: skip
 
 

@@ -9,9 +9,9 @@ import torch
 
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
-from pipeline.devices import device_named
-from pipeline.fit_params import FitParams
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.params.fitting import FitParams
+from pipeline.store.devices import device_named
+from pipeline.store.provenance import sha256_sources, sha256_text
 from pipeline.trackers.face_reader import FaceReader
 from pipeline.trackers.protocol import OK, ClipInfo, FitRows, judge, landmark_residual
 

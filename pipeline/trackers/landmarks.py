@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.trackers.landmark_fit import FitSettings, LandmarkFitter
-from pipeline.fit_params import FitParams
-from pipeline.landmark_table import LandmarkTable
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.params.fitting import FitParams
+from pipeline.store.landmark_table import LandmarkTable
+from pipeline.store.provenance import sha256_sources, sha256_text
 from pipeline.trackers.protocol import (
     IDENTITY_MAP,
     ClipInfo,
@@ -28,7 +28,7 @@ TABLE = "landmarks.parquet"
 FACE_SHARE = 0.7  # a perspective head's tracker frame (224 px a side) is so large that landmarks span this much
 _SOURCES = tuple(f"model/trackers/{name}.py" for name in ("landmark_fit", "landmark_head", "shared_least_squares"))
 _SOURCES += ("model/heads", "pipeline/trackers/landmarks.py", "pipeline/trackers/protocol.py",
-             "pipeline/landmark_table.py")  # fmt: skip
+             "pipeline/store/landmark_table.py")  # fmt: skip
 
 
 class LandmarkTracker:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
-from pipeline.fit_params import FitParams
+from pipeline.params.fitting import FitParams
 
 OK = "ok"
 IDENTITY_MAP = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

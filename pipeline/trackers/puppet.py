@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.coords import frames_to_tensor
+from model.frame.coords import frames_to_tensor
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from model.puppet_nets.tracker import PuppetTracker, load_tracker
 from model.trackers.landmark_head import LandmarkHead
-from model.trackers.puppet import PuppetTracker, load_tracker
-from pipeline.fit_params import FitParams
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.params.fitting import FitParams
+from pipeline.store.provenance import sha256_sources, sha256_text
 from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
 
 WEIGHTS = Path(__file__).parents[1] / "puppets" / "assets" / "tracker.safetensors"
-_SOURCES = ("model/trackers/puppet.py", "model/trackers/layers.py", "model/heads", "pipeline/trackers/puppet.py",
+_SOURCES = ("model/puppet_nets/tracker.py", "model/puppet_nets/layers.py", "model/heads", "pipeline/trackers/puppet.py",
             "pipeline/trackers/protocol.py")  # fmt: skip
 _BATCH = 64
 

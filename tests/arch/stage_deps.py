@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
 PLUGIN = re.compile(r"^((?:model|pipeline)[\w.]*):\w+$")
-DECLARE_ONLY = {"pipeline.params", "pipeline.recipe", "pipeline.console", "pipeline.data_params", "pipeline.fit_params",
-                "pipeline.report_params", "pipeline.puppets.params"}  # fmt: skip
+DECLARE_ONLY = {"pipeline.params.tree", "pipeline.params.recipe", "pipeline.console",
+                "pipeline.params.data", "pipeline.params.fitting",
+                "pipeline.params.reports", "pipeline.params.puppets"}  # fmt: skip
 
 
 def module_file(module: str) -> Path | None:

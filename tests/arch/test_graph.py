@@ -8,8 +8,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from pipeline.params import load_params
-from pipeline.rows import pwm_rows
+from pipeline.params.tree import load_params
+from pipeline.report.rows import pwm_rows
 from tests.arch.stage_deps import ROOT, closure, stage_script
 
 PROFILES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.arch.stage_deps import ROOT
+from tests.helpers import ROOT
 
 
 def copy_project(folder: Path, params: Path) -> Path:

@@ -12,9 +12,9 @@ import pytest
 
 import stages.crop
 import stages.fit
-from pipeline.dask_run import ClusterError, run
-from pipeline.params import load_params
-from tests.arch.stage_deps import ROOT
+from pipeline.params.tree import load_params
+from pipeline.work.dask_run import ClusterError, run
+from tests.helpers import ROOT
 from tests.small_corpus import HEAD, digests, make_corpus
 
 VIDEOS = 10

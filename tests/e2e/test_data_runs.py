@@ -5,10 +5,10 @@ import shutil
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.clips import ClipStore
-from pipeline.schema import read_table
-from tests.arch.stage_deps import ROOT
+from pipeline.store.clips import ClipStore
+from pipeline.store.schema import read_table
 from tests.e2e.project_copy import copy_project, run
+from tests.helpers import ROOT
 from tests.small_corpus import add_video, make_corpus, person, write_people
 
 pytestmark = pytest.mark.slow

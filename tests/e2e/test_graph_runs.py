@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tests.arch.stage_deps import ROOT
 from tests.e2e.project_copy import copy_project, run
+from tests.helpers import ROOT
 
 pytestmark = pytest.mark.slow
 

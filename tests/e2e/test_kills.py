@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.arch.stage_deps import ROOT
+from tests.helpers import ROOT
 from tests.small_corpus import crop_arguments, digests, fit_arguments, make_corpus
 
 VIDEOS, FRAMES = 8, 30

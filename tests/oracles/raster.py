@@ -1,6 +1,7 @@
-"""Brute-force rasteriser in float64 numpy: every triangle against every pixel, nothing shared with model/raster.py.
+"""Brute-force rasteriser in float64 numpy: every triangle against every pixel, nothing shared with model/render.
 
-Vertices are snapped as `model.raster.rasterize` documents; from there all products and sums are of whole numbers.
+Vertices are snapped as `model.render.raster.rasterize` documents; from there all products and sums are of whole
+numbers.
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from model.coords import apply_affine
+from model.frame.coords import apply_affine
 from pipeline.trackers.deca_crop import HALF_PX, cut, find_crop, tracker_map
 from tests.parity.compare import Output, at_the_fitting_seed, compare
 from tests.parity.golden import Fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
+from model.frame.alignment import TEMPLATE_112_PX, similarity_to
 from model.heads.camera import DEEP3D_CENTRE_PX, DEEP3D_DISTANCE, deep3d_perspective
 from model.heads.rotation import euler_to_matrix
-from model.trackers.alignment import TEMPLATE_112_PX, similarity_to
 from pipeline.trackers.deep3d_crop import (
     CROP_PX,
     HALF_PX,

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from model.trackers.alignment import TEMPLATE_112_PX, five_points, similarity_to
+from model.frame.alignment import TEMPLATE_112_PX, five_points, similarity_to
 from pipeline.metrics.akd import KeypointDistance
 from pipeline.metrics.backends.pixels import Pixels
 from pipeline.metrics.fid import frechet_distance

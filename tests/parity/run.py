@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.registry import resolve
+from pipeline.store.registry import resolve
 from tests.parity.compare import Check, Output, worst
 from tests.parity.golden import GEOMETRY, Fixture, Golden, fixtures_of
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.boxes import ListedBox, enlarge, iou, union
-from pipeline.resize import gaussian_antialias, triangle_antialias
-from pipeline.video import VideoInfo, frames_in_range
+from pipeline.cropping.resize import gaussian_antialias, triangle_antialias
+from pipeline.sources.boxes import ListedBox, enlarge, iou, union
+from pipeline.video.decode import VideoInfo, frames_in_range
 from tests.parity.compare import Output, at_the_fitting_seed, compare
 from tests.parity.golden import Fixture
 from tests.videos import TUBE

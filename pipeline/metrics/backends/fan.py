@@ -1,13 +1,13 @@
-"""FAN's 2-D landmarks as a backend: AKD of the voxceleb profile (pipeline/face_landmarks.py).
+"""FAN's 2-D landmarks as a backend: AKD of the voxceleb profile (pipeline/trackers/fan.py).
 
 A frame without a detected face reads as NaN, so its pair counts as failed.
 """
 
 import numpy as np
 
-from pipeline.face_landmarks import LandmarkFinder, find_fan
 from pipeline.metrics.protocols import Opening
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.trackers.fan import LandmarkFinder, find_fan
 
 
 class Fan:

@@ -12,7 +12,7 @@ import torch
 
 from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
-from pipeline.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 
 class Inception:

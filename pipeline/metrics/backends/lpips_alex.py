@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.coords import frames_to_tensor
+from model.frame.coords import frames_to_tensor
 from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
-from pipeline.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 
 class LpipsAlex:

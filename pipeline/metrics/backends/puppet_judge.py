@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.coords import frames_to_tensor, ndc_to_px
-from model.trackers.alignment import align
-from model.trackers.judge import PuppetJudge, load_judge
+from model.frame.alignment import align
+from model.frame.coords import frames_to_tensor, ndc_to_px
+from model.puppet_nets.judge import PuppetJudge, load_judge
 from pipeline.metrics.protocols import BackendUnavailable, Opening
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_sources, sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "judge.safetensors"
 SOURCES = ("model/trackers", "pipeline/metrics/backends/puppet_judge.py")

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.coords import frames_to_tensor
+from model.frame.alignment import align
+from model.frame.coords import frames_to_tensor
 from model.heads.head import HeadModel, load_head
-from model.trackers.alignment import align
-from model.trackers.puppet import PuppetTracker, load_tracker, to_fit
+from model.puppet_nets.tracker import PuppetTracker, load_tracker, to_fit
 from pipeline.metrics.protocols import BackendUnavailable, Opening
-from pipeline.provenance import sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_sources, sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "tracker.safetensors"
 SOURCES = ("model/trackers", "model/heads", "pipeline/metrics/backends/puppet_tracker.py")

@@ -1,0 +1,1 @@
+"""The paper's network: guidance rendered from heads, and the generator that warps progressively."""

@@ -1,0 +1,151 @@
+"""Geometric guidance rendered from the source and driving heads (paper section 3.2).
+
+Legend: M_s, M_d source and driving mesh; V_{d->s} displacement of each vertex; E neural codes;
+V vertices, d code channels. Background is zero in every map.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.frame.coords import Size
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel
+from model.pwm.config import GUIDANCE_PARTS, GuidanceConfig
+from model.render.interpolate import blend_rows
+from model.render.raster import Fragments, rasterize
+
+
+@dataclass(frozen=True)
+class GuidanceMaps:
+    """Rendered guidance.
+
+    Attributes:
+        driving: (B, C, h, w) what modulates the decoder, on the driving mesh; displacement first.
+        source: (B, C', h, w) what joins the source image before the encoder; C' may be 0.
+    """
+
+    driving: Tensor
+    source: Tensor
+
+
+class Guidance(nn.Module):
+    """Render what `config.name` asks for: displacement, posed neural codes, NMFC, or two of them.
+
+    Each part is a value per vertex, rasterised with the mesh that it belongs to, back faces culled,
+    hidden surfaces removed by that mesh's own depth:
+    - disp: V_{d->s} = P(M_s) - P(M_d) in ndc, on M_d;
+    - codes: a learned vector per vertex, on M_d for the decoder and on M_s for the encoder;
+    - nmfc: coordinates of the mean head in [0, 1], in place of the codes.
+
+    Choice: the codes start as random waves over the mean head (`smooth_codes`), of deviation `code_std`:
+    neighbours start alike, so a code already says where on the head it is. Codes of a head that models
+    only the face are zero outside the face, because only the mesh is rendered.
+    """
+
+    def __init__(self, head: HeadModel, config: GuidanceConfig) -> None:
+        super().__init__()
+        parts = GUIDANCE_PARTS[config.name]
+        self.config = config
+        self.has_disp = "disp" in parts
+        self.codes: nn.Parameter | None = None
+        if "codes" in parts:
+            self.codes = nn.Parameter(
+                smooth_codes(head.template, config.code_dim, config.code_frequency) * config.code_std
+            )
+        self.register_buffer("nmfc", nmfc(head.template) if "nmfc" in parts else None, persistent=False)
+        self.source_channels = {"codes": config.code_dim, "nmfc": 3, "disp": 0}[parts[-1]]
+        self.driving_channels = 2 * self.has_disp + self.source_channels
+
+    def forward(self, head: HeadModel, fit_src: HeadFit, fit_drv: HeadFit, size_hw: Size) -> GuidanceMaps:
+        """Render the maps of B pairs.
+
+        Args:
+            head: the head of both fits.
+            fit_src: fits of the source frames.
+            fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
+            size_hw: size of the images. Meshes are rasterised at this size times the least whole number
+                that brings the shorter side to `render_px`, and maps come at `size_hw` as means over
+                the pixels' areas, so that every level of the pyramid is an exact area mean.
+        """
+        factor = max(1, math.ceil(self.config.render_px / min(size_hw)))
+        size = (size_hw[0] * factor, size_hw[1] * factor)
+        with torch.no_grad():
+            verts_drv, verts_src = head.place(HeadFit.cat([fit_drv, fit_src])).chunk(2)
+        driving = []
+        attributes = self.codes if self.codes is not None else self.nmfc
+        verts = verts_drv if attributes is None else torch.cat([verts_drv, verts_src])
+        fragments = rasterize(verts, head.triangles, size, perspective=head.perspective)
+        count = len(verts_drv)
+        if self.has_disp:
+            disp = verts_src[..., :2] - verts_drv[..., :2]  # (B, V, 2) ndc
+            on_driving = Fragments(fragments.triangle[:count], fragments.barycentric[:count], fragments.depth[:count])
+            driving.append(interpolate_area(on_driving, disp, head.triangles, factor))
+        if attributes is None:
+            return GuidanceMaps(driving[0], driving[0][:, :0])
+        maps_drv, maps_src = interpolate_area(fragments, attributes, head.triangles, factor).chunk(2)
+        return GuidanceMaps(torch.cat([*driving, maps_drv], 1), maps_src)
+
+
+def nmfc(template: Tensor) -> Tensor:
+    """Normalised mean face coordinates (V, 3) in [0, 1]: the template, shifted and scaled by one factor.
+
+    Source: HeadGAN section 3.1; one factor for the three axes keeps the head's proportions.
+    """
+    low = template.amin(0)
+    return (template - low) / (template.amax(0) - low).max()
+
+
+def smooth_codes(template: Tensor, code_dim: int, frequency: float) -> Tensor:
+    """Random plane waves over the template (V, 3) as first codes (V, d) of unit deviation.
+
+    Source: random Fourier features (Rahimi and Recht, 2007); `frequency` is the deviation of the wave
+    vectors in radians per standard deviation of the template's coordinates.
+    """
+    points = (template - template.mean(0)) / template.std()
+    waves, phases = torch.randn(3, code_dim) * frequency, torch.rand(code_dim) * 2 * math.pi
+    return math.sqrt(2) * torch.sin(points @ waves + phases)
+
+
+def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor, factor: int) -> Tensor:
+    """Interpolate vertex attributes and average blocks of factor x factor pixels, in one go.
+
+    Equal to `model.render.raster.interpolate` followed by `avg_pool2d`, background counting as zero, but the
+    large map is never made: only small pixels that see the mesh are gathered and written.
+
+    Args:
+        fragments: visibility at (factor h, factor w).
+        attributes: (V, C) shared by the batch, or (B, V, C); gradients flow to them.
+        triangles: (F, 3) vertex numbers.
+        factor: side of a block.
+
+    Returns:
+        (B, C, h, w).
+    """
+    batch, height, width = (n // s for n, s in zip(fragments.triangle.shape, (1, factor, factor), strict=True))
+    ids = _blocks(fragments.triangle[..., None], factor)[..., 0]  # (B h w, factor^2)
+    small = (ids >= 0).any(1).nonzero()[:, 0]
+    ids = ids[small]
+    weights = _blocks(fragments.barycentric, factor)[small].to(attributes.dtype) / factor**2  # 0 on background
+    corners = triangles[ids.clamp_min(0)]  # (N, factor^2, 3)
+    if attributes.dim() == 3:
+        corners = corners + (small // (height * width) * attributes.shape[1])[:, None, None]
+    table = attributes.reshape(-1, attributes.shape[-1])
+    values = blend_rows(table, corners.flatten(1), weights.flatten(1))
+    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy(0, small, values)
+    return flat.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
+
+
+def _blocks(values: Tensor, factor: int) -> Tensor:
+    """(B, factor h, factor w, K) -> (B h w, factor^2, K): the pixels of each block side by side."""
+    batch, tall, wide, count = values.shape
+    blocks = values.reshape(batch, tall // factor, factor, wide // factor, factor, count).transpose(2, 3)
+    return blocks.reshape(-1, factor * factor, count)
+
+
+def area_resize(maps: Tensor, size_hw: Size) -> Tensor:
+    """Mean of maps (B, C, h, w) over the area of each target pixel, as in resizing guidance to a level."""
+    return maps if maps.shape[-2:] == torch.Size(size_hw) else F.adaptive_avg_pool2d(maps, size_hw)

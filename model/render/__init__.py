@@ -1,0 +1,1 @@
+"""Which surface is seen at each pixel, and what it shows there."""

@@ -1,0 +1,54 @@
+"""Multi-scale Patch-GAN discriminator (paper section 3.4, supplementary 1.2 and 1.3)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.pwm.blocks import SLOPE, conv
+from model.training.config import DiscriminatorConfig
+
+
+@dataclass(frozen=True)
+class PatchScores:
+    """What one scale says of N images: the outputs of its hidden layers, and logits (N, 1, h, w)."""
+
+    features: list[Tensor]
+    logits: Tensor
+
+
+class PatchDiscriminator(nn.Module):
+    """Strided 4x4 convolutions with leaky ReLU, then a 3x3 convolution to one logit a patch."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        widths = [3] + [min(config.width * 2**i, config.max_width) for i in range(config.layers)]
+        self.layers = nn.ModuleList(conv(a, b, 4, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.logits = conv(widths[-1], 1, 3)
+
+    def forward(self, image: Tensor) -> PatchScores:
+        """Judge images (N, 3, H, W) in [0, 1]."""
+        features: list[Tensor] = []
+        for layer in self.layers:
+            image = F.leaky_relu(layer(image), SLOPE)
+            features.append(image)
+        return PatchScores(features, self.logits(image))
+
+
+class Discriminator(nn.Module):
+    """One Patch-GAN for each of `scales` image sizes, each half the one before.
+
+    Choice: the scales share no weights (as in pix2pixHD), and there is no normalisation but the
+    spectral one, so a score depends on its image alone and real, I_o and I_w may share one pass.
+    """
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.scales))
+
+    def forward(self, image: Tensor) -> list[PatchScores]:
+        """Judge images (N, 3, H, W) in [0, 1] at every scale, finest first."""
+        scores = []
+        for index, scale in enumerate(self.scales):
+            scores.append(scale(image if index == 0 else F.avg_pool2d(image, 2**index)))
+        return scores

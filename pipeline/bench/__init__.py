@@ -1,0 +1,1 @@
+"""The test pairs, what methods make of them, and the scores."""

@@ -1,0 +1,1 @@
+"""Stage controls: rows that need no method."""

@@ -1,0 +1,1 @@
+"""Stage crop: from videos to packed clips."""

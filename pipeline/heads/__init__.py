@@ -1,0 +1,1 @@
+"""Stage heads, and the import of heads that others release."""

@@ -1,0 +1,1 @@
+"""What passes between stages, and how it is named: tables, clips, fits, hashes."""

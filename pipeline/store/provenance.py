@@ -1,0 +1,97 @@
+"""Hashes and fingerprints: what a number was made from."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONED = ("torch", "torchvision", "numpy", "pyarrow", "torchmetrics", "av", "decord", "dask", "dvc")
+
+
+def sha256_file(path: Path) -> str:
+    """Hash a file's bytes."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_text(*parts: object) -> str:
+    """Hash values through their JSON form; equal values give equal hashes in every process."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def sha256_sources(paths: Iterable[Path | str]) -> str:
+    """Hash source files, or folders of them, named relative to the project's root."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(p) for p in paths):
+        absolute = ROOT / path
+        for file in sorted(absolute.rglob("*.py")) if absolute.is_dir() else [absolute]:
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def scratch_root() -> Path:
+    """Folder of everything that is kept between kills.
+
+    It lies below `$DVC_ROOT`, which DVC sets to the main project also for runs in a temporary copy.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")) / "data" / "scratch"
+
+
+def scratch_dir(kind: str, fingerprint: str) -> Path:
+    """Folder where a stage keeps finished pieces between kills, keyed by all that they depend on."""
+    path = scratch_root() / kind / fingerprint[:20]
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, keys sorted, with a trailing newline."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def commit() -> str:
+    """Short hash of the checked-out commit, or "unknown" outside a git repository."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the processor's name and the packages that numbers depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found

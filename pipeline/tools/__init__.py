@@ -1,0 +1,1 @@
+"""What users do beside `dvc repro`: detect faces, forget a person, see what became of the data."""

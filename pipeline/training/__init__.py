@@ -1,0 +1,1 @@
+"""Stage train: pairs, their augmentation, and one row of the tables."""

@@ -1,0 +1,75 @@
+"""What training does to a pair of frames before the generator sees it: new colours for both, a new crop for each.
+
+Choice: the paper names no augmentation. A few dozen people teach a generator their skins by heart; new
+colours for every pair make it take them from the source. And a handful of people who sit still teach it nothing
+about heads that cross the frame; crops that move do. Guidance follows the fits, which move with their crops.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.frame.coords import identity_grid
+from model.frame.warp import warp
+from model.heads.fit import HeadFit
+from pipeline.training.dataset import Batch
+
+COLOURS, CROPS = 1, 2  # keep these draws apart from each other and from those that choose the pairs
+
+
+def recolour(batch: Batch, amount: float, seed: int, step: int) -> Batch:
+    """Change exposure, white balance and saturation of every pair, source and driving frame alike.
+
+    Args:
+        batch: images (B, 3, H, W) in [0, 1].
+        amount: largest logarithm of the exposure and of each channel's gain; saturation changes by up to
+            twice this share. 0 changes nothing.
+        seed: of the run; with `step` it decides every draw.
+        step: number of the batch.
+    """
+    if not amount:
+        return batch
+    rng = np.random.default_rng([seed, step, COLOURS])
+
+    def uniform(channels: int) -> Tensor:
+        return torch.from_numpy(rng.uniform(-amount, amount, (len(batch.source), channels, 1, 1))).float()
+
+    gain, saturation = (uniform(3) + uniform(1)).exp(), 1 + 2 * uniform(1)
+
+    def change(img: Tensor) -> Tensor:
+        img = img * gain
+        return torch.lerp(img.mean(1, keepdim=True), img, saturation).clamp(0, 1)
+
+    return replace(batch, source=change(batch.source), driving=change(batch.driving))
+
+
+def recrop(batch: Batch, shift_ndc: float, log_scale: float, seed: int, step: int) -> Batch:
+    """Shift and scale every frame on its own, and its fit with it; the edge repeats where a crop leaves the frame.
+
+    Args:
+        batch: images (B, 3, H, W) in [0, 1] and fits.
+        shift_ndc: largest shift in x and in y.
+        log_scale: largest logarithm of the scale. Both 0 change nothing.
+        seed: of the run; with `step` it decides every draw.
+        step: number of the batch.
+    """
+    if not (shift_ndc or log_scale):
+        return batch
+    rng = np.random.default_rng([seed, step, CROPS])
+    count = len(batch.source)
+
+    def move(img: Tensor, fit: HeadFit) -> tuple[Tensor, HeadFit]:
+        """A point p of the frame goes to scale * p + shift."""
+        scale = torch.from_numpy(np.exp(rng.uniform(-log_scale, log_scale, (count, 1, 1)))).float()
+        shift = torch.from_numpy(rng.uniform(-shift_ndc, shift_ndc, (count, 2, 1))).float()
+        grid = identity_grid(img.shape[-2:])
+        moved = warp(img, (grid - shift[..., None]) / scale[..., None] - grid)
+        matrix = scale * fit.tracker_map.unflatten(1, (2, 3))
+        matrix[:, :, 2:] += shift
+        return moved, fit.replace(tracker_map=matrix.flatten(1))
+
+    source, fit_src = move(batch.source, batch.fit_src)
+    driving, fit_drv = move(batch.driving, batch.fit_drv)
+    return Batch(source, driving, fit_src, fit_drv)

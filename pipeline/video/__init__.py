@@ -1,0 +1,1 @@
+"""Decoding videos: which frames a file holds, and their pixels."""

@@ -1,0 +1,42 @@
+"""Twenty steps of training end where they ended when the golden file was written."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.losses import GOLDEN, ROWS, STEPS, agree, difference, trajectory
+from tests.helpers import ROOT
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads(GOLDEN.read_text())
+
+
+@pytest.mark.parametrize("guidance", ["geom_disp", "neural_codes"])
+def test_losses_are_the_golden_ones(golden, guidance):
+    assert len(golden[guidance]) == STEPS
+    assert agree(trajectory(guidance), golden[guidance])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["default", "avx2"])
+def test_losses_hold_with_other_vector_instructions(golden, capability):
+    env = {**os.environ, "ATEN_CPU_CAPABILITY": capability}
+    command = [sys.executable, "-m", "benchmarks.losses"]
+    found = json.loads(subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE).stdout)
+    assert set(found) == set(golden) == set(ROWS)
+    assert all(agree(found[guidance], golden[guidance]) for guidance in ROWS)
+
+
+def test_a_changed_loss_is_seen(golden):
+    wanted = golden["nmfc"]
+    assert agree([dict(row) for row in wanted], wanted)
+    for step, factor in ((0, 1.0001), (-1, 1.01)):
+        changed = [dict(row) for row in wanted]
+        changed[step]["generator"] *= factor
+        assert not agree(changed, wanted)
+    assert difference(wanted[:-1], wanted) == float("inf")

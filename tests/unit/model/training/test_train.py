@@ -1,0 +1,234 @@
+"""Training resumes bit for bit, stops cleanly, and its files refuse what they do not belong to."""
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import CheckpointStore, load_animator, save_animator
+from model.heads.head import HeadModel
+from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.config import GuidanceConfig
+from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
+from model.training.discriminator import Discriminator
+from model.training.loop import Players, TrainingDiverged, fit, train_step
+from model.training.perceptual import Perceptual
+from pipeline.params.recipe import split_row
+from tests.helpers import random_head
+from tests.unit.model.pwm.test_guidance import fit_of
+from tests.unit.model.pwm.test_pwm import config as generator_config
+from tests.unit.model.training.test_losses import Trunk
+
+SIZE = (16, 24)
+CPU = torch.device("cpu")
+LOSSES = LossConfig(perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0)
+
+
+def train_config(**changes: object) -> TrainConfig:
+    values: dict[str, object] = {
+        "iterations": 6, "batch_size": 2, "seed": 0, "lr_generator": 1e-3, "lr_discriminator": 5e-4, "lr_codes": 1e-2,
+        "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1, "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2,
+        "precision": "float32", "channels_last": False,
+    }  # fmt: skip
+    return TrainConfig(**(values | changes))
+
+
+def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discriminator, Perceptual]:
+    torch.manual_seed(0)
+    config = AnimatorConfig(
+        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5),
+        generator=generator_config(),
+    )
+    animator = Animator(HeadModel(random_head()), config)
+    discriminator = Discriminator(DiscriminatorConfig(scales=2, layers=2, width=4, max_width=8))
+    return animator, discriminator, Perceptual(Trunk(), 2, 2)
+
+
+def batch_at(step: int) -> SimpleNamespace:
+    generator = torch.Generator().manual_seed(step)
+    head = HeadModel(random_head())
+    source, driving = torch.rand(2, 2, 3, *SIZE, generator=generator)
+    return SimpleNamespace(
+        source=source, driving=driving, fit_src=fit_of(head, seed=step), fit_drv=fit_of(head, seed=step + 100)
+    )
+
+
+def ignore(_step: int, _losses: dict[str, float]) -> None:
+    pass
+
+
+def state_of(animator: Animator, discriminator: Discriminator) -> dict[str, torch.Tensor]:
+    return {f"{i}.{k}": v for i, m in enumerate((animator, discriminator)) for k, v in m.state_dict().items()}
+
+
+def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path: Path):
+    whole = networks()
+    curve = fit(*whole, batch_at, LOSSES, train_config(), CPU, CheckpointStore(tmp_path / "a"), ignore)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: int, _losses: dict[str, float]) -> None:
+        if step == 5:
+            raise Killed
+
+    store = CheckpointStore(tmp_path / "b")
+    with pytest.raises(Killed):
+        fit(*networks(), batch_at, LOSSES, train_config(), CPU, store, kill)
+    assert store.load()["step"] == 4
+    torch.manual_seed(99)  # what a new process draws before it resumes must not matter
+    resumed = networks()
+    steps: list[int] = []
+    again = fit(*resumed, batch_at, LOSSES, train_config(), CPU, store, lambda step, _: steps.append(step))
+    assert steps == [5, 6]
+    assert again == curve
+    assert [row["step"] for row in curve] == [2, 4, 6]
+    wanted, got = state_of(*whole[:2]), state_of(*resumed[:2])
+    assert wanted.keys() == got.keys()
+    assert all(torch.equal(wanted[k], got[k]) for k in wanted)
+
+
+def test_finished_run_trains_no_more(tmp_path: Path):
+    store = CheckpointStore(tmp_path)
+    first = networks()
+    fit(*first, batch_at, LOSSES, train_config(iterations=2), CPU, store, ignore)
+    second = networks()
+    fit(*second, lambda _step: pytest.fail("asked for data"), LOSSES, train_config(iterations=2), CPU, store, ignore)
+    assert torch.equal(first[0].guidance.codes, second[0].guidance.codes)
+
+
+def test_signal_stores_the_state_and_exits_with_status_1(tmp_path: Path):
+    store = CheckpointStore(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ask(step: int, _losses: dict[str, float]) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit, match="after step 3 of 6"):
+        fit(*networks(), batch_at, LOSSES, train_config(checkpoint_every=100), CPU, store, ask)
+    assert store.load()["step"] == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_loss_that_is_not_finite_stops_before_any_update(tmp_path: Path):
+    made, store = networks(), CheckpointStore(tmp_path)
+    before = {k: v.clone() for k, v in made[0].named_parameters()}
+    broken = batch_at(0)
+    broken.driving[0, 0, 0, 0] = float("nan")
+    with pytest.raises(TrainingDiverged, match="perceptual"):
+        fit(*made, lambda _: broken, LOSSES, train_config(), CPU, store, ignore)
+    assert all(torch.equal(v, before[k]) for k, v in made[0].named_parameters())
+
+
+def test_one_step_moves_every_part_of_both_networks():
+    animator, discriminator, perceptual = networks()
+    players = Players.make(animator, discriminator, perceptual, train_config(), CPU)
+    moved = {**dict(animator.named_parameters()), **{f"d.{k}": v for k, v in discriminator.named_parameters()}}
+    before = {k: v.clone() for k, v in moved.items()}
+    train_step(players, batch_at(0), LOSSES, train_config(), CPU)
+    still = [k for k, v in moved.items() if torch.equal(v, before[k])]
+    assert [k for k in still if not k.endswith("logits.bias")] == []  # inside the hinge its gradients cancel
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}])
+def test_other_arithmetic_gives_the_same_losses(changes: dict[str, object]):
+    losses = []
+    for config in (train_config(), train_config(**changes)):
+        players = Players.make(*networks(), config, CPU)
+        losses.append(train_step(players, batch_at(0), LOSSES, config, CPU))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.02)
+
+
+def test_each_player_follows_its_own_loss():
+    animator, discriminator, perceptual = networks()
+    players = Players.make(animator, discriminator, perceptual, train_config(), CPU)
+    animator.eval(), discriminator.eval()
+    batch = batch_at(0)
+    train_step(players, batch, LOSSES, train_config(), CPU)
+    from model.training.losses import step_losses
+
+    fresh = networks()
+    fresh[0].eval(), fresh[1].eval()
+    out = fresh[0](batch.source, batch.fit_src, batch.fit_drv)
+    step_losses(out, batch.driving, fresh[1], fresh[2], LOSSES).discriminator.backward()
+    for mine, alone in zip(discriminator.parameters(), fresh[1].parameters(), strict=True):
+        assert torch.allclose(mine.grad, alone.grad, atol=1e-6)
+
+
+def test_rates_drop_and_the_codes_have_their_own():
+    config = train_config(iterations=5)
+    assert [config.lr_factor(s) for s in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    players = Players.make(*networks(), config, CPU)
+    players.set_rates(config.lr_factor(3))
+    adams = (players.adam_generator, players.adam_discriminator)
+    rates = [group["lr"] for adam in adams for group in adam.param_groups]
+    assert rates == pytest.approx([1e-4, 1e-3, 5e-5])
+    assert players.adam_generator.param_groups[1]["params"] == [players.animator.guidance.codes]
+
+
+def test_overfitting_one_pair_reproduces_it(tmp_path: Path):
+    batch = batch_at(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(2, 3, 2, 3), size=SIZE, mode="bilinear")
+    batch.source, batch.driving = smooth, smooth.flip(-1)
+    losses = dataclasses.replace(LOSSES, perceptual=0.0, adversarial=0.0, feature_matching=0.0)
+    config = train_config(iterations=40, lr_generator=1e-2, lr_drop_steps=(), log_every=1)
+    curve = fit(*networks(), lambda _: batch, losses, config, CPU, CheckpointStore(tmp_path), ignore)
+    copied = (batch.source - batch.driving).abs().mean().item()
+    assert curve[-1]["pixel"] < 0.5 * min(copied, curve[0]["pixel"])
+
+
+def test_trained_model_comes_back_as_it_was(tmp_path: Path):
+    animator, *_ = networks()
+    batch = batch_at(0)
+    animator(batch.source, batch.fit_src, batch.fit_drv)  # moves BatchNorm's statistics
+    save_animator(tmp_path, animator, 7, {"row": "toy"})
+    loaded = load_animator(tmp_path, animator.head)
+    assert not loaded.training
+    assert loaded.config == animator.config
+    with torch.no_grad():
+        wanted = animator.eval()(batch.source, batch.fit_src, batch.fit_drv).image
+        assert torch.equal(loaded(batch.source, batch.fit_src, batch.fit_drv).image, wanted)
+    first = (tmp_path / "config.json").read_bytes(), (tmp_path / "weights.safetensors").read_bytes()
+    save_animator(tmp_path, loaded, 7, {"row": "toy"})
+    assert first == ((tmp_path / "config.json").read_bytes(), (tmp_path / "weights.safetensors").read_bytes())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "weights.safetensors"]
+
+
+def test_model_refuses_another_head(tmp_path: Path):
+    animator, *_ = networks()
+    save_animator(tmp_path, animator, 0, {})
+    other = HeadModel(dataclasses.replace(random_head(seed=1), name="other_head"))
+    with pytest.raises(ValueError, match=r"'bumpy_sphere' \(.*'other_head' \("):
+        load_animator(tmp_path, other)
+    with pytest.raises(ValueError, match="was trained with head"):  # the same name is not enough
+        load_animator(tmp_path, HeadModel(random_head(seed=1)))
+
+
+def test_missing_and_foreign_weights_are_explained(tmp_path: Path):
+    animator, *_ = networks()
+    with pytest.raises(FileNotFoundError, match="no trained model"):
+        load_animator(tmp_path, animator.head)
+    save_animator(tmp_path, animator, 0, {})
+    weights = load_file(tmp_path / "weights.safetensors")
+    weights.pop("guidance.codes")
+    save_file(weights, tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match="does not fit its config.json"):
+        load_animator(tmp_path, animator.head)
+
+
+@pytest.mark.parametrize("row", ["toy64.puppet", "toy64.puppet.geom_disp.x", "toy64..nmfc"])
+def test_malformed_rows_are_refused(row: str):
+    with pytest.raises(ValueError, match="recipe.head.guidance"):
+        split_row(row)
+
+
+def test_row_with_unknown_guidance_lists_the_names():
+    assert split_row("toy64.puppet.geom_disp+neural_codes") == ("toy64", "puppet", "geom_disp+neural_codes")
+    with pytest.raises(ValueError, match="'foo'.*geom_disp, neural_codes, nmfc"):
+        split_row("toy64.puppet.foo")

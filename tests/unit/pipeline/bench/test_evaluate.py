@@ -1,0 +1,179 @@
+"""Predictions, readings and scoring on a benchmark of random frames."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from PIL import Image
+
+from pipeline.bench.pair_frames import PairFrames, load_pair_frames
+from pipeline.bench.predictions import PredictionsError, import_folder, read_predictions, write_predictions
+from pipeline.bench.scoring import Scorer
+from pipeline.controls.yardsticks import control_frames
+from pipeline.metrics.readings import Readings
+from pipeline.store.clips import ClipStore
+from pipeline.store.schema import read_table
+from tests.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
+from tests.helpers import ROOT
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    make_clips(folder / "clips")
+    make_pairs(folder / "pairs.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(world) -> PairFrames:
+    return load_pair_frames(world / "pairs.parquet", world / "clips")[0]
+
+
+def scorer_of(world: Path, folder: Path, batch_size: int = 4, judge: FakeJudge | None = None) -> Scorer:
+    loaded, hashes = load_pair_frames(world / "pairs.parquet", world / "clips")
+    return Scorer(loaded, hashes, make_measures(judge or FakeJudge()), Readings(folder, batch_size))
+
+
+def values(folder: Path, metric: str, task: str = "same") -> np.ndarray:
+    table = read_table(folder / "scores.parquet")
+    keep = pc.and_(pc.equal(table["metric"], metric), pc.equal(table["task"], task))
+    return table.filter(keep)["value"].to_numpy()
+
+
+def test_pair_frames_hold_the_frames_that_the_list_names(world, pairs):
+    store = ClipStore(world / "clips")
+    for row in (0, 40, len(pairs) - 1):
+        np.testing.assert_array_equal(
+            pairs.driving_u8[row], store.frame(pairs.driving_clip[row], int(pairs.driving_frame[row]))
+        )
+    assert pairs.size_hw == (HEIGHT, WIDTH)
+    assert (pairs.images("source") == pairs.source_u8).all()
+
+
+def test_ground_truth_is_perfect_and_copy_source_is_not(world, pairs, tmp_path):
+    scorer = scorer_of(world, tmp_path / "scratch")
+    for control in ("ground_truth", "copy_source"):
+        chosen = pairs.select(pairs.task == "same")
+        scorer.save_and_score(control, ("same",), control_frames(control, chosen, PARAMS, world), tmp_path / control)
+    perfect = {"csim[judge]": 1, "akd_px[judge,16x24]": 0, "aed[judge,two]": 0, "apd[judge,one]": 0,
+               "l1[0-255]": 0, "ssim[gauss11]": 1}  # fmt: skip
+    for metric, best in perfect.items():
+        truth = values(tmp_path / "ground_truth", metric)
+        assert len(truth) == 54
+        np.testing.assert_allclose(truth, best, atol=1e-6)
+        assert np.abs(values(tmp_path / "copy_source", metric) - best).mean() > 1e-2
+    assert len(values(tmp_path / "ground_truth", "csim[judge]", "cross")) == 0
+
+
+def test_cross_identity_is_compared_with_source_or_driving(world, pairs, tmp_path):
+    scorer = scorer_of(world, tmp_path / "scratch")
+    cross = pairs.select(pairs.task == "cross")
+    for control in ("copy_source", "copy_driving"):
+        scorer.save_and_score(control, ("cross",), control_frames(control, cross, PARAMS, world), tmp_path / control)
+    np.testing.assert_allclose(values(tmp_path / "copy_source", "csim[judge]", "cross"), 1, atol=1e-6)
+    np.testing.assert_allclose(values(tmp_path / "copy_driving", "aed[judge,one]", "cross"), 0, atol=1e-6)
+    assert values(tmp_path / "copy_source", "aed[judge,one]", "cross").min() > 1e-3
+    assert values(tmp_path / "copy_driving", "csim[judge]", "cross").max() < 0.9999
+    features = read_table(tmp_path / "copy_source" / "features.parquet").to_pylist()
+    by_role = {role: [f["features"] for f in features if f["role"] == role] for role in ("generated", "reference")}
+    assert by_role["generated"] == by_role["reference"]
+
+
+def test_scores_do_not_depend_on_the_batch_and_keep_failures(world, pairs, tmp_path):
+    frames = pairs.driving_u8.copy()
+    frames[:, 3:9] = frames[:, 4:10]
+    frames[2, 0, 0] = (255, 0, 0)
+    tables = []
+    for batch in (1, 7):
+        out = tmp_path / str(batch)
+        scorer_of(world, tmp_path / f"scratch{batch}", batch).save_and_score("m", ("same", "cross"), frames, out)
+        tables.append(read_table(out / "scores.parquet"))
+    np.testing.assert_allclose(tables[0]["value"].to_numpy(), tables[1]["value"].to_numpy(), rtol=1e-4, atol=1e-5)
+    failed = {(r["pair_id"], r["metric"]) for r in tables[0].to_pylist() if np.isnan(r["value"])}
+    assert {pair for pair, _ in failed} == {pairs.pair_id[2]}
+    assert "l1[0-255]" not in {metric for _, metric in failed}
+    assert len(failed) == 6
+
+
+def test_reference_images_are_looked_at_once(world, pairs, tmp_path):
+    first, second = FakeJudge(), FakeJudge()
+    scorer = scorer_of(world, tmp_path, judge=first)
+    scorer.read_references()
+    seen = first.images_seen
+    unique = {frame.tobytes() for frame in [*pairs.source_u8, *pairs.driving_u8]}
+    assert 0 < seen <= len(unique)
+    scorer.save_and_score("copy", ("same", "cross"), pairs.source_u8, tmp_path / "copy")
+    again = scorer_of(world, tmp_path, judge=second)
+    again.read_references()
+    assert second.images_seen == 0
+    other = FakeJudge("other weights")
+    scorer_of(world, tmp_path, judge=other).read_references()
+    assert other.images_seen == seen
+
+
+def test_reading_tables_leaves_pandas_alone(world):
+    code = (
+        "import sys; from pathlib import Path; from pipeline.store.schema import PAIRS, read_table\n"
+        f"table = read_table(Path({str(world / 'pairs.parquet')!r}), PAIRS)\n"
+        "print(len(table), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(read_table(world / "pairs.parquet"))), "False"]
+
+
+def test_some_columns_of_a_table_come_in_the_order_asked_for(world):
+    names = ["task", "pair_id"]
+    assert read_table(world / "pairs.parquet", columns=names).column_names == names
+    with pytest.raises(ValueError, match="lacks the columns nothing"):
+        read_table(world / "pairs.parquet", columns=["task", "nothing"])
+
+
+def test_predictions_are_lossless_and_byte_stable(pairs, tmp_path):
+    ids = pairs.pair_id.tolist()
+    for name in ("a.arrow", "b.arrow"):
+        write_predictions(tmp_path / name, ids, pairs.source_u8)
+    assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
+    np.testing.assert_array_equal(read_predictions(tmp_path / "a.arrow", ids[::-1]), pairs.source_u8[::-1])
+    with pytest.raises(PredictionsError, match="1 have no prediction: stranger"):
+        read_predictions(tmp_path / "a.arrow", ["stranger"])
+
+
+def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, frame in zip(pairs.pair_id, pairs.driving_u8, strict=True):
+        Image.fromarray(frame).save(folder / f"{name}.png")
+    out = tmp_path / "mine" / "predictions.arrow"
+
+    def bring() -> Path:
+        return import_folder(folder, world / "pairs.parquet", world / "clips", out)
+
+    np.testing.assert_array_equal(read_predictions(bring(), pairs.pair_id.tolist()), pairs.driving_u8)
+    scorer_of(world, tmp_path / "scratch").score_saved("mine", ("same", "cross"), out.parent)
+    np.testing.assert_allclose(values(out.parent, "l1[0-255]"), 0)
+
+    victim = folder / f"{pairs.pair_id[0]}.png"
+    Image.fromarray(np.zeros((WIDTH, HEIGHT, 3), np.uint8)).save(victim)
+    with pytest.raises(PredictionsError, match=r"1 are not 16x24 .*\(24x16\)"):
+        bring()
+    victim.write_bytes(b"no image")
+    with pytest.raises(PredictionsError, match="1 cannot be read"):
+        bring()
+    victim.rename(folder / "nobody.png")
+    with pytest.raises(PredictionsError, match=f"1 have no image: {pairs.pair_id[0]}"):
+        bring()
+    Image.fromarray(pairs.driving_u8[0]).save(victim)
+    with pytest.raises(PredictionsError, match="1 are images of no pair: nobody"):
+        bring()
+    with pytest.raises(NotADirectoryError):
+        import_folder(folder / "absent", world / "pairs.parquet", world / "clips", out)
+
+
+def test_predictions_of_another_size_are_refused(world, pairs, tmp_path):
+    write_predictions(tmp_path / "predictions.arrow", pairs.pair_id.tolist(), pairs.source_u8[:, :12])
+    with pytest.raises(PredictionsError, match=r"\(12, 24\)"):
+        scorer_of(world, tmp_path / "scratch").score_saved("m", ("same", "cross"), tmp_path)

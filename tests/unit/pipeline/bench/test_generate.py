@@ -1,0 +1,158 @@
+"""Generating pairs with a trained row, and drawing what it does, on a tiny head and generator."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.utils.parametrize import is_parametrized
+
+from model.checkpoint import load_animator, save_animator
+from model.frame.coords import frames_to_tensor
+from model.heads.arrays import save_head
+from model.heads.fit import HeadFit
+from model.heads.head import HeadModel, load_head
+from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.config import GeneratorConfig, GuidanceConfig
+from pipeline.bench.generate import RowRunner, generate
+from pipeline.bench.pair_frames import load_pair_frames
+from pipeline.bench.predictions import write_predictions
+from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
+from pipeline.report.pictures import PANEL_PX, colour_wheel, wheel_key
+from pipeline.report.rows import Row
+from pipeline.store.fits import build_fits, fits_metadata
+from pipeline.store.schema import write_table
+from tests.benchmark_world import DATASETS, PEOPLE, make_clips, make_pairs
+from tests.helpers import random_head
+
+GUIDANCE = "geom_disp+neural_codes"
+
+
+def write_fits(folder, head: HeadModel) -> None:
+    """Random fits of every frame of the toy clips."""
+    generator = torch.Generator().manual_seed(0)
+    keys = [(f"{dataset}{n}#v#0#4", frame) for dataset in DATASETS for n in range(PEOPLE) for frame in range(4)]
+    count = len(keys)
+    pose = torch.zeros(count, head.num_pose)
+    pose[:, :3] = 0.3 * torch.randn(count, 3, generator=generator)
+    fit = HeadFit(
+        torch.randn(count, head.num_shape, generator=generator),
+        torch.randn(count, head.num_expression, generator=generator),
+        pose,
+        torch.tensor([[0.06, 0.0, 0.0]]).expand(count, 3) + 0.005 * torch.rand(count, 3, generator=generator),
+        torch.tensor([[1.0, 0, 0, 0, 1, 0]]).expand(count, 6).contiguous(),
+    )
+    clips, frames = zip(*keys, strict=True)
+    table = build_fits(head, clip=clips, frame=frames, status=["ok"] * count, score=np.ones(count),
+                       residual=np.zeros(count), fit=fit, crop_map=np.zeros((count, 6)),
+                       landmarks=np.zeros((count, 136)))  # fmt: skip
+    write_table(folder / "eval.parquet", table, fits_metadata(head, "toy", ""))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    make_clips(folder / "clips")
+    make_pairs(folder / "pairs.parquet")
+    save_head(folder / "one.npz", random_head())
+    head = load_head(folder / "one.npz")
+    write_fits(folder, head)
+    torch.manual_seed(0)
+    guidance = GuidanceConfig(name=GUIDANCE, render_px=16, code_dim=4, code_std=1.0, code_frequency=1.5)
+    sizes = GeneratorConfig(
+        channels=(8, 8, 4),
+        outer_kernel=3,
+        spade_hidden=4,
+        last_disp="own",
+        disp_refines=False,
+        disp_gain=0.5,
+        image_gain=1.0,
+        disp_scale=1.0,
+        nmfc_scale=1.0,
+    )
+    save_animator(folder / "model", Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(world):
+    return load_pair_frames(world / "pairs.parquet", world / "clips")[0]
+
+
+@pytest.fixture(scope="module")
+def runner(world):
+    return RowRunner(world / "model", world / "one.npz", world / "eval.parquet", "cpu")
+
+
+def test_frames_do_not_depend_on_the_batch(runner, pairs):
+    whole, single = generate(runner, pairs, 64), generate(runner, pairs, 5)
+    assert whole.shape == pairs.source_u8.shape
+    assert whole.dtype == np.uint8
+    assert np.abs(whole.astype(int) - single.astype(int)).max() <= 1
+    assert whole.std() > 0
+
+
+def test_weights_are_settled_once_and_change_no_frame(world, runner, pairs):
+    assert not [module for module in runner.animator.modules() if is_parametrized(module)]
+    trained = load_animator(world / "model", load_head(world / "one.npz"))
+    source, driving = runner.fits_of(pairs, slice(5))
+    with torch.inference_mode():
+        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), source, driving).image
+    assert torch.equal(runner.animate(pairs, slice(5)).image, frames)
+
+
+def test_cross_identity_takes_the_sources_shape_and_the_driving_pose(runner, pairs):
+    source, driving = runner.fits_of(pairs, slice(None))
+    rows = [runner.fits.row(c, int(f)) for c, f in zip(pairs.driving_clip, pairs.driving_frame, strict=True)]
+    own = runner.fits.head_fit(rows)
+    same = torch.from_numpy(pairs.task == "same")
+    assert torch.equal(driving.shape[same], own.shape[same])
+    assert torch.equal(driving.shape[~same], source.shape[~same])
+    assert not torch.equal(driving.shape[~same], own.shape[~same])
+    assert torch.equal(driving.pose, own.pose)
+    assert torch.equal(driving.expression, own.expression)
+
+
+def test_a_model_of_another_head_is_refused(world, tmp_path):
+    save_head(tmp_path / "two.npz", random_head(seed=1))
+    with pytest.raises(ValueError, match="bumpy_sphere"):
+        RowRunner(world / "model", tmp_path / "two.npz", world / "eval.parquet", "cpu")
+
+
+def test_a_contact_sheet_shows_every_column(world, runner, pairs, tmp_path):
+    shown = pairs.select(chosen_pairs(pairs, 2))
+    assert sorted(set(zip(shown.dataset.tolist(), shown.task.tolist(), strict=True))) == [
+        ("first", "cross"), ("first", "same"), ("second", "cross"), ("second", "same")]  # fmt: skip
+    assert len(shown) == 8
+    write_predictions(tmp_path / "p.arrow", shown.pair_id.tolist(), shown.source_u8[:, ::-1])
+    row = Row("tiny.one.x", "PWM", "pwm", "one", GUIDANCE, "tiny")
+    contact_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "a.png")
+    contact_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    picture = Image.open(tmp_path / "a.png")
+    assert picture.width > 8 * PANEL_PX
+    assert picture.height > 9 * PANEL_PX
+    colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(colours, axis=0)) > 1000
+
+
+def test_the_colour_wheel_knows_its_directions():
+    right, down = np.array([1.0, 0.0]).reshape(2, 1, 1), np.array([0.0, 1.0]).reshape(2, 1, 1)
+    assert colour_wheel(right, 1.0)[0, 0].tolist() == [255, 0, 0]
+    assert colour_wheel(-right, 1.0)[0, 0].tolist() == [0, 255, 255]
+    red, green, blue = colour_wheel(down, 1.0)[0, 0].tolist()
+    assert (green, blue) == (255, 0)
+    assert 100 < red < 150
+    assert colour_wheel(0 * right, 1.0)[0, 0].tolist() == [255, 255, 255]
+    assert colour_wheel(0.5 * right, 1.0)[0, 0].tolist() == [255, 128, 128]
+    key = wheel_key(64)
+    assert key[32, 60, 0] > 200 > key[32, 60, 1]
+    assert key[0, 0].tolist() == [255, 255, 255]
+
+
+def test_loss_curves_are_drawn(tmp_path):
+    lines = "\n".join(f"{i},{3 / (i + 1):.3f},{1 + i / 99:.3f}" for i in range(99))
+    (tmp_path / "curve.csv").write_text("step,generator,discriminator\n" + lines + "\n")
+    for name in ("a.png", "b.png"):
+        loss_curves({"PWM": tmp_path / "curve.csv"}, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert Image.open(tmp_path / "a.png").width > 800

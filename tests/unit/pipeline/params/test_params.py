@@ -1,0 +1,76 @@
+"""params.yaml: wrong keys and values end in one clear message."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.params.tree import ParamsError, load_params
+from tests.helpers import ROOT
+
+PUPPETS = (ROOT / "profiles" / "puppets.yaml").read_text()
+
+
+def load(tmp_path: Path, text: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return load_params(path)
+
+
+@pytest.mark.parametrize("profile", sorted(p.name for p in (ROOT / "profiles").glob("*.yaml")))
+def test_every_profile_is_valid(profile):
+    params = load_params(ROOT / "profiles" / profile)
+    assert params.bench.name == profile.removesuffix(".yaml")
+    assert params.bench.head != params.bench.head2
+
+
+def test_a_misspelt_key_is_named_with_the_nearest(tmp_path):
+    with pytest.raises(ParamsError, match=r"unknown key 'bench.head_2', did you mean 'head2'"):
+        load(tmp_path, PUPPETS.replace("  head2:", "  head_2:"))
+
+
+def test_an_unknown_guidance_lists_the_names(tmp_path):
+    with pytest.raises(ParamsError, match=r"model.guidance.*geom_disp.*neural_codes.*'foo'"):
+        load(tmp_path, PUPPETS.replace("guidance: neural_codes", "guidance: foo", 1))
+
+
+def test_equal_heads_are_refused(tmp_path):
+    with pytest.raises(ParamsError, match=r"bench.head2 must be another head than bench.head, both are 'puppet'"):
+        load(tmp_path, PUPPETS.replace("head2: puppet_face", "head2: puppet", 1))
+
+
+def test_each_head_has_its_tracker(tmp_path):
+    text = PUPPETS.replace("second_tracker: puppet_tracker", "second_tracker: deep3d", 1)
+    params = load(tmp_path, text)
+    assert [params.fit_of(head).tracker for head in ("puppet", "puppet_face")] == ["puppet_tracker", "deep3d"]
+    with pytest.raises(ValueError, match="head 'flame' is not fitted here: bench has puppet and puppet_face"):
+        params.fit_of("flame")
+
+
+def test_an_unknown_recipe_is_refused(tmp_path):
+    with pytest.raises(ParamsError, match=r"model.recipe: there is no recipe 'tall'"):
+        load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path):
+    with pytest.raises(ParamsError, match=r"3 processes cannot take equal shares of batch_size 8"):
+        load(tmp_path, PUPPETS.replace("cpu_processes: 2", "cpu_processes: 3", 1))
+
+
+def test_a_scheduler_is_an_address_or_nothing(tmp_path):
+    assert load(tmp_path, PUPPETS).dask.scheduler is None
+    address = "tcp://10.0.0.1:8786"
+    assert load(tmp_path, PUPPETS.replace("scheduler: null", f"scheduler: {address}")).dask.scheduler == address
+    with pytest.raises(ParamsError, match=r"dask.scheduler: .*'10.0.0.1'"):
+        load(tmp_path, PUPPETS.replace("scheduler: null", "scheduler: 10.0.0.1"))
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(ParamsError, match=r"no parameter file .*nothing.yaml.*profiles"):
+        load_params(tmp_path / "nothing.yaml")
+    with pytest.raises(ParamsError, match="is not YAML"):
+        load(tmp_path, "a: [1, 2")
+
+
+def test_numbers_as_dvc_writes_them_stay_numbers(tmp_path):
+    params = load(tmp_path, PUPPETS.replace("generator: 0.003", "generator: 2e-3", 1))
+    assert params.recipes["toy64"].learning_rate.generator == pytest.approx(2e-3)

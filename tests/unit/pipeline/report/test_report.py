@@ -1,0 +1,279 @@
+"""Rows, tables, footers and the page, on the toy benchmark."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.bench.pair_frames import load_pair_frames
+from pipeline.bench.scoring import Scorer
+from pipeline.controls.yardsticks import control_frames
+from pipeline.metrics.fid import frechet_distance
+from pipeline.metrics.readings import Readings
+from pipeline.report.headline import headline_metrics
+from pipeline.report.paper import read_paper
+from pipeline.report.report import write_report
+from pipeline.report.results import Pairs
+from pipeline.report.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
+from pipeline.store.schema import read_table
+from tests.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
+from tests.helpers import ROOT
+
+PAPER = ROOT / "reports" / "paper.csv"
+ROWS = all_rows(BENCH, MODEL, has_truth=False)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """Results of five rows (the better the later), and of two controls; no baselines."""
+    folder = tmp_path_factory.mktemp("world")
+    make_clips(folder / "clips")
+    make_pairs(folder / "pairs.parquet")
+    pairs, hashes = load_pair_frames(folder / "pairs.parquet", folder / "clips")
+    scorer = Scorer(pairs, hashes, make_measures(FakeJudge()), Readings(folder / "scratch", 16))
+    for number, row in enumerate(paper_rows(BENCH)):
+        mix = 0.2 * number * pairs.driving_u8 + (1 - 0.2 * number) * pairs.source_u8
+        scorer.save_and_score(row.key, row.tasks, mix.round().astype(np.uint8), folder / "results" / row.results)
+    for row in control_rows(False):
+        chosen = pairs.select(np.isin(pairs.task, row.tasks))
+        frames = control_frames(row.key, chosen, PARAMS, folder)
+        scorer.save_and_score(row.key, row.tasks, frames, folder / "results" / row.results)
+    (folder / "out" / "fit").mkdir(parents=True)
+    (folder / "out" / "fit" / "one.json").write_text(json.dumps({"noise_floor": {"aed": 0.0123, "apd_deg": 1.5}}))
+    (folder / "out" / "figures").mkdir()
+    (folder / "out" / "figures" / "tiny.one.nmfc.png").write_bytes(b"\x89PNG picture")
+    report(folder)
+    return folder
+
+
+def report(folder: Path, out: str = "out", **options: object) -> Path:
+    params = type(PARAMS)(**{**vars(PARAMS), "report": REPORT.model_copy(update=options)})
+    write_report(
+        params,
+        ROWS,
+        results=folder / "results",
+        pairs=folder / "pairs.parquet",
+        ledger=folder / "clips" / "ledger.parquet",
+        paper=PAPER,
+        fit_reports=folder / "out" / "fit",
+        figures=folder / "out" / "figures",
+        out=folder / out,
+    )
+    return folder / out
+
+
+def scores(world: Path) -> dict[tuple[str, str, str, str], dict[str, str]]:
+    lines = csv.DictReader(io.StringIO((world / "out/tables/scores.csv").read_text()))
+    return {(x["dataset"], x["task"], x["method"], x["metric"]): x for x in lines}
+
+
+def test_rows_are_the_papers_and_the_selected_one_collapses():
+    assert [row.key for row in pwm_rows(BENCH, MODEL)] == [
+        "tiny.one.nmfc", "tiny.one.geom_disp", "tiny.one.neural_codes", "tiny.one.geom_disp+neural_codes",
+        "tiny.two.geom_disp+neural_codes"]  # fmt: skip
+    assert [row.label for row in baseline_rows(BENCH)] == [
+        "X2Face", "Bi-Layer", "LSR", "FOMM", "3D-FOMM", "HeadGAN", "PIRender"]  # fmt: skip
+    assert baseline_rows(BENCH)[5].key == "tiny.one.headgan"
+    assert baseline_rows(BENCH)[0].key == "official.x2face"
+    assert paper_rows(BENCH)[-1].label == "PWM + geom. disp. + neural codes (second head)"
+    other = type(MODEL)(recipe="long", head="two", guidance="nmfc")
+    assert len(pwm_rows(BENCH, other)) == 6
+    assert selected_row(BENCH, other).key == "long.two.nmfc"
+    assert selected_row(BENCH, MODEL).label == "PWM + neural codes"
+    assert [row.key for row in control_rows(True)][-1] == "true_reenactment"
+    with pytest.raises(ValueError, match="rows: official.x2face"):
+        row_named("foo", ROWS)
+
+
+def test_paper_csv_holds_every_number_of_the_paper():
+    numbers = read_paper(PAPER)
+    found = {(n.table, n.dataset, n.task, n.method, n.metric): n.value for n in numbers}
+    assert len(found) == len(numbers) == 12 * 9 * 2 + 2 * 3 * 2 + 2 * 8 * 2
+    assert found[1, "VoxCeleb1", "same", "PWM + geom. disp.", "fid"] == "3.95"
+    assert found[1, "VoxCeleb2", "cross", "PIRender", "apd"] == "2.852"
+    assert found[1, "VoxCeleb1", "cross", "X2Face", "csim"] == "0.437"
+    assert found[2, "VoxCeleb2", "same", "PWM + neural codes", "lpips"] == "0.133"
+    assert found[3, "VoxCeleb1", "cross", "PWM + geom. disp. + neural codes (BFM)", "apd[bfm]"] == "2.128"
+
+
+def test_scores_csv_has_one_line_a_cell_with_dashes_and_reasons(world):
+    found = scores(world)
+    same, cross = 9, 6  # columns: LPIPS has no backend but a line; AKD, L1, SSIM, LPIPS stand in same only
+    assert len(found) == 2 * ((12 + 2) * (same + 1) + (12 + 2) * cross)
+    dash = found["first", "same", "FOMM", "fid[judge]"]
+    assert (dash["value"], dash["n"]) == ("", "0")
+    assert "baseline" in dash["reason"]
+    lpips = found["second", "same", "PWM + NMFC", "lpips[none]"]
+    assert lpips["value"] == ""
+    assert "pwm assets import" in lpips["reason"]
+    l1 = found["first", "same", "PWM + neural codes", "l1[0-255]"]
+    assert (l1["n"], l1["n_failed"], l1["backend"], l1["reason"]) == ("27", "0", "pixels", "")
+    assert float(l1["ci_low"]) < float(l1["value"]) < float(l1["ci_high"])
+    assert ("first", "cross", "PWM + NMFC", "akd_px[judge,16x24]") not in found
+
+
+def test_values_are_means_of_the_pairs_and_fid_of_the_features(world):
+    found = scores(world)
+    table = read_table(world / "results/tiny.one.geom_disp/scores.parquet").to_pylist()
+    wanted = [r["value"] for r in table if (r["dataset"], r["task"], r["metric"]) == ("second", "same", "l1[0-255]")]
+    cell = found["second", "same", "PWM + geom. disp.", "l1[0-255]"]
+    assert float(cell["value"]) == pytest.approx(np.mean(wanted), rel=1e-5)
+    rows = read_table(world / "results/tiny.one.geom_disp/features.parquet").to_pylist()
+    here = [r for r in rows if (r["dataset"], r["task"]) == ("first", "cross")]
+    of = {role: np.array([r["features"] for r in here if r["role"] == role]) for role in ("generated", "reference")}
+    cell = found["first", "cross", "PWM + geom. disp.", "fid[judge]"]
+    assert float(cell["value"]) == pytest.approx(frechet_distance(of["generated"], of["reference"]), rel=1e-4)
+
+
+def test_best_method_is_bold_and_controls_are_not(world):
+    text = (world / "out/tables/table1.md").read_text().split("## second")[0]
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    winner = lines["PWM + geom. disp. + neural codes (second head)"].split("|")
+    assert winner[4].strip().startswith("**")  # AKD: closest to the target
+    assert "**" in lines["PWM + NMFC"]  # it copies the source: best cross-identity CSIM
+    assert "**" not in lines["ground truth"]
+    assert "**" not in lines["copy source"]
+    assert "FID ↓" in text
+    assert "CSIM ↑" in text
+    assert lines["X2Face"].count("–") == 9
+    assert "[" in winner[2]
+
+
+def test_table2_puts_the_papers_rows_first_below_them_a_rule(world):
+    lines = (world / "out/tables/table2.md").read_text().split("## second")[0].splitlines()
+    labels = [line.split("|")[1].strip() for line in lines if line.startswith("| ")][2:]
+    assert labels[:3] == ["PWM + geom. disp.", "PWM + neural codes", "—"]
+    assert labels[3] == "X2Face"
+    assert labels[-2:] == ["copy source", "ground truth"]
+    rows = list(csv.DictReader(io.StringIO((world / "out/tables/table2.csv").read_text())))
+    assert [row["method"] for row in rows if row["block"] == "paper's rows"][:2] == labels[:2]
+    assert rows[0]["same lpips[none]"] == "-"
+    assert float(rows[0]["same l1[0-255]"]) > float(rows[1]["same l1[0-255]"])
+
+
+def test_table3_measures_both_heads_by_both_trackers(world):
+    text = (world / "out/tables/table3.md").read_text()
+    assert "AED[one] ↓" in text
+    assert "APD[two] ↓" in text
+    rows = list(csv.DictReader(io.StringIO((world / "out/tables/table3.csv").read_text())))
+    methods = [row["method"] for row in rows if (row["dataset"], row["block"]) == ("first", "heads")]
+    assert methods == ["PWM + geom. disp. + neural codes", "PWM + geom. disp. + neural codes (second head)"]
+    assert len(rows[0]) == 3 + 8
+
+
+def test_the_papers_numbers_stand_apart_or_beside(world):
+    text = (world / "out/tables/table1.md").read_text()
+    assert "not comparable" in text
+    assert text.index("3.95") > text.index("not comparable")
+    beside = report(world, "beside", paper_beside=True) / "tables"
+    text = (beside / "table1.md").read_text()
+    assert "not comparable" not in text
+    line = next(x for x in text.splitlines() if x.startswith("| PWM + geom. disp. + neural codes (second head), paper"))
+    assert [x.strip() for x in line.split("|")[2:5]] == ["4.80", "0.779", "4.04"]
+    line = next(x for x in (beside / "table3.md").read_text().splitlines() if "neural codes, paper" in x)
+    assert [x.strip() for x in line.split("|")[2:5]] == ["0.066", "0.664", "0.088"]
+
+
+def test_footer_says_what_the_numbers_stand_on(world):
+    text = (world / "out/tables/table1.md").read_text()
+    pairs = Pairs(world / "pairs.parquet")
+    assert pairs.sha256[:12] in text
+    assert "first same 27 pairs of 9 people" in text
+    assert "first: 9 of 10 test clips, 9 of 10 people; crop fomm_csv+first@12345678, split FOMM's csv." in text
+    assert "fid[judge] weights ffffffffffff" in text
+    assert "AED 0.012, APD 1.500 degrees" in text
+    assert "noise floor on two: not measured" in text
+    assert "X2Face, Bi-Layer" in text
+    assert "lpips[none]: lpips: no weights" in (world / "out/tables/table2.md").read_text()
+
+
+def test_the_page_is_self_contained_and_everything_is_byte_stable(world):
+    page = (world / "out/index.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "<script" not in page
+    assert "http" not in page
+    assert page.count("<table>") >= 6
+    again = report(world, "again")
+    for file in ("tables/table1.md", "tables/table3.csv", "tables/scores.csv", "tables/differences.csv", "index.html"):
+        assert (again / file).read_bytes() == (world / "out" / file).read_bytes()
+    linked = (report(world, "linked", embed_pictures=False) / "index.html").read_text()
+    assert "data:image" not in linked
+    assert "../out/figures/tiny.one.nmfc.png" in linked
+
+
+def test_differences_are_paired_and_signed(world):
+    lines = list(csv.DictReader(io.StringIO((world / "out/tables/differences.csv").read_text())))
+    found = {(x["dataset"], x["task"], x["method"], x["reference"], x["metric"]): x for x in lines}
+    gain = found["first", "same", "PWM + geom. disp.", "copy source", "l1[0-255]"]
+    assert float(gain["ci_high"]) < 0
+    worse = found["first", "same", "PWM + geom. disp.", "PWM + geom. disp. + neural codes (second head)", "l1[0-255]"]
+    assert float(worse["ci_low"]) > 0
+    assert not any(x["method"] == "copy source" for x in lines)
+
+
+def test_headline_nests_the_selected_row(world):
+    row = row_named("tiny.one.neural_codes", pwm_rows(BENCH, MODEL))
+    metrics = headline_metrics(row, world / "results", Pairs(world / "pairs.parquet"), "two")
+    assert metrics["row"] == row.key
+    assert metrics["first"]["same"]["lpips"] is None
+    cell = scores(world)["first", "cross", "PWM + neural codes", "aed[judge,two]"]
+    assert metrics["first"]["cross"]["aed_two"] == pytest.approx(float(cell["value"]), rel=1e-5)
+    with pytest.raises(FileNotFoundError, match="stage `evaluate`"):
+        headline_metrics(baseline_rows(BENCH)[0], world / "results", Pairs(world / "pairs.parquet"), "two")
+
+
+def report_into(out, world, *, results, pairs):
+    """A report of these results, without figures or fit reports."""
+    ledger = world / "clips" / "ledger.parquet"
+    write_report(
+        PARAMS, ROWS, results=results, pairs=pairs, ledger=ledger, paper=PAPER, fit_reports=out, figures=out, out=out
+    )
+
+
+def test_results_of_another_pair_list_are_refused(world, tmp_path):
+    make_pairs(tmp_path / "pairs.parquet", people=8)
+    with pytest.raises(ValueError, match="evaluate"):
+        report_into(tmp_path, world, results=world / "results", pairs=tmp_path / "pairs.parquet")
+    with pytest.raises(FileNotFoundError, match="no results"):
+        report_into(tmp_path, world, results=tmp_path, pairs=world / "pairs.parquet")
+
+
+def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path):
+    pairs, hashes = load_pair_frames(world / "pairs.parquet", world / "clips")
+    measures = [m if m.backend_name == "pixels" else replace(m, backend=None, reason="no weights")
+                for m in make_measures(FakeJudge())]  # fmt: skip
+    scorer = Scorer(pairs, hashes, measures, Readings(tmp_path / "scratch", 16))
+    scorer.read_references()
+    row = paper_rows(BENCH)[0]
+    scorer.save_and_score(row.key, row.tasks, pairs.driving_u8, tmp_path / "results" / row.results)
+    report_into(tmp_path, world, results=tmp_path / "results", pairs=world / "pairs.parquet")
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "tables/scores.csv").read_text())))
+    of_row = {(x["task"], x["metric"]): x for x in lines if (x["dataset"], x["method"]) == ("first", row.label)}
+    assert float(of_row["same", "l1[0-255]"]["value"]) == 0
+    assert float(of_row["same", "ssim[gauss11]"]["value"]) == 1
+    assert of_row["cross", "fid[judge]"] | {"value": ""} == of_row["cross", "fid[judge]"]
+    assert sum(x["reason"] == "no weights" for x in of_row.values()) == 8 + 6
+    assert "not evaluated yet" in next(x["reason"] for x in lines if x["method"] == "PWM + neural codes")
+
+
+def test_few_people_print_their_number_instead_of_an_interval(world):
+    out = report(world, "few", min_people=10)
+    assert "(n=9 people)" in (out / "tables/table1.md").read_text()
+    assert all(line["ci_low"] == "" for line in csv.DictReader(io.StringIO((out / "tables/scores.csv").read_text())))
+
+
+def test_reports_need_neither_torch_nor_pandas(world):
+    code = (
+        "import sys; from pathlib import Path; import pipeline.report.headline, pipeline.report.report\n"
+        "from pipeline.report.results import Pairs, Result\n"
+        f"folder = Path({str(world)!r}); row = next((folder / 'results').glob('**/scores.parquet')).parent\n"
+        "Result(row, Pairs(folder / 'pairs.parquet')); print({'torch', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,36 @@
+"""Parquet tables that are written in pieces."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.store.schema import LOOSE, ROW_GROUP, TableWriter, read_table, vector, write_table
+
+SCHEMA = pa.schema([("clip", pa.string()), ("frame", pa.int32()), ("codes", vector(5))])
+
+
+def rows(first: int, count: int) -> pa.Table:
+    numbers = np.arange(first, first + count)
+    codes = np.sin(numbers[:, None] * np.arange(1, 6)).astype(np.float32)
+    names = [f"clip{n // 7}" for n in numbers]
+    arrays = [pa.array(names), pa.array(numbers, pa.int32()), pa.FixedSizeListArray.from_arrays(codes.ravel(), 5)]
+    return pa.table([array.cast(field.type) for array, field in zip(arrays, SCHEMA, strict=True)], schema=SCHEMA)
+
+
+@pytest.mark.parametrize("piece", [4, 997, ROW_GROUP, ROW_GROUP + 1])
+def test_bytes_depend_on_the_rows_alone(tmp_path, piece):
+    total = 2 * ROW_GROUP + 123
+    write_table(tmp_path / "whole.parquet", rows(0, total), {"head": "x"})
+    with TableWriter(tmp_path / "pieces.parquet", SCHEMA, {"head": "x"}) as writer:
+        for first in range(0, total, piece):
+            writer.add(rows(first, min(piece, total - first)))
+    assert (tmp_path / "pieces.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert read_table(tmp_path / "pieces.parquet").equals(rows(0, total))
+
+
+def test_a_writer_holds_few_pieces_and_less_than_a_row_group(tmp_path):
+    with TableWriter(tmp_path / "pieces.parquet", SCHEMA) as writer:
+        for first in range(0, 3 * ROW_GROUP, 4):
+            writer.add(rows(first, 4))
+            assert writer._held.num_rows < ROW_GROUP
+            assert writer._held.column(0).num_chunks <= LOOSE

@@ -1,0 +1,94 @@
+"""Training a row from files: what the recipe says reaches the run."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from model.heads.arrays import save_head
+from model.heads.fit import HeadFit
+from model.heads.head import load_head
+from pipeline.params.tree import load_params
+from pipeline.store.clips import ClipWriter, encode_frame
+from pipeline.store.fits import build_fits, fits_metadata
+from pipeline.store.schema import INDEX, write_table
+from pipeline.training.row import TrainInputs, train_row
+from tests.helpers import ROOT, random_head
+
+FRAMES, SIDE = 4, 64
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """One clip of coloured noise, and fits that place a small head in its middle."""
+    root = tmp_path_factory.mktemp("row")
+    save_head(root / "head.npz", random_head(seed=3))
+    head = load_head(root / "head.npz")
+    images = np.random.default_rng(0).integers(40, 200, (FRAMES, SIDE, SIDE, 3), np.uint8)
+    with ClipWriter(root / "train", "png", 1 << 20) as writer:
+        shard, batch = writer.add(0, [encode_frame(image, "png", 95) for image in images])
+    row = dict.fromkeys(INDEX.names) | {"clip": "a", "num_frames": FRAMES, "shard": shard, "batch": batch}
+    write_table(root / "train" / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
+    camera = torch.zeros(FRAMES, head.num_camera)
+    camera[:, 0] = 0.5 / head.template.abs().max()
+    sizes = (head.num_shape, head.num_expression, head.num_pose)
+    to_frame = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(FRAMES, 1)
+    table = build_fits(
+        head,
+        clip=["a"] * FRAMES,
+        frame=range(FRAMES),
+        status=["ok"] * FRAMES,
+        score=np.ones(FRAMES),
+        residual=np.zeros(FRAMES),
+        fit=HeadFit(*(torch.zeros(FRAMES, size) for size in sizes), camera, to_frame),
+        crop_map=np.tile(np.float32([1, 0, 0, 0, 1, 0]), (FRAMES, 1)),
+        landmarks=np.zeros((FRAMES, 136)),
+    )
+    write_table(root / "fits.parquet", table, fits_metadata(head, "truth", ""))
+    return TrainInputs(clips=root / "train", fits=root / "fits.parquet", head=root / "head.npz")
+
+
+def first_pixel_loss(
+    inputs, out, monkeypatch, colour: float, shift: float = 0.0, threads: int = 1, processes: int = 1
+) -> float:
+    """Pixel loss of the first step; every run has a scratch store of its own."""
+    monkeypatch.setenv("DVC_ROOT", str(out))
+    recipe = load_params(ROOT / "tests" / "data" / "small.yaml").recipes["toy64"]
+    changed = recipe.model_dump(mode="json") | {
+        "iterations": 1,
+        "batch_size": 2,
+        "augment": {"colour": colour, "shift_ndc": shift, "log_scale": 0.0},
+    }
+    changed["run"] |= {"cpu_processes": processes, "cpu_threads": threads}
+    curve = train_row("toy64.x.nmfc", "nmfc", type(recipe)(**changed), inputs, out / "model", torch.device("cpu"))
+    return curve[0]["pixel_warped"]
+
+
+def test_colours_and_crops_change_as_the_recipe_says_and_otherwise_nothing_differs(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # the recipe names its perceptual weights from there
+    plain, again, changed = (
+        first_pixel_loss(inputs, tmp_path / name, monkeypatch, colour)
+        for name, colour in (("plain", 0.0), ("again", 0.0), ("changed", 0.3))
+    )
+    assert plain == again
+    assert abs(plain - changed) > 1e-3
+    moved = first_pixel_loss(inputs, tmp_path / "moved", monkeypatch, 0.0, shift=0.2)
+    assert abs(plain - moved) > 1e-4
+
+
+def test_a_row_trains_on_as_many_threads_as_the_recipe_says(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    asked: list[int] = []
+    monkeypatch.setattr("pipeline.training.row.torch.set_num_threads", asked.append)
+    first_pixel_loss(inputs, tmp_path, monkeypatch, 0.0, threads=3)
+    assert asked[0] == 3
+
+
+def test_processes_take_shares_of_one_batch(inputs, tmp_path, monkeypatch):
+    """Their mean loss is the batch's, but for BatchNorm: a share of one pair has other statistics than two pairs."""
+    monkeypatch.chdir(ROOT)
+    alone, shared = (
+        first_pixel_loss(inputs, tmp_path / str(count), monkeypatch, 0.3, processes=count) for count in (1, 2)
+    )
+    assert alone != shared
+    assert shared == pytest.approx(alone, rel=0.02)
