@@ -17,8 +17,9 @@ import av
 from benchmarks.faults import ANNOTATION_FAULTS, FPS, VIDEO_FAULTS, synthetic_video
 from pipeline.cropping.pack import crop_all
 from pipeline.params.data import CropParams, SourceParams, TubeParams
-from pipeline.sources import ClipList, list_source
 from pipeline.sources.fomm_csv import COLUMNS
+from pipeline.sources.listing import list_source
+from pipeline.sources.request import ClipList
 from pipeline.store.clips import ClipStore
 from pipeline.store.schema import read_table
 from pipeline.work.ledger import TooManyFailures

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 import typer
 
-from model.checkpoint import CheckpointStore
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.pwm.animator import Animator, AnimatorConfig
 from model.training.discriminator import Discriminator
 from model.training.loop import fit
 from model.training.perceptual import Perceptual
+from model.training.resume import CheckpointStore
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import ROOT, write_json
 from pipeline.training.augment import recolour, recrop

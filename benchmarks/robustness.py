@@ -31,7 +31,7 @@ from pipeline.cropping.pack import crop_all
 from pipeline.params.data import SourceParams
 from pipeline.params.tree import load_params
 from pipeline.puppets.corpus import write_corpus
-from pipeline.sources import list_source
+from pipeline.sources.listing import list_source
 from pipeline.store.provenance import ROOT, write_json, write_text
 from pipeline.store.schema import read_table
 from pipeline.work.ledger import TooManyFailures

@@ -1,4 +1,4 @@
-"""Files of a model: the trained animator that others load, and the state that a killed run resumes from."""
+"""Files of a model: the trained animator that others load."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -46,6 +45,25 @@ def _replace(path: Path, content: bytes) -> None:
     os.replace(partial, path)
 
 
+def trained_head(folder: Path) -> str:
+    """Name of the head that a trained animator was trained with.
+
+    Raises:
+        FileNotFoundError: the folder holds no model; the message names the models beside it.
+    """
+    return _config(folder)["head"]["name"]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).exists()]
+    if missing:
+        beside = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))) or "none"
+        raise FileNotFoundError(
+            f"no trained model in {folder}: {' and '.join(missing)} missing; run the stage `train` (trained: {beside})"
+        )
+    return json.loads((folder / CONFIG).read_text())
+
+
 def load_animator(folder: Path, head: HeadModel) -> Animator:
     """Load a trained animator for inference, on the CPU.
 
@@ -54,10 +72,7 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
         ValueError: the model was trained with another head (the message names both), or its files do
             not belong together.
     """
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).exists()]
-    if missing:
-        raise FileNotFoundError(f"no trained model in {folder}: {' and '.join(missing)} missing; run the stage `train`")
-    config = json.loads((folder / CONFIG).read_text())
+    config = _config(folder)
     trained = config["head"]
     if (trained["name"], trained["sha256"]) != (head.name, head.sha256):
         raise ValueError(
@@ -73,23 +88,3 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its {CONFIG}: {error}") from error
     return animator.eval()
-
-
-class CheckpointStore:
-    """The newest training state in a scratch folder: one file, replaced atomically."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "state.pt"
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the stored state."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name("state.pt.partial")
-        torch.save(dict(state), partial)
-        os.replace(partial, self.path)
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the stored state on the CPU, or None where there is none."""
-        if not self.path.exists():
-            return None
-        return torch.load(self.path, map_location="cpu", weights_only=True)

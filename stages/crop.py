@@ -21,8 +21,8 @@ def run(
 ) -> None:
     """List the clips of both data sets, crop them and write `out`/train and `out`/eval."""
     from pipeline.cropping.pack import crop_all
-    from pipeline.sources import list_clips
     from pipeline.sources.forgotten import ForgottenList
+    from pipeline.sources.listing import list_clips
     from pipeline.store.provenance import scratch_dir
 
     crop_all(

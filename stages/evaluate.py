@@ -7,7 +7,6 @@ import typer
 
 from pipeline.console import run_command
 from pipeline.params.tree import Params, load_params
-from pipeline.report.rows import pwm_rows, row_named
 from pipeline.store.devices import device_named
 
 
@@ -16,18 +15,17 @@ def run(
     imported: bool, device: str,
 ) -> None:  # fmt: skip
     """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
-    row = None if imported else row_named(method, pwm_rows(params.bench, params.model))
     from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
-    if row is None:
+    if imported:
         evaluate_imported(params, method, inputs, out, device_named(device))
     else:
-        evaluate_row(params, row, inputs, models, fits_dir, out, device_named(device))
+        evaluate_row(params, method, inputs, models, fits_dir, out, device_named(device))
 
 
 def main(
-    method: Annotated[str, typer.Option(help="a row's key, or with --imported any name")],
+    method: Annotated[str, typer.Option(help="a folder of --models, or with --imported any name")],
     out: Annotated[Path, typer.Option(help="results folder of this method")],
     clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
     heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import CheckpointStore
 from model.heads.fit import HeadFit
 from model.pwm.animator import Animator
 from model.training.config import LossConfig, TrainConfig
@@ -23,6 +22,7 @@ from model.training.discriminator import Discriminator
 from model.training.losses import step_losses
 from model.training.perceptual import Perceptual
 from model.training.replicas import ALONE, Replicas
+from model.training.resume import CheckpointStore
 
 
 class Batch(Protocol):

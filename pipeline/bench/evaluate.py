@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.checkpoint import trained_head
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
+from pipeline.bench.tasks import TASKS
 from pipeline.console import say
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
-from pipeline.report.rows import Row
 from pipeline.store.provenance import scratch_dir
 from pipeline.store.threads import workers_on
-
-TASKS = ("same", "cross")
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,16 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
 
 
 def evaluate_row(
-    params: Params, row: Row, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: str
+    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: str
 ) -> None:
-    """Generate every pair with a trained row (in the folder `models`), driven by `fits`, and score it into `out`."""
+    """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it."""
     from pipeline.bench.generate import RowRunner, generate
 
-    head = inputs.heads / f"{row.head}.npz"
-    runner = RowRunner(models / row.key, head, fits / row.head / "eval.parquet", device)
+    head = trained_head(models / method)
+    runner = RowRunner(models / method, inputs.heads / f"{head}.npz", fits / head / "eval.parquet", device)
     scorer = open_scorer(params, inputs, device)
     frames = generate(runner, scorer.pairs, params.evaluate.batch_size)
-    scorer.save_and_score(row.key, row.tasks, frames, out)
+    scorer.save_and_score(method, TASKS, frames, out)
 
 
 def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: str) -> None:

@@ -6,16 +6,16 @@ import numpy as np
 
 from pipeline.bench.evaluate import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
+from pipeline.bench.tasks import CONTROL_TASKS, control_names
 from pipeline.params.tree import Params
-from pipeline.report.rows import control_rows
 
 
 def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: str) -> None:
     """Score the control rows, one folder each below `out`."""
     scorer = open_scorer(params, inputs, device)
-    for row in control_rows(bool(params.bench.corpora)):
-        frames = control_frames(row.key, scorer.pairs_of(row.tasks), params, inputs.clips)
-        scorer.save_and_score(row.key, row.tasks, frames, out / row.key)
+    for name in control_names(bool(params.bench.corpora)):
+        frames = control_frames(name, scorer.pairs_of(CONTROL_TASKS[name]), params, inputs.clips)
+        scorer.save_and_score(name, CONTROL_TASKS[name], frames, out / name)
 
 
 def control_frames(control: str, pairs: PairFrames, params: Params, clips: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from pipeline.cropping.packed import PackedFolder
 from pipeline.cropping.protocol import crop_facts
 from pipeline.cropping.run import crop_tasks
 from pipeline.params.data import CropParams
-from pipeline.sources import ClipList, ClipRequest
+from pipeline.sources.request import ClipList, ClipRequest
 from pipeline.store.clips import FOLDERS, Encoding
 from pipeline.work.ledger import LedgerRow, check_complete, check_rates, summary, to_table
 from pipeline.work.scratch import recall_failure, remember_failure, sweep

@@ -16,8 +16,8 @@ from pipeline.store.clips import read_clip
 from pipeline.store.fits import build_fits
 from pipeline.store.registry import resolve
 from pipeline.store.schema import write_table
-from pipeline.trackers import TRACKERS
 from pipeline.trackers.protocol import ClipInfo, FitRows, Tracker
+from pipeline.trackers.table import TRACKERS
 from pipeline.work.scratch import written_at_once
 
 

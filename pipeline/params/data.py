@@ -32,7 +32,7 @@ class SourceParams(_Strict):
 
     Attributes:
         name: its name in tables and pair ids.
-        kind: the form of the folder, a key of `pipeline.sources.KINDS`.
+        kind: the form of the folder, a key of `pipeline.sources.listing.KINDS`.
         folder: relative to `data.root`.
         watch: what DVC looks at to see whether the data changed, relative to `data.root`: the folder, or a
             file NAME.manifest.csv that `pwm data scan` writes, for folders too large to be hashed.

@@ -1,13 +1,12 @@
 """Typed parameters of the fit stage: which tracker, what counts as a good fit, what the fitter weighs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-from pipeline.trackers import TRACKERS
+from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+TrackerName = Literal["deca", "deep3d", "landmarks", "puppet_tracker"]  # keys of pipeline/trackers/table.py
 Steps = Annotated[int, Field(ge=1)]
 
 
@@ -34,7 +33,7 @@ class FitParams(_Strict):
     """How every frame of every clip is fitted.
 
     Attributes:
-        tracker: a key of `pipeline.trackers.TRACKERS`; it fits `bench.head`.
+        tracker: a key of `pipeline.trackers.table.TRACKERS`; it fits `bench.head`.
         second_tracker: another, or the same; it fits `bench.head2`.
         min_score: frames that the tracker or the landmark table scores lower are `low_score`.
         max_residual: frames whose rms landmark distance, in outer-eye distances, is larger are `high_residual`.
@@ -42,16 +41,9 @@ class FitParams(_Strict):
         landmark_fit: settings of the tracker `landmarks`.
     """
 
-    tracker: str
-    second_tracker: str
+    tracker: TrackerName
+    second_tracker: TrackerName
     min_score: Share
     max_residual: Positive
     max_fail_rate: Share
     landmark_fit: LandmarkFitParams
-
-    @field_validator("tracker", "second_tracker")
-    @classmethod
-    def _tracker_exists(cls, name: str) -> str:
-        if name not in TRACKERS:
-            raise ValueError(f"unknown tracker {name!r}: expected one of {', '.join(sorted(TRACKERS))}")
-        return name

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
+
 Kind = Literal["baseline", "pwm", "control"]
 
 GUIDANCE_LABELS = {
@@ -26,12 +28,6 @@ BASELINE_LABELS = {
     "fomm3d": "3D-FOMM",
     "headgan": "HeadGAN",
     "pirender": "PIRender",
-}
-CONTROL_TASKS = {
-    "copy_source": ("same", "cross"),
-    "ground_truth": ("same",),
-    "copy_driving": ("cross",),
-    "true_reenactment": ("cross",),
 }
 NO_BASELINE = "baseline not in this version: its network and its adapter are still to come"
 
@@ -74,7 +70,7 @@ class Row:
     head: str = ""
     guidance: str = ""
     recipe: str = ""
-    tasks: tuple[str, ...] = ("same", "cross")
+    tasks: tuple[str, ...] = TASKS
     absent: str = ""
 
     @property
@@ -128,9 +124,7 @@ def baseline_rows(bench: BenchNames) -> list[Row]:
 def control_rows(has_truth: bool) -> list[Row]:
     """Return the control rows; `true reenactment` needs the puppets' true codes."""
     return [
-        Row(key, key.replace("_", " "), "control", tasks=tasks)
-        for key, tasks in CONTROL_TASKS.items()
-        if has_truth or key != "true_reenactment"
+        Row(name, name.replace("_", " "), "control", tasks=CONTROL_TASKS[name]) for name in control_names(has_truth)
     ]
 
 

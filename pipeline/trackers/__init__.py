@@ -1,8 +1,1 @@
-"""Head trackers by name. A new tracker is one file, one line here, one test and one card."""
-
-TRACKERS = {
-    "deca": "pipeline.trackers.deca:DecaTracker",
-    "deep3d": "pipeline.trackers.deep3d:Deep3dTracker",
-    "landmarks": "pipeline.trackers.landmarks:LandmarkTracker",
-    "puppet_tracker": "pipeline.trackers.puppet:PuppetNetTracker",
-}
+"""Who looks at a face: FAN, DECA, Deep3DFaceRecon, the fitter of landmarks, the puppet tracker."""

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import pipeline.trackers.deca_crop as deca_crop  # not from its package, which names every tracker
 from model.frame.coords import frames_to_tensor
 from model.heads.fit import HeadFit
 from model.trackers.deca import NUM_EXPRESSION, NUM_SHAPE, DecaEncoder, to_fit
+from pipeline.trackers import deca_crop
 from pipeline.trackers.face_reader import FaceReader
 from pipeline.trackers.face_tracker import FaceTracker
 

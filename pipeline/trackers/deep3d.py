@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import pipeline.trackers.deep3d_crop as deep3d_crop  # not from its package, which names every tracker
 from model.frame.coords import frames_to_tensor
 from model.heads.fit import HeadFit
 from model.trackers.deep3d import NUM_EXPRESSION, NUM_SHAPE, Deep3dRegressor, to_fit
+from pipeline.trackers import deep3d_crop
 from pipeline.trackers.deep3d_crop import Deep3dCrop
 from pipeline.trackers.face_reader import FaceReader
 from pipeline.trackers.face_tracker import FaceTracker

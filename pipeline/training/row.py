@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 import torch
 
-from model.checkpoint import CheckpointStore, save_animator
+from model.checkpoint import save_animator
 from model.heads.head import HeadModel, load_head
 from model.puppet_nets.tracker import load_tracker
 from model.pwm.animator import Animator, AnimatorConfig
@@ -20,6 +20,7 @@ from model.training.discriminator import Discriminator
 from model.training.loop import Losses, TrainingDiverged, fit
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas, replicas
+from model.training.resume import CheckpointStore
 from pipeline.console import say
 from pipeline.params.recipe import PerceptualSection, Recipe
 from pipeline.store.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text

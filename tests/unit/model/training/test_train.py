@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import CheckpointStore, load_animator, save_animator
+from model.checkpoint import load_animator, save_animator
 from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.config import GuidanceConfig
@@ -18,6 +18,7 @@ from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
 from model.training.discriminator import Discriminator
 from model.training.loop import Players, TrainingDiverged, fit, train_step
 from model.training.perceptual import Perceptual
+from model.training.resume import CheckpointStore
 from pipeline.params.recipe import split_row
 from tests.helpers import random_head
 from tests.unit.model.pwm.test_guidance import fit_of

@@ -6,7 +6,7 @@ import pytest
 from pipeline.cropping import run as crop_run
 from pipeline.cropping.clip import crop_map
 from pipeline.cropping.pack import crop_all
-from pipeline.sources import list_clips
+from pipeline.sources.listing import list_clips
 from pipeline.store.clips import ClipStore
 from pipeline.work.ledger import LedgerRow, TooManyFailures, check_complete, summary
 from tests.helpers import shared

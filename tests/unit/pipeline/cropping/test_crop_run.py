@@ -6,8 +6,8 @@ import pytest
 from pipeline.cropping import run as crop_run
 from pipeline.cropping.clip import CropTask, crop_clip
 from pipeline.cropping.run import crop_tasks
-from pipeline.sources import ClipRequest
 from pipeline.sources.boxes import WholeFrame
+from pipeline.sources.request import ClipRequest
 from pipeline.work.dask_run import Outcome, run
 from tests.videos import CROP, write_video
 

@@ -10,8 +10,9 @@ from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params, load_params
 from pipeline.report.crops import crop_lines
-from pipeline.sources import SourceError, list_clips, list_source
+from pipeline.sources.listing import list_clips, list_source
 from pipeline.sources.manifest import scan
+from pipeline.sources.request import SourceError
 from pipeline.store.schema import write_table
 from pipeline.work.ledger import LedgerRow, to_table
 from tests.helpers import ROOT, shared

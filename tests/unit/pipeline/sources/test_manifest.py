@@ -4,8 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.sources import SourceError, list_source
+from pipeline.sources.listing import list_source
 from pipeline.sources.manifest import SAMPLE, content_key, scan, scan_all
+from pipeline.sources.request import SourceError
 from tests.videos import TUBE, data_params, released, voxceleb1
 
 WATCHED = released().model_copy(update={"watch": "vox2.manifest.csv"})

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.cropping.pack import crop_all
 from pipeline.params.data import SourceParams
-from pipeline.sources import SourceError, list_source
+from pipeline.sources.listing import list_source
+from pipeline.sources.request import SourceError
 from pipeline.sources.video_files import VideoFiles
 from pipeline.store.clips import ClipStore
 from pipeline.store.schema import metadata_of, read_table

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.params.data import SourceParams
-from pipeline.sources import SourceError, list_clips, list_source
 from pipeline.sources.boxes import ListedBox, TubeBox, WholeFrame
+from pipeline.sources.listing import list_clips, list_source
+from pipeline.sources.request import SourceError
 from tests.helpers import shared
 from tests.videos import TUBE, data_params, released, voxceleb1, write_track
 

@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 
 from pipeline.cropping.protocol import FOMM_TUBE, protocol_of
 from pipeline.params.data import SourceParams
-from pipeline.sources import CONTENTS, KINDS
+from pipeline.sources.listing import CONTENTS, KINDS
 from tests.helpers import ROOT
 from tests.videos import CROP, voxceleb1
 

@@ -2,8 +2,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import SourceError, list_source
 from pipeline.sources.boxes import TubeBox
+from pipeline.sources.listing import list_source
+from pipeline.sources.request import SourceError
 from pipeline.tools import detect
 from pipeline.tools.detect import detect_all, frames_shown, nearest
 from pipeline.tools.face_detector import S3fd

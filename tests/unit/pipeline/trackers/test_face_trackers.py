@@ -25,10 +25,11 @@ from pipeline.store.devices import full_precision
 from pipeline.store.fits import FitTable
 from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
-from pipeline.trackers import TRACKERS, deca_crop, deep3d_crop
+from pipeline.trackers import deca_crop, deep3d_crop
 from pipeline.trackers.fan import Faces, FanLandmarks
 from pipeline.trackers.protocol import TrackerUnavailable
 from pipeline.trackers.released import load_released
+from pipeline.trackers.table import TRACKERS
 from tests.helpers import ROOT
 from tests.puppet_studio import codes, landmarks_px, person, studio
 from tests.releases import bfm_variables, embedding_arrays, flame_arrays, write_embedding, write_flame

@@ -1,0 +1,8 @@
+"""Head trackers by name. A new tracker is one file, one line here, one test and one card."""
+
+TRACKERS = {
+    "deca": "pipeline.trackers.deca:DecaTracker",
+    "deep3d": "pipeline.trackers.deep3d:Deep3dTracker",
+    "landmarks": "pipeline.trackers.landmarks:LandmarkTracker",
+    "puppet_tracker": "pipeline.trackers.puppet:PuppetNetTracker",
+}
