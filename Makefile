@@ -36,5 +36,6 @@ check: $(READY)  ## style and layers
 parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
 	python -m tests.parity "$(GOLDEN)"
 
-clean:  ## forget what was made (DVC's cache stays)
-	rm -rf data reports/*/figures
+clean:  ## forget what was made (imported assets and DVC's cache stay)
+	rm -rf reports/*/figures
+	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name assets -exec rm -rf {} +

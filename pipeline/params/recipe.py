@@ -71,8 +71,13 @@ class PerceptualSection(RecipeSection):
     """
 
     backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker"]
-    weights: str  # file of its weights, relative to the project
+    weights: str  # of an asset, its name (vgg19); else a file of the project, which a path with a slash names
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
+
+    @property
+    def asset(self) -> str | None:
+        """Name of the asset that the weights are, None where they are a file of the project."""
+        return None if "/" in self.weights else self.weights
 
 
 class GuidanceSection(RecipeSection):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.frame.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from pipeline.assets import require
+from pipeline.store.assets import require
 from pipeline.store.devices import full_precision
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan

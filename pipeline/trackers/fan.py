@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from pipeline.assets import require
+from pipeline.store.assets import require
 from pipeline.store.devices import full_precision
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 

@@ -23,6 +23,7 @@ from model.training.replicas import Replicas, replicas
 from model.training.resume import CheckpointStore
 from pipeline.console import say
 from pipeline.params.recipe import PerceptualSection, Recipe
+from pipeline.store.assets import hash_of, require
 from pipeline.store.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.dataset import Batch, PairDataset
@@ -125,9 +126,14 @@ def _train(
     return animator, provenance, curve
 
 
+def perceptual_weights(config: PerceptualSection) -> Path:
+    """File of the perceptual network: an imported asset (AssetMissing, AssetRefused), or a path of the recipe's."""
+    return require(config.asset) if config.asset else Path(config.weights)
+
+
 def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     """Load the perceptual loss's network from the recipe's weights."""
-    weights = Path(config.weights)
+    weights = perceptual_weights(config)
     if config.backbone == "puppet_tracker":
         return load_tracker(weights)
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
@@ -157,7 +163,7 @@ def _provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, he
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
-        "perceptual_sha256": sha256_file(Path(recipe.perceptual.weights)),
+        "perceptual_sha256": hash_of(perceptual_weights(recipe.perceptual)),
     }
 
 

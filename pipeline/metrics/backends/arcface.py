@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from model.frame.alignment import TEMPLATE_112_PX, five_points, similarity_to
-from pipeline.assets import require
 from pipeline.metrics.backends.fan import Fan
 from pipeline.metrics.protocols import Opening
+from pipeline.store.assets import require
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 ALIGNED_PX = 112

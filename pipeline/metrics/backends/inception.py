@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
+from pipeline.store.assets import require
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 

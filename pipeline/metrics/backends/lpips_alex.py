@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from model.frame.coords import frames_to_tensor
-from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
+from pipeline.store.assets import require
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from model.heads.head import load_head
-from pipeline.assets import require
 from pipeline.metrics.protocols import BackendUnavailable, Opening
+from pipeline.store.assets import require
 from pipeline.store.provenance import sha256_sources, sha256_text
 from pipeline.trackers.deca import DecaReader
 from pipeline.trackers.deep3d import Deep3dReader
