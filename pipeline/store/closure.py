@@ -4,7 +4,7 @@ The one way to make a fingerprint of code: nobody lists files by hand. A file's 
 inside functions included, and the packages above a module count, because Python runs their `__init__.py` as well.
 Three things are left out:
 
-* rooms that only declare or talk: parameters, whose values stand in keys themselves, and the console;
+* rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
 * doors: tables of what there is (assets, rows of the tables), which decide on no result of their own;
 * for a key, what a plug-in table names ("module:Class"): whoever makes the key names the plug-in's module.
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
-DECLARE_ONLY = ("pipeline.params", "pipeline.console")
+DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options")
 DOORS = ("pipeline.assets", "pipeline.report.rows")
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.
 NO_RESULT = frozenset({"typer", "rich", "pydantic", "ruamel", "safetensors", "dask", "distributed"})

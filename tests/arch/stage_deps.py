@@ -15,7 +15,7 @@ OURS = ("model", "pipeline", "stages")
 PLUGIN = re.compile(r"^((?:model|pipeline)[\w.]*):\w+$")
 DECLARE_ONLY = {"pipeline.params.tree", "pipeline.params.recipe", "pipeline.console",
                 "pipeline.params.data", "pipeline.params.fitting",
-                "pipeline.params.reports", "pipeline.params.puppets"}  # fmt: skip
+                "pipeline.params.reports", "pipeline.params.puppets", "pipeline.options"}  # fmt: skip
 
 
 def module_file(module: str) -> Path | None:
