@@ -1,9 +1,10 @@
 """Which of our files a module reaches through its imports, and the key that is made of them.
 
 The one way to make a fingerprint of code: nobody lists files by hand. A file's imports are read from its text, those
-inside functions included, and the packages above a module count, because Python runs their `__init__.py` as well.
-Three things are left out:
+inside functions included, and the rooms above a module count, because Python runs their `__init__.py` as well.
+Four things are left out:
 
+* `__init__.py` of model, pipeline and stages, which only tame OpenMP and Arrow's memory;
 * rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
 * doors: tables of what there is (assets, rows of the tables), which decide on no result of their own;
 * for a key, what a plug-in table names ("module:Class"): whoever makes the key names the plug-in's module.
@@ -100,9 +101,8 @@ def _reached(modules: Iterable[str], plugins: bool) -> set[Path]:
 
 
 def _packages(module: str) -> Iterator[str]:
-    """The packages that a module lies in."""
-    while "." in module:
-        module = module.rpartition(".")[0]
+    """The rooms that a module lies in, innermost first."""
+    while (module := module.rpartition(".")[0]) not in ("", *OURS):
         yield module
 
 
@@ -126,7 +126,7 @@ class _Imports:
             top = name.split(".")[0]
             if top not in OURS:
                 self.foreign |= {top} - sys.stdlib_module_names
-            elif module_file(name):
+            elif name not in OURS and module_file(name):
                 self.ours.add(name)
 
 

@@ -1,59 +1,30 @@
-"""Which of our modules a stage reaches, read from its imports; `python -m tests.arch.stage_deps` writes dvc.yaml.
+"""What each stage depends on: the rooms that its imports reach; `python -m tests.arch.stage_deps` writes dvc.yaml."""
 
-Function-level imports count, and so do the "module:Class" texts of the plug-in tables. Left out are the
-modules that only declare parameters or talk to the terminal: DVC tracks the parameters' values.
-"""
-
-import ast
 import re
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parents[2]
-OURS = ("model", "pipeline", "stages")
-PLUGIN = re.compile(r"^((?:model|pipeline)[\w.]*):\w+$")
-DECLARE_ONLY = {"pipeline.params.tree", "pipeline.params.recipe", "pipeline.console",
-                "pipeline.params.data", "pipeline.params.fitting",
-                "pipeline.params.reports", "pipeline.params.puppets", "pipeline.options"}  # fmt: skip
+from pipeline.store.closure import closure
+from tests.helpers import ROOT
+
+CODE = re.compile(r"^(model|pipeline|stages)(/\w+)+(\.py)?$")
 
 
-def module_file(module: str) -> Path | None:
-    """File of one of our modules, or None where the name is a class or function in a module."""
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.exists():
-            return path
-    return None
+def room(path: Path) -> str:
+    """What a stage names for a file: the folder below model or pipeline that it lies in, else the file itself."""
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts[:2]) if len(parts) > 2 else "/".join(parts)
 
 
-def imports_of(path: Path) -> set[str]:
-    """Names of our modules that a file imports anywhere, or names in a plug-in table."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (m := PLUGIN.match(node.value)):
-            found.add(m.group(1))
-    return {name for name in found if name.split(".")[0] in OURS and module_file(name)}
+def rooms(stage: str) -> list[str]:
+    """Rooms that `stages/<stage>.py` reaches, itself included, sorted."""
+    return sorted({room(path) for path in closure(f"stages.{stage}", plugins=True)})
 
 
-def closure(stage: str) -> list[str]:
-    """Files below the root that `stages/<stage>.py` reaches, itself included, sorted."""
-    seen: set[str] = set()
-    waiting = [f"stages.{stage}"]
-    while waiting:
-        module = waiting.pop()
-        if module in seen or module in DECLARE_ONLY:
-            continue
-        seen.add(module)
-        waiting += imports_of(module_file(module))
-    files = {module_file(m).relative_to(ROOT).as_posix() for m in seen}
-    return sorted(
-        f for f in files if (ROOT / f).stat().st_size and not f.startswith(("pipeline/__init__", "stages/__init__"))
-    )
+def is_code(dependency: str) -> bool:
+    """Whether a dependency is a room or a module, and no data."""
+    return bool(CODE.match(dependency)) and not dependency.endswith("/assets")
 
 
 def stage_script(command: str) -> str:
@@ -69,8 +40,11 @@ def main() -> None:
     tree = yaml.load(path.read_text())
     for stage in tree["stages"].values():
         body = stage.get("do", stage)
-        data = [d for d in body.get("deps", []) if not str(d).endswith(".py")]
-        body["deps"] = data + closure(stage_script(body["cmd"]))
+        code = rooms(stage_script(body["cmd"]))
+        data = [
+            d for d in body.get("deps", []) if not is_code(str(d)) and not any(str(d).startswith(f"{c}/") for c in code)
+        ]
+        body["deps"] = data + code
     with path.open("w") as stream:
         yaml.dump(tree, stream)
 

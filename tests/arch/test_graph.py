@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from pipeline.params.tree import load_params
 from pipeline.report.rows import pwm_rows
-from tests.arch.stage_deps import ROOT, closure, stage_script
+from tests.arch.stage_deps import is_code, rooms, stage_script
+from tests.helpers import ROOT
 
 PROFILES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
 HEAVY = {"torch", "decord", "distributed", "cv2", "pandas", "matplotlib"}
@@ -60,10 +61,19 @@ def test_outputs_are_unique_and_keep_the_run_cache(profile):
 
 
 @pytest.mark.parametrize("stage", sorted(stage_bodies()))
-def test_code_dependencies_are_the_import_closure(stage):
+def test_code_dependencies_are_the_rooms_that_imports_reach(stage):
     body = stage_bodies()[stage]
-    listed = [d for d in body["deps"] if d.endswith(".py")]
-    assert listed == closure(stage_script(body["cmd"])), "run `python -m tests.arch.stage_deps`"
+    listed = [d for d in body["deps"] if is_code(d)]
+    assert listed == rooms(stage_script(body["cmd"])), "run `python -m tests.arch.stage_deps`"
+    assert not [d for d in listed if (ROOT / d).is_file() and len(Path(d).parts) > 2], "names a module of a room"
+
+
+def test_labels_assets_and_tables_of_methods_retrain_and_refit_nothing():
+    for stage in ("train", "fit"):
+        deps = stage_bodies()[stage]["deps"]
+        for table in ("pipeline/report/rows.py", "pipeline/assets.py"):
+            assert (ROOT / table).is_file()
+            assert not [d for d in deps if table == d or table.startswith(f"{d}/")], f"{stage} depends on {table}"
 
 
 def test_where_the_work_is_done_re_runs_nothing():

@@ -60,7 +60,7 @@ def test_every_level_has_its_own_resolution(name):
     assert out.image.shape == out.warped.shape == (2, 3, *SIZE)
     assert [tuple(d.shape) for d in out.disps] == [(2, 2, 4, 6), (2, 2, 8, 12), (2, 2, 16, 24)]
     assert 0 <= out.image.min() < out.image.max() <= 1
-    assert out.guide.shape[1] == model.pwm.guidance.driving_channels
+    assert out.guide.shape[1] == model.guidance.driving_channels
 
 
 def test_size_that_does_not_halve_often_enough_is_refused():

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from model.puppet_nets.tracker import Prediction
 from pipeline.fitting.report import write_fit_report
 from pipeline.fitting.run import FitWork, check_fail_rate, fit_clips
 from pipeline.heads.bring import write_heads
-from pipeline.params.fitting import FitParams
+from pipeline.params.fitting import FitParams, TrackerName
 from pipeline.params.tree import load_params
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import FitTable, build_fits, fits_metadata
@@ -27,6 +28,7 @@ from pipeline.store.schema import INDEX, metadata_of, read_table, vector, write_
 from pipeline.trackers.landmarks import LandmarkTracker
 from pipeline.trackers.protocol import ClipInfo, TrackerUnavailable, judge
 from pipeline.trackers.puppet import PuppetNetTracker
+from pipeline.trackers.table import TRACKERS
 from pipeline.work.ledger import TooManyFailures
 from stages.fit import run
 from tests.helpers import ROOT, random_head
@@ -370,12 +372,13 @@ def test_the_stage_writes_tables_and_report(world):
 
 def test_parameters_that_do_not_exist_are_refused():
     values = PARAMS.model_dump()
-    with pytest.raises(ValidationError, match="expected one of deca, deep3d, landmarks, puppet_tracker"):
+    with pytest.raises(ValidationError, match="should be 'deca', 'deep3d', 'landmarks' or 'puppet_tracker'"):
         FitParams.model_validate({**values, "tracker": "decca"})
     with pytest.raises(ValidationError, match="second_tracker"):
         FitParams.model_validate({**values, "second_tracker": "decca"})
     with pytest.raises(ValidationError, match="Extra inputs"):
         FitParams.model_validate({**values, "landmark_fit": {**values["landmark_fit"], "sigma": 1}})
+    assert set(get_args(TrackerName)) == set(TRACKERS)
 
 
 def test_heads_are_brought_into_one_form(tmp_path, head, monkeypatch):
