@@ -29,10 +29,7 @@ def version() -> None:
 
 @app.command("adopt")
 @stage_command
-def adopt_command(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
-) -> None:
+def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = Path("data")) -> None:
     """Take over a finished run of an earlier layout of this project: check it and commit it, train nothing.
 
     Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
