@@ -38,4 +38,4 @@ parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
 
 clean:  ## forget what was made (imported assets and DVC's cache stay)
 	rm -rf reports/*/figures
-	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name assets -exec rm -rf {} +
+	[ ! -d data ] || find data/ -mindepth 1 -maxdepth 1 ! -name assets -exec rm -rf {} +
