@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -44,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

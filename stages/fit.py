@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -55,4 +55,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out", "report"), scratch=True)

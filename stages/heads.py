@@ -5,8 +5,8 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 
 
 def run(names: list[str], folder: Path, out: Path) -> None:
@@ -26,4 +26,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

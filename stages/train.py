@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -39,4 +40,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

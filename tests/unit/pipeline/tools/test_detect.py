@@ -6,8 +6,9 @@ from pipeline.sources.boxes import TubeBox
 from pipeline.sources.listing import list_source
 from pipeline.sources.request import SourceError
 from pipeline.tools import detect
-from pipeline.tools.detect import detect_all, frames_shown, nearest
+from pipeline.tools.detect import detect_all
 from pipeline.tools.face_detector import S3fd
+from pipeline.tools.utterance import frames_shown, nearest
 from pipeline.video.decode import VideoInfo
 from tests.videos import TUBE, frame_number, voxceleb1, write_track, write_video
 
