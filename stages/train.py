@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say
+from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
@@ -19,7 +20,8 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     import torch
 
-    from pipeline.training.row import TrainInputs, train_row
+    from pipeline.training.row import train_row
+    from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
     curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))
@@ -32,8 +34,8 @@ def main(
     fits: Annotated[Path, typer.Option(help="fits of these clips with the row's head")],
     head: Annotated[Path, typer.Option(help="the head's .npz")],
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    params: ParamsFile = Path("params.yaml"),
+    device: DeviceName = "auto",
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
     run(row, load_params(params), clips=clips, fits=fits, head=head, out=out, device=device)

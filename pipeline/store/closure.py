@@ -5,7 +5,7 @@ inside functions included, and the rooms above a module count, because Python ru
 Left out are:
 
 * `__init__.py` of model, pipeline and stages, which only tame OpenMP and Arrow's memory;
-* rooms that only declare or talk: parameters, whose values stand in keys themselves, and the doors to the terminal;
+* rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
 * tables of what there is (assets, rows of the tables), which decide on no result of their own;
 * how keys are made and where pieces lie: a piece under another name is not found, and none can hold another result;
 * for a key, plug-in tables and what they name ("module:Class"): whoever makes the key names the plug-in's module.
@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
-DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.run_stage")
+DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options", "pipeline.run_stage")
 DOORS = ("pipeline.assets", "pipeline.report.rows")
 KEEPING = ("pipeline.store.closure", "pipeline.store.scratch_root")
 PLUGIN_TABLES = ("pipeline.trackers.table",)  # nothing but a table, so that a key can leave the file out

@@ -12,7 +12,8 @@ from pipeline.params.tree import load_params
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
-from pipeline.training.row import TrainInputs, train_row
+from pipeline.training.row import train_row
+from pipeline.training.run import TrainInputs
 from tests.helpers import ROOT, random_head
 
 FRAMES, SIDE = 4, 64
