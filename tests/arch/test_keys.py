@@ -1,4 +1,4 @@
-"""Every key of a finished piece, a reading, a checkpoint or a video: found in the code, and changed by what it is of."""
+"""Every key of a finished piece, a reading, a checkpoint or a video is found in the code and changes with it."""
 
 import ast
 import json
@@ -123,7 +123,9 @@ def test_what_a_key_leaves_alone(tree):
     for module in ("pipeline.fitting.task", "pipeline.cropping.clip", "pipeline.tools.utterance"):
         assert "pipeline/work/dask_run.py" not in reached(module)
     assert reached("pipeline.fitting.task").isdisjoint({"pipeline/fitting/report.py", "pipeline/fitting/run.py"})
-    assert reached("pipeline.puppets.video").isdisjoint({"pipeline/puppets/corpus.py", "pipeline/puppets/annotations.py"})
+    assert reached("pipeline.puppets.video").isdisjoint(
+        {"pipeline/puppets/corpus.py", "pipeline/puppets/annotations.py"}
+    )
     assert reached("pipeline.training.run").isdisjoint({"pipeline/training/row.py", "model/trackers/deca.py"})
     assert not [path for path in reached("pipeline.trackers.deca") if "deep3d" in path]
     for modules in KEYS:
