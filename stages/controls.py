@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
 from pipeline.options import DeviceName, Heads, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -32,4 +32,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
 from pipeline.options import Fits, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
@@ -38,4 +38,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

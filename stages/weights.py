@@ -5,8 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
+from pipeline.options import ParamsFile
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: Params, out: Path) -> None:
@@ -18,11 +19,11 @@ def run(params: Params, out: Path) -> None:
 
 def main(
     out: Annotated[Path, Option(help="folder of the hashes, one file a consumer")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Check the assets in use against assets.lock.json, and let DVC see them."""
     run(load_params(params), out)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -79,6 +79,21 @@ def asset_path(name: str) -> Path:
     return assets_dir() / asset_named(name).file
 
 
+def asset_meant(weights: str) -> str | None:
+    """Name of the asset that a parameter means: the name itself, or the path of its file in the assets folder.
+
+    None where it is another path.
+
+    Raises:
+        ValueError: it is neither a path nor the name of an asset.
+    """
+    if "/" not in weights:
+        asset_named(weights)
+        return weights
+    path, folders = Path(weights), (Path("data", "assets"), assets_dir())
+    return next((name for name, asset in table().items() if path in [folder / asset.file for folder in folders]), None)
+
+
 def require(name: str) -> Path:
     """Return the path of an imported asset whose file is the one on record.
 

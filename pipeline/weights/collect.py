@@ -12,7 +12,7 @@ from pipeline.heads.table import asset_of
 from pipeline.metrics.weights import BACKEND_WEIGHTS
 from pipeline.params.recipe import PerceptualSection
 from pipeline.params.tree import Params
-from pipeline.store.assets import asset_named, recorded_sha256
+from pipeline.store.assets import asset_meant, recorded_sha256
 from pipeline.store.provenance import write_json
 from pipeline.trackers.weights import TRACKER_WEIGHTS
 
@@ -58,9 +58,8 @@ def write_weights(params: Params, out: Path) -> None:
 
 
 def _perceptual(recipe: str, section: PerceptualSection) -> set[str]:
-    if section.asset:
-        asset_named(section.asset)
-        return {section.asset}
+    if name := asset_meant(section.weights):
+        return {name}
     if not Path(section.weights).is_relative_to(SHIPPED):
         raise ValueError(
             f"recipes.{recipe}.perceptual.weights: DVC does not watch {section.weights!r}: import the file with "

@@ -33,7 +33,7 @@ def test_the_recipe_is_the_papers(params):
     assert (recipe.losses.perceptual_scales, recipe.discriminator.scales, recipe.perceptual.blocks) == (3, 3, 5)
     assert (recipe.losses.pixel, recipe.losses.warped) == (0, 1)
     assert not any(recipe.augment.model_dump().values())
-    assert recipe.perceptual.asset == "vgg19"
+    assert recipe.perceptual.weights == "vgg19"
     assert params.crop.size_px == 256
 
 

@@ -45,7 +45,6 @@ def test_the_record_of_the_project_names_every_asset_in_order():
 def test_no_stage_depends_on_the_table_of_assets():
     for stage in sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")):
         assert ROOT / "pipeline" / "assets.py" not in closure(f"stages.{stage}", plugins=True)
-    assert ROOT / "pipeline" / "store" / "assets.py" in closure("stages.fit", plugins=True)
 
 
 def test_importing_records_the_file_and_another_release_changes_the_record(assets, releases):

@@ -54,7 +54,7 @@ def test_a_tracker_asks_for_the_weights_that_its_line_names(name, asked):
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))
 def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeypatch):
-    monkeypatch.setattr("pipeline.metrics.backends.trackers.load_head", lambda path: AnyHead(path.stem))
+    monkeypatch.setattr("pipeline.metrics.backends.head_codes.load_head", lambda path: AnyHead(path.stem))
     head = FITS.get(name, "puppet")
     with contextlib.suppress(Exception):
         resolve(BACKENDS, name, "backend").open(Opening({head: Path(f"{head}.npz")}, 0.5, "cpu"))
@@ -103,10 +103,18 @@ def with_perceptual(params: Params, weights: str) -> Params:
 
 def test_a_perceptual_network_that_dvc_cannot_see_is_refused():
     params = load_params(ROOT / "profiles" / "voxceleb.yaml")
-    with pytest.raises(ValueError, match=r"recipes\.paper256\.perceptual\.weights: DVC does not watch 'data/assets/v"):
-        used_assets(with_perceptual(params, "data/assets/vgg19.pth"))
+    with pytest.raises(ValueError, match=r"recipes\.paper256\.perceptual\.weights: DVC does not watch '../vgg19.pth'"):
+        used_assets(with_perceptual(params, "../vgg19.pth"))
     with pytest.raises(ValueError, match=r"unknown asset 'vgg18': expected one of"):
         used_assets(with_perceptual(params, "vgg18"))
+
+
+def test_a_path_into_the_assets_folder_means_the_asset(tmp_path, monkeypatch):
+    """So earlier runs named it, and their recipes need not change."""
+    params = load_params(ROOT / "profiles" / "voxceleb.yaml")
+    monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
+    for path in ("data/assets/vgg19.pth", f"{tmp_path}/vgg19.pth"):
+        assert used_assets(with_perceptual(params, path))["train.paper256"] == ["vgg19"]
 
 
 def hashes(folder: Path) -> dict[str, dict[str, str | None]]:
