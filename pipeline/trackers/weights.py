@@ -1,6 +1,6 @@
-"""Which imported weights each tracker uses, as names of assets: the stage `weights` tells DVC their hashes.
+"""Which imported weights each tracker uses: names of assets, its own network's first.
 
-The names stand here and not in the trackers' classes, because importing those loads torch; a test holds this table to
+The stage `weights` tells DVC their hashes. The names stand here and not in the trackers' classes, because importing those loads torch; a test holds this table to
 what every tracker asks for.
 """
 

@@ -14,6 +14,8 @@ from pipeline.params.tree import load_params
 from pipeline.store.assets import AssetMissing, AssetRefused, read_record, require
 from pipeline.store.closure import closure
 from pipeline.store.provenance import sha256_file
+from pipeline.tools.adopt import check_fit_weights
+from pipeline.training.run import perceptual_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
 
@@ -122,6 +124,27 @@ def test_a_head_that_comes_with_another_is_imported_with_that(assets, releases):
     done = CliRunner().invoke(app, ["assets", "import", "ict_face", str(releases[0])])
     assert done.exit_code == 2
     assert "`pwm assets import ict FaceXModel`" in done.output
+
+
+def test_fits_of_another_release_are_not_taken_over(assets, releases):
+    with pytest.raises(ValueError, match="fits: its weights of deca is .*, wanted now is None"):
+        check_fit_weights("fits", "deca", sha256_file(releases[0]))
+    pwm("import", "deca", releases[0])
+    check_fit_weights("fits", "deca", sha256_file(releases[0]))
+    check_fit_weights("fits", "puppet_tracker", "shipped, so a dependency of its own")
+    with pytest.raises(ValueError, match=sha256_file(releases[0])):
+        check_fit_weights("fits", "deca", sha256_file(releases[1]))
+
+
+def test_a_recipe_trains_with_the_asset_that_it_names(assets, releases):
+    section = load_params(ROOT / "profiles" / "voxceleb.yaml").recipes["paper256"].perceptual
+    with pytest.raises(AssetMissing, match="pwm assets import vgg19 FILE"):
+        perceptual_weights(section)
+    pwm("import", "vgg19", releases[0])
+    assert perceptual_weights(section) == assets / "vgg19.pth"
+    (assets / "vgg19.pth").write_bytes(b"swapped")
+    with pytest.raises(AssetRefused, match="vgg19.pth has sha256"):
+        perceptual_weights(section)
 
 
 def test_a_metric_whose_weights_were_swapped_stops_the_evaluation_and_leaves_no_dash(assets, releases):

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,18 @@ def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeyp
 def test_every_tracker_and_backend_has_its_line():
     assert set(TRACKER_WEIGHTS) == set(TRACKERS)
     assert set(BACKEND_WEIGHTS) == set(BACKENDS)
+
+
+def test_the_stage_is_cheap(tmp_path):
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['weights', '--out', {str(tmp_path)!r}]\n"
+        "try: runpy.run_module('stages.weights', run_name='__main__')\n"
+        "except SystemExit as end: print('exit', end.code, sorted({'torch', 'numpy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "exit 0 []" in done.stdout, done.stdout + done.stderr
+    assert len(list(tmp_path.glob("*.json"))) == 5
 
 
 def changed(params: Params, **sections: object) -> Params:
