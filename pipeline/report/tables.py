@@ -102,9 +102,9 @@ def table_csv(grids: Sequence[Grid]) -> str:
     for grid in grids:
         for name, block in zip(BLOCKS[grid.table], grid.blocks, strict=False):
             for line in block:
-                values = ["" if c is None else _plain(c.value) or "-" for c in line.cells]
+                values = ["" if c is None else plain(c.value) or "-" for c in line.cells]
                 lines.append([grid.dataset, name, line.row.label, *values])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def scores_csv(cells: Iterable[Cell]) -> str:
@@ -113,9 +113,9 @@ def scores_csv(cells: Iterable[Cell]) -> str:
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
-        numbers = [_plain(e.value), _plain(e.low), _plain(e.high), str(e.n), str(e.n_failed)]
+        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
         lines.append([cell.dataset, cell.task, cell.row.label, m.id, *numbers, m.backend, cell.reason])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def differences_csv(results: Results) -> str:
@@ -135,9 +135,9 @@ def differences_csv(results: Results) -> str:
             for other in references:
                 if cell.row != other.row and cell.row not in source:
                     e = _difference(results, cell, other)
-                    numbers = [_plain(e.value), _plain(e.low), _plain(e.high), str(e.n)]
+                    numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n)]
                     lines.append([dataset, task, cell.row.label, other.row.label, metric, *numbers])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def _difference(results: Results, cell: Cell, other: Cell) -> Estimate:
@@ -157,12 +157,13 @@ def _of(results: Results, row: Row) -> Result:
     return results.of_row[row.key]
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """Six significant digits, empty for NaN."""
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
-def _csv(lines: Iterable[Sequence[str]]) -> str:
+def csv_text(lines: Iterable[Sequence[str]]) -> str:
+    """Lines as CSV, the same bytes on every system."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(lines)
     return stream.getvalue()
