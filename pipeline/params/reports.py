@@ -3,14 +3,10 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-
-class Strict(BaseModel):
-    """A section in which a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from pipeline.params.strict import Strict
 
 
 def _listed(value: Any) -> Any:
