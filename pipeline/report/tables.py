@@ -119,7 +119,7 @@ def scores_csv(cells: Iterable[Cell]) -> str:
 
 
 def differences_csv(results: Results) -> str:
-    """Each row against `copy source` and against the best row, over the same pairs, with paired intervals."""
+    """Each row against `copy source` and against the best row of the column, for all columns, with paired intervals."""
     lines = [["dataset", "task", "method", "reference", "metric", "difference", "ci_low", "ci_high", "n"]]
     competing = [row for row in results.rows if row.kind != "control"]
     source = [row for row in results.rows if row.key == "copy_source"]
@@ -143,13 +143,13 @@ def differences_csv(results: Results) -> str:
 def _difference(results: Results, cell: Cell, other: Cell) -> Estimate:
     members = results.pairs.members(cell.dataset, cell.task)
     ids, people = list(members), list(members.values())
-    where = (cell.dataset, cell.task)
+    where = (cell.dataset, cell.task, cell.measure.id)
     a, b = _of(results, cell.row), _of(results, other.row)
     if cell.measure.of_sets:
         features = [one.features(*where, "generated", ids) for one in (a, b)]
         reference = a.features(*where, "reference", ids)
         return paired_distance_difference(frechet_distance, *features, reference, people, results.how)
-    values = [one.values(*where, cell.measure.id, ids) for one in (a, b)]
+    values = [one.values(*where, ids) for one in (a, b)]
     return paired_difference(*values, people, results.how)
 
 

@@ -138,7 +138,7 @@ def test_values_are_means_of_the_pairs_and_fid_of_the_features(world):
     wanted = [r["value"] for r in table if (r["dataset"], r["task"], r["metric"]) == ("second", "same", "l1[0-255]")]
     cell = found["second", "same", "PWM + geom. disp.", "l1[0-255]"]
     assert float(cell["value"]) == pytest.approx(np.mean(wanted), rel=1e-5)
-    rows = read_table(world / "results/tiny.one.geom_disp/features.parquet").to_pylist()
+    rows = read_table(world / "results/tiny.one.geom_disp/features/fid.judge.parquet").to_pylist()
     here = [r for r in rows if (r["dataset"], r["task"]) == ("first", "cross")]
     of = {role: np.array([r["features"] for r in here if r["role"] == role]) for role in ("generated", "reference")}
     cell = found["first", "cross", "PWM + geom. disp.", "fid[judge]"]
