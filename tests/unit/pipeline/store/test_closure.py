@@ -23,7 +23,9 @@ FILES = {
     "pipeline/work/ledger.py": "",
     "pipeline/trackers/table.py": 'T = {"puppet": "pipeline.trackers.puppet:Puppet", "no": "see pipeline.unused:X"}',
     "pipeline/trackers/puppet.py": "from pipeline.params.fitting import FitParams\nimport torch.nn.functional as F",
-    "pipeline/row.py": "def train():\n    from model.frame.coords import x\n    from pipeline.store.closure import key",
+    "pipeline/row.py": (
+        "def train():\n    from model.frame.coords import px\n    from pipeline.store.closure import key"
+    ),
     "pipeline/fit.py": "from pipeline.trackers.table import T\nfrom pipeline.assets import ASSETS\nimport safetensors",
 }
 
