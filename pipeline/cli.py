@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say, stage_command
+from pipeline.options import DataFolder, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
@@ -24,6 +25,24 @@ def version() -> None:
 
     for name, value in {"commit": commit(), **versions()}.items():
         typer.echo(f"{name:12} {value}")
+
+
+@app.command("adopt")
+@stage_command
+def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = Path("data")) -> None:
+    """Take over a finished run of an earlier layout of this project: check it and commit it, train nothing.
+
+    Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
+    """
+    from pipeline.params.tree import load_params
+    from pipeline.tools.adopt import adoptable, commit
+
+    found = list(adoptable(load_params(params), data))
+    for finding in found:
+        typer.echo(f"{finding.stage:50} {finding.reason or 'taken over'}")
+    if agreed := [finding.stage for finding in found if not finding.reason]:
+        commit(agreed, Path())
+    say("now `dvc repro` makes the rest")
 
 
 @assets_app.command("status")
@@ -55,7 +74,7 @@ def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar
 @data_app.command("status")
 @stage_command
 def data_status_command(
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
+    data: DataFolder = Path("data"),
 ) -> None:
     """Count clips and frames by what became of them, and hash the subset."""
     from pipeline.tools.data_status import data_status
@@ -68,9 +87,9 @@ def data_status_command(
 @stage_command
 def data_forget(
     name: Annotated[str, typer.Argument(help="a person (id10001) or a video, as in clip names")],
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
-    forgotten: Annotated[Path, typer.Option(help="list that keeps it out")] = Path("profiles/forgotten.txt"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+    forgotten: Forgotten = Path("profiles/forgotten.txt"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
     from pipeline.params.tree import load_params
@@ -89,7 +108,7 @@ def data_forget(
 @data_app.command("scan")
 @stage_command
 def data_scan(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the manifests that `data.first.watch` and `data.second.watch` name, for DVC to depend on."""
     from pipeline.params.tree import load_params
@@ -105,8 +124,8 @@ def data_scan(
 @data_app.command("detect")
 @stage_command
 def data_detect(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[int, typer.Option(help="local processes; 0 works in this one")] = 1,
+    params: ParamsFile = Path("params.yaml"),
+    workers: LocalWorkers = 1,
     timeout_s: Annotated[float, typer.Option(help="an annotation file that takes longer is given up")] = 3600.0,
 ) -> None:
     """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
@@ -126,9 +145,9 @@ def data_detect(
 def predictions_import(
     folder: Path,
     method: str,
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    clips: Annotated[Path, typer.Option(help="the evaluation clips")] = Path("data/clips/eval"),
-    results: Annotated[Path, typer.Option(help="where results of methods lie")] = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    results: Results = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
     from pipeline.bench.predictions import import_folder

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
+from pipeline.options import DeviceName, Heads, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
 from pipeline.store.devices import device_named
 
@@ -20,11 +21,11 @@ def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, dev
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the results, one folder a control row")],
-    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
-    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    clips: TestClips = Path("data/clips/eval"),
+    heads: Heads = Path("data/heads"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    params: ParamsFile = Path("params.yaml"),
+    device: DeviceName = "auto",
 ) -> None:
     """Score copies of a given image, the ground truth and, on puppets, the true reenactment."""
     run(load_params(params), clips=clips, heads=heads, pairs=pairs, out=out, device=device)

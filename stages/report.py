@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command
+from pipeline.options import Fits, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
 
 
@@ -25,12 +26,12 @@ def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Pa
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of this benchmark's reports")],
-    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    clips: Annotated[Path, typer.Option(help="folder of the test clips")] = Path("data/clips/eval"),
-    fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
+    results: Results = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    fits_dir: Fits = Path("data/fits"),
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the tables, the fit reports and the page; figures are read from `out/figures`."""
     run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper, out=out)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import run_command, say
+from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.store.devices import device_named
@@ -31,8 +32,8 @@ def main(
     fits: Annotated[Path, typer.Option(help="fits of these clips with the row's head")],
     head: Annotated[Path, typer.Option(help="the head's .npz")],
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    params: ParamsFile = Path("params.yaml"),
+    device: DeviceName = "auto",
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
     run(row, load_params(params), clips=clips, fits=fits, head=head, out=out, device=device)

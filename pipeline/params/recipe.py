@@ -5,21 +5,16 @@ A trained row is `recipe.head.guidance`, so that the rows of one table share all
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from model.pwm.config import GeneratorConfig, GuidanceConfig, check_guidance
 from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
+from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
 
 
-class RecipeSection(BaseModel):
-    """A group of a recipe: frozen, and a key it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LearningRates(RecipeSection):
+class LearningRates(Strict):
     """Adam's steps: each starts at its value and is multiplied by `drop_factor` at every drop."""
 
     generator: PositiveFloat
@@ -30,7 +25,7 @@ class LearningRates(RecipeSection):
     betas: tuple[float, float]
 
 
-class GeneratorSection(RecipeSection):
+class GeneratorSection(Strict):
     """Sizes of the encoder and the progressive warping modules (model/pwm/generator.py)."""
 
     channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
@@ -44,7 +39,7 @@ class GeneratorSection(RecipeSection):
     nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
 
 
-class DiscriminatorSection(RecipeSection):
+class DiscriminatorSection(Strict):
     """Sizes of the multi-scale Patch-GAN (model/training/discriminator.py)."""
 
     scales: PositiveInt
@@ -53,7 +48,7 @@ class DiscriminatorSection(RecipeSection):
     max_width: PositiveInt
 
 
-class LossSection(RecipeSection):
+class LossSection(Strict):
     """Weights of the losses (model/training/losses.py)."""
 
     perceptual: float = Weight
@@ -64,7 +59,7 @@ class LossSection(RecipeSection):
     warped: float = Weight  # factor on all of them for the warped source I_w; 1 in the paper
 
 
-class PerceptualSection(RecipeSection):
+class PerceptualSection(Strict):
     """The network whose features the perceptual loss compares (model/training/perceptual.py).
 
     `vgg19_first` and `vgg19_last` read the first or the last convolution of each block.
@@ -75,7 +70,7 @@ class PerceptualSection(RecipeSection):
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
 
 
-class GuidanceSection(RecipeSection):
+class GuidanceSection(Strict):
     """How guidance is rendered (model/pwm/guidance.py)."""
 
     render_px: PositiveInt
@@ -84,7 +79,7 @@ class GuidanceSection(RecipeSection):
     code_frequency: PositiveFloat
 
 
-class AugmentSection(RecipeSection):
+class AugmentSection(Strict):
     """What is done to training pairs (pipeline/training/augment.py)."""
 
     colour: float = Field(ge=0.0, le=0.5)  # largest logarithm of exposure and of each channel's gain
@@ -92,7 +87,7 @@ class AugmentSection(RecipeSection):
     log_scale: float = Field(ge=0.0, le=0.5)  # of each frame's crop
 
 
-class RunSection(RecipeSection):
+class RunSection(Strict):
     """Bookkeeping and arithmetic of the run."""
 
     log_every: PositiveInt
@@ -103,7 +98,7 @@ class RunSection(RecipeSection):
     channels_last: bool
 
 
-class Recipe(RecipeSection):
+class Recipe(Strict):
     """One way to train, for any head and guidance."""
 
     image_px: PositiveInt

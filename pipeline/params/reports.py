@@ -2,13 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Strict(BaseModel):
-    """A section in which a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from pipeline.params.strict import Strict
 
 
 class PooledBackend(Strict):

@@ -5,7 +5,7 @@ inside functions included, and the rooms above a module count, because Python ru
 Four things are left out:
 
 * `__init__.py` of model, pipeline and stages, which only tame OpenMP and Arrow's memory;
-* rooms that only declare or talk: parameters, whose values stand in keys themselves, and the console;
+* rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
 * doors: tables of what there is (assets, rows of the tables), which decide on no result of their own;
 * for a key, what a plug-in table names ("module:Class"): whoever makes the key names the plug-in's module.
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
-DECLARE_ONLY = ("pipeline.params", "pipeline.console")
+DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options")
 DOORS = ("pipeline.assets", "pipeline.report.rows")
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.
 NO_RESULT = frozenset({"typer", "rich", "pydantic", "ruamel", "safetensors", "dask", "distributed"})

@@ -1,9 +1,12 @@
 """params.yaml: wrong keys and values end in one clear message."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from pipeline.params.strict import Strict
 from pipeline.params.tree import ParamsError, load_params
 from tests.helpers import ROOT
 
@@ -74,3 +77,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 def test_numbers_as_dvc_writes_them_stay_numbers(tmp_path):
     params = load(tmp_path, PUPPETS.replace("generator: 0.003", "generator: 2e-3", 1))
     assert params.recipes["toy64"].learning_rate.generator == pytest.approx(2e-3)
+
+
+def test_every_part_is_strict():
+    modules = [import_module(f"pipeline.params.{p.stem}") for p in (ROOT / "pipeline/params").glob("[a-z]*.py")]
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    parts = {c for c in classes if issubclass(c, BaseModel)} - {BaseModel}
+    assert len(parts) > 20
+    assert all(issubclass(part, Strict) for part in parts)
+    with pytest.raises(ValidationError, match="frozen"):
+        load_params(ROOT / "params.yaml").crop.tube.min_frames = 1
