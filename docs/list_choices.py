@@ -2,8 +2,8 @@
 
     python -m docs.list_choices
 
-In Python a choice is a paragraph of a docstring, or a comment, from `Choice:` on; in a profile it is a comment beside or
-above the parameter that it is about.
+In Python a choice is a paragraph of a docstring, or a comment, from `Choice:` on; in a profile it is a comment beside
+or above the parameter that it is about.
 """
 
 import ast
@@ -100,7 +100,7 @@ def markdown(found: list[Choice]) -> str:
         "# Choices: what the paper leaves open, and what we do otherwise",
         "",
         "Made by `python -m docs.list_choices` from the lines marked `Choice:` in the code and the profiles; a test",
-        "fails where this page is older than they are. What the paper does say is cited beside the code by its section.",
+        "fails where this page is older than they are. What the paper does say is cited beside the code, by section.",
     ]
     for title, chosen in parts.items():
         lines += ["", f"## {title}"]

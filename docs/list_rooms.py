@@ -2,9 +2,9 @@
 
     python -m docs.list_rooms
 
-A room is a folder of code below `model` or `pipeline`, or a module that lies there alone. Its line is the first sentence of
-its docstring, its arrows are its imports, its floor is its layer in the import-linter contract of pyproject.toml, and the
-stages that it runs again are those of dvc.yaml that name it.
+A room is a folder of code below `model` or `pipeline`, or a module that lies there alone. Its line is the first
+sentence of its docstring, its arrows are its imports, its floor is its layer in the import-linter contract of
+pyproject.toml, and the stages that it runs again are those of dvc.yaml that name it.
 """
 
 import ast
@@ -65,8 +65,9 @@ def imports(room: Room) -> list[str]:
     by_name = {(one.layer, one.name): one.path for one in rooms()}
     path = ROOT / room.path
     files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-    reached = {by_name.get(tuple(name.split(".")[:2])) for file in files for name in _imported(file)}
-    return sorted(reached - {None, room.path})
+    names = (name.split(".") for file in files for name in _imported(file))
+    reached = {by_name[name[0], name[1]] for name in names if tuple(name[:2]) in by_name}
+    return sorted(reached - {room.path})
 
 
 def stages() -> dict[str, dict]:
@@ -135,9 +136,10 @@ def filled(text: str, blocks: dict[str, Callable[[], list[str]]]) -> str:
     """
     for name, make in blocks.items():
         pattern = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
+        block = pattern.search(text)
+        if block is None:
             raise ValueError(f"no block `<!-- {name}: ... -->` with an `<!-- end -->` on the page")
-        text = pattern.sub(lambda found, made=make(): found[1] + "\n".join(made) + "\n" + found[2], text, count=1)
+        text = text[: block.end(1)] + "\n".join([*make(), ""]) + text[block.start(2) :]
     return text
 
 
