@@ -27,9 +27,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Copy everything to a device."""
-        return Batch(
-            self.source.to(device), self.driving.to(device), self.fit_src.to(device), self.fit_drv.to(device)
-        )
+        return Batch(self.source.to(device), self.driving.to(device), self.fit_src.to(device), self.fit_drv.to(device))
 
     def share(self, index: int, count: int) -> "Batch":
         """Every `count`-th pair from pair `index` on."""
