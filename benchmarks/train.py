@@ -33,7 +33,8 @@ from model.training.replicas import Replicas, replicas
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import commit, versions, write_json, write_text
-from pipeline.training.row import load_backbone
+from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
+from pipeline.training.run import load_backbone
 
 GOAL_MS = 200.0  # at 64 px and batch 8
 REFERENCE_MS = 205.0  # of the reference step on the machine that the goal was set on
@@ -60,13 +61,13 @@ class ReferenceStep:
         judge = {"scales": REFERENCE_SCALES, "width": REFERENCE_WIDTH, "max_width": REFERENCE_CHANNELS[0]}
         layout = {"memory_format": torch.channels_last}
         generator = replace(
-            recipe.generator_config(),
+            generator_config(recipe),
             channels=REFERENCE_CHANNELS,
             outer_kernel=REFERENCE_KERNEL,
             spade_hidden=REFERENCE_HIDDEN,
         )
         self.generator = Generator(generator, ("disp",), 0, 2, torch.zeros(3)).train().to(**layout)
-        self.discriminator = Discriminator(replace(recipe.discriminator_config(), **judge)).train().to(**layout)
+        self.discriminator = Discriminator(replace(discriminator_config(recipe), **judge)).train().to(**layout)
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
         size = (recipe.batch_size, 3, recipe.image_px, recipe.image_px)
         self.source, self.target = (torch.rand(size).contiguous(**layout) for _ in range(2))
@@ -95,12 +96,12 @@ def measure(
     torch.set_num_threads(recipe.run.cpu_threads)
     torch.manual_seed(recipe.seed)
     head, pairs = load_head(head_path), recipe.batch_size // team.count
-    config = AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config())
+    config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
     players = Players.make(
         Animator(head, config).train(),
-        Discriminator(recipe.discriminator_config()).train(),
+        Discriminator(discriminator_config(recipe)).train(),
         Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales),
-        recipe.train_config(),
+        train_config(recipe),
         device,
     )
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -111,7 +112,7 @@ def measure(
         fits = [random_fits(head, pairs, generator) for _ in range(2)]
         batch = SimpleNamespace(source=images[0], driving=images[1], fit_src=fits[0], fit_drv=fits[1])
         wall, processor = time.perf_counter(), time.process_time()
-        train_step(players, batch, recipe.loss_config(), recipe.train_config(), device, team)
+        train_step(players, batch, loss_config(recipe), train_config(recipe), device, team)
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
         wall = time.perf_counter()

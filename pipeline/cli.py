@@ -94,7 +94,7 @@ def data_forget(
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
     from pipeline.params.tree import load_params
     from pipeline.sources.forgotten import ForgottenList
-    from pipeline.store.provenance import scratch_root
+    from pipeline.store.scratch_root import scratch_root
     from pipeline.tools.forget import DataFolders, forget
 
     folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())

@@ -152,7 +152,7 @@ def _check_pairs(params: Params, data: Path) -> None:
 def _check_row(params: Params, row: Row, data: Path) -> None:
     from model.checkpoint import load_animator, read_config
     from model.heads.head import load_head
-    from pipeline.training.row import TrainInputs, row_provenance
+    from pipeline.training.run import TrainInputs, row_provenance
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
     arrays = load_head(head)

@@ -8,7 +8,8 @@ import torch
 from model.frame.coords import frames_to_tensor
 from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_file, sha256_text
 
 
 class LpipsAlex:
@@ -27,7 +28,8 @@ class LpipsAlex:
         self.net.to(device)
         self.device = device
         self.weights_sha256 = sha256_file(weights)
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+        code = code_sha256("pipeline.metrics.backends.lpips_alex", through=("torchvision",))
+        self.fingerprint = sha256_text(self.weights_sha256, device, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "LpipsAlex":
