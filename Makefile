@@ -28,10 +28,11 @@ repro: $(READY)  ## the main job: data, fits, training, evaluation, Tables 1-3 (
 test: $(READY)  ## every test that needs no GPU
 	python -m pytest -m 'not slow'
 
-check: $(READY)  ## style and layers
+check: $(READY)  ## style, layers and types
 	ruff check .
 	ruff format --check .
 	lint-imports
+	mypy
 
 parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
 	python -m tests.parity "$(GOLDEN)"

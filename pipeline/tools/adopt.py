@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.params.tree import Params
@@ -92,15 +93,15 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
     bench = params.bench
     heads = (bench.head, bench.head2)
     videos = [f"videos@{corpus}" for corpus in bench.corpora]
-    yield "heads", [], lambda: _check_heads(heads, data)
+    yield "heads", [], partial(_check_heads, heads, data)
     for corpus, stage in zip(bench.corpora, videos, strict=True):
-        yield stage, [], lambda corpus=corpus: _check_corpus(params, corpus, data)
-    yield "crop", videos, lambda: _check_clips(params, data)
+        yield stage, [], partial(_check_corpus, params, corpus, data)
+    yield "crop", videos, partial(_check_clips, params, data)
     for head in heads:
-        yield f"fit@{head}", ["heads", "crop"], lambda head=head: _check_fits(params, head, data)
-    yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], lambda: _check_pairs(params, data)
+        yield f"fit@{head}", ["heads", "crop"], partial(_check_fits, params, head, data)
+    yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], partial(_check_pairs, params, data)
     for row in pwm_rows(bench, params.model):
-        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], lambda row=row: _check_row(params, row, data)
+        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(_check_row, params, row, data)
 
 
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
