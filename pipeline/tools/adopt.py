@@ -104,13 +104,6 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
         yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(_check_row, params, row, data)
 
 
-def _write_weights(params: Params, data: Path) -> None:
-    """Earlier layouts had no such stage; it takes a moment."""
-    from pipeline.weights.collect import write_weights
-
-    write_weights(params, data / "weights")
-
-
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
     from model.heads.head import load_head
 
