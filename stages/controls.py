@@ -12,7 +12,7 @@ from pipeline.store.devices import device_named
 
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
-    """Write predictions.arrow, scores.parquet and features.parquet of each control row into its folder in `out`."""
+    """Write predictions.arrow, scores.parquet and features/ of each control row into its folder in `out`."""
     from pipeline.bench.evaluate import EvaluateInputs
     from pipeline.controls.yardsticks import evaluate_controls
 

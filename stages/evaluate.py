@@ -15,7 +15,7 @@ def run(
     params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
     imported: bool, device: str,
 ) -> None:  # fmt: skip
-    """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
+    """Write predictions.arrow, scores.parquet and features/ into `out`."""
     from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)

@@ -1,4 +1,4 @@
-"""Stage `report`: Tables 1-3, every cell in long form, and one page with all of it."""
+"""Stage `report`: Tables 1-3, every cell in long form, what `dvc plots` draws, and one page with all of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from pipeline.run_stage import run_stage
 
 
 def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
-    """Write `out/tables/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
+    """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.report.report import write_report
     from pipeline.report.rows import all_rows
     from pipeline.store.provenance import write_text
@@ -33,7 +33,7 @@ def main(
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Write the tables, the fit reports and the page; figures are read from `out/figures`."""
+    """Write the tables, the plot data, the fit reports and the page; figures are read from `out/figures`."""
     run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper, out=out)
 
 

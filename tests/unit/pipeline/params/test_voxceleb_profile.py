@@ -41,7 +41,7 @@ def test_heads_trackers_and_metrics_are_the_papers(params):
     assert (params.bench.head, params.bench.head2, params.bench.corpora) == ("flame", "bfm", [])
     assert [params.fit_of(head).tracker for head in ("flame", "bfm")] == ["deca", "deep3d"]
     assert params.metrics.apd == params.metrics.aed
-    assert (params.metrics.aed.backend, params.metrics.aed.second_backend) == ("deca", "deep3d")
+    assert (params.metrics.aed.backend, params.metrics.aed.second_backend) == (("deca",), ("deep3d",))
     assert (params.report.paper_beside, params.report.embed_pictures) == (True, False)
 
 

@@ -23,7 +23,9 @@ FILES = {
     "pipeline/work/ledger.py": "",
     "pipeline/trackers/table.py": 'T = {"puppet": "pipeline.trackers.puppet:Puppet", "no": "see pipeline.unused:X"}',
     "pipeline/trackers/puppet.py": "from pipeline.params.fitting import FitParams\nimport torch.nn.functional as F",
-    "pipeline/row.py": "def go():\n    from model.frame.coords import px\n    from pipeline.store.closure import key",
+    "pipeline/row.py": (
+        "def train():\n    from model.frame.coords import px\n    from pipeline.store.closure import key"
+    ),
     "pipeline/fit.py": "from pipeline.trackers.table import T\nfrom pipeline.assets import require\nimport safetensors",
 }
 
@@ -71,7 +73,7 @@ def test_plug_ins_count_for_a_stage_and_not_for_a_key(root):
 
 
 def test_a_name_that_is_no_module_or_is_always_left_out_is_refused(root):
-    for name in ("pipeline.rwo", "numpy", "pipeline.row.go"):
+    for name in ("pipeline.rwo", "numpy", "pipeline.row.train"):
         with pytest.raises(ModuleNotFoundError, match=name):
             key(root, name)
     with pytest.raises(ValueError, match=r"pipeline\.params\.fitting is left out"):
