@@ -54,7 +54,8 @@ class Backend(Protocol):
         """Load weights.
 
         Raises:
-            BackendUnavailable or pipeline.store.assets.AssetMissing: it cannot run here.
+            Exception: it cannot run here. The message of BackendUnavailable and pipeline.store.assets.AssetMissing is
+                printed as it is, any other with its type; AssetRefused ends the evaluation.
         """
         ...
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
 from pipeline.params.reports import HeadBackends, MetricParams
-from pipeline.store.assets import AssetMissing
+from pipeline.store.assets import AssetMissing, AssetRefused
 from pipeline.store.registry import resolve
 
 METRICS = {
@@ -30,6 +30,9 @@ BACKENDS = {
     "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
     "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
 }
+
+
+_REASON = 300  # characters of an error that stand beside a dash
 
 
 @dataclass(frozen=True)
@@ -119,5 +122,15 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
 def _open(backend_name: str, opening: Opening) -> tuple[Backend | None, str]:
     try:
         return resolve(BACKENDS, backend_name, "metric backend").open(opening), ""
-    except (AssetMissing, BackendUnavailable) as error:
-        return None, str(error)
+    except AssetRefused:  # not a column's fault: any number would be kept under a wrong name
+        raise
+    except Exception as error:  # noqa: BLE001 - what a backend raises is its own; the other columns do not depend on it
+        return None, reason_of(backend_name, error)
+
+
+def reason_of(backend_name: str, error: Exception) -> str:
+    """Why a backend gives no number, in one line: what it says itself, or the error that it ended in."""
+    text = " ".join(str(error).split())
+    if isinstance(error, AssetMissing | BackendUnavailable):
+        return text
+    return f"{backend_name} cannot run ({type(error).__name__}{text and ': '}{text[:_REASON]})"
