@@ -1,6 +1,5 @@
 """Predictions: one lossless frame a pair, packed in one Arrow file a method, whoever made them."""
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.store.clips import ClipStore, decode_frame, encode_frame
+from pipeline.store.images import SUFFIXES, UnreadableImage, read_image
 from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
 
 BATCH = 256
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 SHOWN = 5
 
 
@@ -59,7 +58,7 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     """Pack a folder of images named `<pair id>.png` (or .jpg, .bmp, .webp) made by anybody's code.
 
     Args:
-        folder: where the images lie, without subfolders; images are never resized.
+        folder: where the images lie, without subfolders; images are never resized (`pipeline.store.images` reads them).
         pairs: the pair list; each of its pairs needs exactly one image.
         clips: the evaluation clips, which say how large an image must be.
         out: the `predictions.arrow` to write; it is returned.
@@ -86,21 +85,13 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     frames, broken = {}, []
     for name in pair_ids:
         try:
-            frames[name] = decode_image(files[name][0].read_bytes())
-        except OSError:
-            broken.append(files[name][0].name)
+            frames[name] = read_image(files[name][0].read_bytes())
+        except UnreadableImage as error:
+            broken.append(f"{files[name][0].name} {error}")
     _refuse("cannot be read", broken, folder)
     _refuse_sizes(frames, size_hw, folder)
     write_predictions(out, pair_ids, np.stack([frames[name] for name in pair_ids]))
     return out
-
-
-def decode_image(data: bytes) -> np.ndarray:
-    """Decompress an image file to (H, W, 3) uint8 RGB; OSError if it is none."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def _refuse(what: str, names: Sequence[str], where: Path) -> None:

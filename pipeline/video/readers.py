@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from pipeline.store.images import UnreadableImage, read_image
 from pipeline.video.info import Packets, Undecodable, VideoInfo, first_line, open_video
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -116,7 +116,7 @@ def read_images(images: Sequence[Path], numbers: Sequence[int]) -> Iterator[np.n
         Undecodable: an image cannot be read; the message names it.
     """
     for number in numbers:
-        frame = cv2.imdecode(np.fromfile(images[number], np.uint8), cv2.IMREAD_COLOR_RGB)
-        if frame is None:
-            raise Undecodable(f"{images[number].name} is no readable image")
-        yield frame
+        try:
+            yield read_image(images[number].read_bytes())
+        except UnreadableImage as error:
+            raise Undecodable(f"{images[number].name} {error}") from None

@@ -160,6 +160,9 @@ def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
     Image.fromarray(np.zeros((WIDTH, HEIGHT, 3), np.uint8)).save(victim)
     with pytest.raises(PredictionsError, match=r"1 are not 16x24 .*\(24x16\)"):
         bring()
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 4), np.uint8)).save(victim)
+    with pytest.raises(PredictionsError, match=rf"1 cannot be read: {victim.name} has transparent pixels"):
+        bring()
     victim.write_bytes(b"no image")
     with pytest.raises(PredictionsError, match="1 cannot be read"):
         bring()
