@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.store.clips import ClipStore, decode_frame, encode_frame
 from pipeline.store.images import SUFFIXES, UnreadableImage, read_image
 from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
+from pipeline.work.foreign_files import own_entries
 
 BATCH = 256
 SHOWN = 5
@@ -75,7 +76,7 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     if not folder.is_dir():
         raise NotADirectoryError(f"no folder of predictions at {folder}")
     files: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
+    for file in own_entries(folder):
         if file.suffix.lower() in SUFFIXES:
             files.setdefault(file.stem, []).append(file)
     wanted = set(pair_ids)

@@ -153,7 +153,7 @@ def read_record() -> dict[str, str | None]:
         ValueError: it is no such record; the message names the file and the remedy.
     """
     try:
-        record = json.loads(RECORD.read_text())
+        record = json.loads(RECORD.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -31,6 +31,11 @@ def sha256_text(*parts: object) -> str:
     return digest.hexdigest()
 
 
+def plain_path(path: Path) -> str:
+    """A path for libraries that read addresses too: ffmpeg and Arrow take a relative `a:b/c` for a protocol."""
+    return os.path.abspath(path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, keys sorted, with a trailing newline."""
     path = Path(path)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.store.provenance import plain_path
+
 SCHEMA_VERSION = "1"
 ROW_GROUP = 10_000
 LOOSE = 64  # pieces that a writer holds apart: Arrow spends kilobytes on each, however short
@@ -176,7 +178,7 @@ class TableWriter:
         if self._writer is None:
             vectors = [f.name for f in rows.schema if pa.types.is_fixed_size_list(f.type)]
             self._writer = pq.ParquetWriter(
-                self._partial,
+                plain_path(self._partial),
                 rows.schema,
                 compression="zstd",
                 compression_level=1,
@@ -213,7 +215,7 @@ def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[
     if not path.exists():
         raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(plain_path(path)) as file:
             table = file.read(columns=columns)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable Parquet table: {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.video.info import CLOCK_S, Undecodable, VideoInfo, read_packets
 from pipeline.video.readers import images_info, list_images, read_av, read_decord, read_images
+from pipeline.work.foreign_files import own_entries
 from pipeline.work.ledger import ClipError
 
 __all__ = ["Decoded", "Transform", "VideoError", "VideoInfo", "decode", "fingerprint", "frames_in_range"]
@@ -114,7 +115,7 @@ def fingerprint(path: Path) -> tuple | None:
         stat = path.stat()
         if not path.is_dir():
             return path.name, stat.st_size, stat.st_mtime_ns
-        return path.name, [fingerprint(image) for image in sorted(path.iterdir())]
+        return path.name, [fingerprint(image) for image in own_entries(path)]
     except OSError:
         return None
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.store.provenance import plain_path
 from pipeline.video.nal_units import is_damaged, length_size
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
@@ -112,7 +113,7 @@ def open_video(path: Path) -> Any:
     import av
 
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(plain_path(path), metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise Undecodable(first_line(error)) from error
     if not container.streams.video:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.store.images import UnreadableImage, read_image
+from pipeline.store.provenance import plain_path
 from pipeline.video.info import Packets, Undecodable, VideoInfo, first_line, open_video
+from pipeline.work.foreign_files import own_entries
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 SEEKABLE = ("mov", "matroska", "avi")  # containers in which seeking was found to give exactly the frame asked for
@@ -32,7 +34,7 @@ def read_decord(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterato
     decord.logging.set_level(decord.logging.QUIET)
     errors = (decord.DECORDError, RuntimeError, IndexError)
     try:
-        video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        video = decord.VideoReader(plain_path(path), ctx=decord.cpu(0), num_threads=1)
         held = len(video)
     except errors as error:
         raise Undecodable(first_line(error)) from error
@@ -88,7 +90,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         Undecodable: there are none, or their names are numbers with one missing.
     """
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise Undecodable(f"the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
     if all(path.stem.isdecimal() for path in images):
