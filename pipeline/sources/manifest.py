@@ -48,7 +48,7 @@ def scan_all(data: DataParams) -> list[Scan]:
             f"no data set has a manifest: set data.first.watch or data.second.watch to NAME{MANIFEST_SUFFIX} "
             "where a folder is too large for DVC to hash on every command"
         )
-    return [scan(source, Path(data.root)) for source in watched]
+    return [scan(source, data.root_folder()) for source in watched]
 
 
 def scan(source: SourceParams, root: Path) -> Scan:

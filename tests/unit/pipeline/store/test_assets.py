@@ -157,3 +157,24 @@ def test_a_metric_whose_weights_were_swapped_stops_the_evaluation_and_leaves_no_
     (assets / "alexnet.pth").write_bytes(releases[1].read_bytes())
     with pytest.raises(AssetRefused, match=r"alexnet\.pth has sha256"):
         open_measures(metrics, tuple(heads), (64, 64), opening)
+
+
+@pytest.mark.parametrize("folder", [None, "data/assets", "../shared assets"])
+@pytest.mark.parametrize("weights", ["vgg19", "data/assets/vgg19.pth"])
+def test_a_perceptual_network_is_found_from_dvcs_copy_too(weights, folder, tmp_path, monkeypatch):
+    """As `dvc exp run --temp` does it: the copy has what git has, $DVC_ROOT is the main project."""
+    project, copy = tmp_path / "project", tmp_path / "project" / ".dvc" / "tmp" / "exps" / "standalone" / "tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("PWM_ASSETS", raising=False)
+    if folder:
+        monkeypatch.setenv("PWM_ASSETS", folder)
+    pwm("import", "vgg19", write_release(tmp_path / "vgg19", "vgg19"))
+    section = load_params(ROOT / "profiles" / "voxceleb.yaml").recipes["paper256"].perceptual
+    section = section.model_copy(update={"weights": weights})
+    assert sha256_file(perceptual_weights(section)) == sha256_file(tmp_path / "vgg19")
+    (copy / "assets.lock.json").write_bytes((project / "assets.lock.json").read_bytes())
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    assert sha256_file(perceptual_weights(section)) == sha256_file(tmp_path / "vgg19")
