@@ -62,6 +62,15 @@ def test_the_report_depends_on_the_results_of_every_row(profile):
         assert wanted <= deps | ({"data/results/controls"} if name == "figures" else set())
 
 
+def test_no_stage_reads_a_whole_folder_of_which_another_reads_a_part(profile):
+    """In a clone, `dvc repro --pull` completes no folder of which a part is there already."""
+    params, stages = profile
+    deps = {Path(d.def_path) for stage in stages.values() for d in stage.deps}
+    data = [path for path in deps if path.parts[0] in ("data", "reports")]
+    assert Path(f"data/heads/{params.bench.head}.npz") in data
+    assert not [(str(whole), str(part)) for whole in data for part in data if whole in part.parents]
+
+
 def test_outputs_are_unique_and_keep_the_run_cache(profile):
     _, stages = profile
     outs = [out.def_path for stage in stages.values() for out in stage.outs]

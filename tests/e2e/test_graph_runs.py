@@ -72,7 +72,7 @@ def test_metrics_params_and_plots_of_two_revisions(reproduced):
     assert "VoxCeleb1.same.fid" in shown
     assert "toy64.puppet.geom_disp" in shown
     diff = json.loads(run("dvc", "metrics", "diff", "HEAD", "--json", cwd=reproduced))
-    changed = diff["diff"]["reports/small/metrics.json"]
+    changed = diff["reports/small/metrics.json"]
     assert changed["row"]["old"] == "toy64.puppet.neural_codes"
     assert changed["VoxCeleb1.same.fid"]["diff"] != 0
     assert "model.guidance" in run("dvc", "params", "diff", "HEAD", cwd=reproduced)
