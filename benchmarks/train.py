@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import torch
 import typer
@@ -58,10 +58,14 @@ class ReferenceStep:
     """The step of the budget (module docstring) on noise, alone on one thread."""
 
     def __init__(self, recipe: Recipe) -> None:
-        sizes = {"channels": REFERENCE_CHANNELS, "outer_kernel": REFERENCE_KERNEL, "spade_hidden": REFERENCE_HIDDEN}
         judge = {"scales": REFERENCE_SCALES, "width": REFERENCE_WIDTH, "max_width": REFERENCE_CHANNELS[0]}
         layout = {"memory_format": torch.channels_last}
-        generator = replace(generator_config(recipe), **sizes)
+        generator = replace(
+            generator_config(recipe),
+            channels=REFERENCE_CHANNELS,
+            outer_kernel=REFERENCE_KERNEL,
+            spade_hidden=REFERENCE_HIDDEN,
+        )
         self.generator = Generator(generator, ("disp",), 0, 2, torch.zeros(3)).train().to(**layout)
         self.discriminator = Discriminator(replace(discriminator_config(recipe), **judge)).train().to(**layout)
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
@@ -74,12 +78,12 @@ class ReferenceStep:
         out = self.generator(self.source, self.maps)
         made = (out.image, out.warped)
         real, *scores = groups(self.discriminator(torch.cat([self.target, *made])), 3)
-        loss = sum((image - self.target).abs().mean() for image in made)
+        loss = cast(torch.Tensor, sum((image - self.target).abs().mean() for image in made))
         loss = loss + sum(generator_hinge(score) + feature_matching(real, score) for score in scores)
         for adam in self.adams:
             adam.zero_grad()
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=True)
-        against = sum(discriminator_hinge(real, score) for score in scores)
+        against = cast(torch.Tensor, sum(discriminator_hinge(real, score) for score in scores))
         against.backward(inputs=list(self.discriminator.parameters()))
         for adam in self.adams:
             adam.step()
@@ -136,12 +140,12 @@ def measure(
     }
 
 
-def follow(team: Replicas, *job: object) -> None:
+def follow(team: Replicas, *job: Any) -> None:
     """Take part in another process's measurement."""
     measure(team, *job)
 
 
-def measured(processes: int, *job: object) -> dict[str, float]:
+def measured(processes: int, *job: Any) -> dict[str, float]:
     """Measure one row with a number of processes."""
     with replicas(processes, follow, *job) as team:
         return measure(team, *job)

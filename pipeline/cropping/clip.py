@@ -63,6 +63,17 @@ class CropTask:
         name = sha256_text(video, asked, settings)[:32]
         return piece_path(self.scratch, self.request.person, self.request.video, name, ".arrow")
 
+    def kept_at(self) -> Path:
+        """`file`, where the video is known to be there.
+
+        Raises:
+            FileNotFoundError: it went away since the stage looked for it.
+        """
+        file = self.file()
+        if file is None:
+            raise FileNotFoundError(f"{self.request.clip}: the video {self.request.path} went away during the stage")
+        return file
+
 
 @dataclass(frozen=True)
 class CroppedClip:
@@ -96,7 +107,7 @@ def crop_clip(task: CropTask) -> tuple[str, str]:
         "note": note,
     }
     images = [encode_frame(frame, task.encoding, task.jpeg_quality) for frame in video.frames]
-    _save(task.file(), CroppedClip(facts, images))
+    _save(task.kept_at(), CroppedClip(facts, images))
     return "ok", note
 
 

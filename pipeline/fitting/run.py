@@ -124,7 +124,7 @@ class ClipTasks(Sequence[FitTask]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, number: int) -> FitTask:
+    def __getitem__(self, number: int) -> FitTask:  # type: ignore[override]  # nobody slices tasks
         store, row, file = self.rows[number]
         info = _info(store, row)
         return FitTask(self.source, *store.place(info.clip), info, file)

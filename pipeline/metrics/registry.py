@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.assets import AssetMissing
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
 from pipeline.params.reports import HeadBackends, MetricParams
+from pipeline.store.assets import AssetMissing
 from pipeline.store.registry import resolve
 
 METRICS = {

@@ -65,7 +65,7 @@ class PerceptualSection(Strict):
     """
 
     backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker"]
-    weights: str  # file of its weights, relative to the project
+    weights: str  # name of an asset (vgg19), or path of a file of the project
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
 
 

@@ -64,7 +64,8 @@ def _rendered(jobs: list[tuple[PuppetParams, ClipPlan, Path]], workers: int) -> 
     """Yield once for every finished video."""
     if workers == 0 or len(jobs) < 2:
         for job in jobs:
-            yield render_video(*job)
+            render_video(*job)
+            yield
         return
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=_processes()) as pool:
         try:

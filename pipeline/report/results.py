@@ -156,7 +156,7 @@ class Results:
                 raise ValueError(f"row {key} was scored with other metrics than the rest: evaluate it again")
         columns = zip(*(result.measures for result in self.of_row.values()), strict=True)
         self.measures = [next((m for m in of_rows if not m.reason), of_rows[0]) for of_rows in columns]
-        self._cells = {
+        self._cells: dict[tuple[str, str, str, str], Cell] = {
             (dataset, task, row.key, measure.id): self._cell(dataset, task, row, measure)
             for dataset in pairs.datasets
             for measure in self.measures

@@ -146,11 +146,11 @@ def _difference(results: Results, cell: Cell, other: Cell) -> Estimate:
     where = (cell.dataset, cell.task, cell.measure.id)
     a, b = _of(results, cell.row), _of(results, other.row)
     if cell.measure.of_sets:
-        features = [one.features(*where, "generated", ids) for one in (a, b)]
+        of_a, of_b = (one.features(*where, "generated", ids) for one in (a, b))
         reference = a.features(*where, "reference", ids)
-        return paired_distance_difference(frechet_distance, *features, reference, people, results.how)
-    values = [one.values(*where, ids) for one in (a, b)]
-    return paired_difference(*values, people, results.how)
+        return paired_distance_difference(frechet_distance, of_a, of_b, reference, people, results.how)
+    values_a, values_b = (one.values(*where, ids) for one in (a, b))
+    return paired_difference(values_a, values_b, people, results.how)
 
 
 def _of(results: Results, row: Row) -> Result:

@@ -8,6 +8,7 @@ Left out are:
 * rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
 * tables of what there is (assets, rows of the tables), which decide on no result of their own;
 * how keys are made and where pieces lie: a piece under another name is not found, and none can hold another result;
+* how an asset is found: its hash stands in keys itself;
 * for a key, plug-in tables and what they name ("module:Class"): whoever makes the key names the plug-in's module.
 
 Beside our files a key holds the versions of the libraries that they import. Every file is read once a process, so that
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
 DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options", "pipeline.run_stage")
 DOORS = ("pipeline.assets", "pipeline.report.rows")
-KEEPING = ("pipeline.store.closure", "pipeline.store.scratch_root")
+KEEPING = ("pipeline.store.assets", "pipeline.store.closure", "pipeline.store.scratch_root")
 PLUGIN_TABLES = ("pipeline.trackers.table",)  # nothing but a table, so that a key can leave the file out
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.
 NO_RESULT = frozenset({"typer", "rich", "pydantic", "ruamel", "safetensors", "dask", "distributed"})

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +69,7 @@ def detect_utterance(utterance: Utterance) -> str:
     found = dict(zip(decoded.numbers, decoded.frames, strict=True))
     width, height = decoded.info.width, decoded.info.height
     scale = (width, height) if utterance.unit == "fraction" else (height / REFERENCE_HEIGHT_PX,) * 2
-    annotated = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in boxes]
+    annotated = [cast(Box, tuple(v * s for v, s in zip(box, scale * 2, strict=True))) for box in boxes]
     kept = [nearest(found[number], box) for number, box in zip(numbers, annotated, strict=False)]
     person, video, name = utterance.key
     rows = [(person, video, name, first + i, *box) for i, box in enumerate(kept)]

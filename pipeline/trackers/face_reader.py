@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from model.frame.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from pipeline.assets import require
+from pipeline.store.assets import hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.devices import full_precision
-from pipeline.store.provenance import sha256_file, sha256_text
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
 from pipeline.trackers.released import load_released
@@ -50,7 +50,7 @@ class FaceReader(ABC):
             )
         self.head, self.finder, self.device = head, finder, device
         self.network = load_released(self.build, weights, self.part).to(device)
-        self.weights_sha256 = sha256_file(weights)
+        self.weights_sha256 = hash_of(weights)
         code = code_sha256(type(self).__module__)
         self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, code)
 

@@ -17,6 +17,7 @@ from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
 from pipeline.params.recipe import PerceptualSection, Recipe
+from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir
@@ -105,9 +106,19 @@ def train_run(
     return animator, provenance, curve
 
 
+def perceptual_weights(config: PerceptualSection) -> Path:
+    """File of the perceptual network's weights: an imported asset, or a file of the project.
+
+    Raises:
+        AssetMissing, AssetRefused: see `pipeline.store.assets.require`.
+    """
+    name = asset_meant(config.weights)
+    return require(name) if name else Path(config.weights)
+
+
 def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     """Load the perceptual loss's network from the recipe's weights."""
-    weights = Path(config.weights)
+    weights = perceptual_weights(config)
     if config.backbone == "puppet_tracker":
         return load_tracker(weights)
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
@@ -129,5 +140,5 @@ def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs,
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
-        "perceptual_sha256": sha256_file(Path(recipe.perceptual.weights)),
+        "perceptual_sha256": hash_of(perceptual_weights(recipe.perceptual)),
     }

@@ -186,7 +186,7 @@ def _guarded(
     if TREE.whole_sha256() != code:
         raise ClusterError("a worker has another version of this project: update it and start the worker again")
     # A timer inside the interpreter's C code: it fires even while a native call holds Python's lock.
-    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         with contextlib.chdir(where):
             return _outcome(index, function, item)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from model.heads.head import load_head
-from pipeline.assets import require
 from pipeline.metrics.protocols import BackendUnavailable, Opening
+from pipeline.store.assets import require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.face_reader import FaceReader

@@ -40,7 +40,7 @@ class PuppetJudgeBackend:
         img = self._images(frames_u8)
         landmarks, pooled = self.judge.look(img)
         embedding = self.judge.embed_aligned(align(img, landmarks).face)
-        landmarks_px = ndc_to_px(landmarks, tuple(img.shape[-2:])).flatten(1)
+        landmarks_px = ndc_to_px(landmarks, img.shape[-2:]).flatten(1)
         found = {"pooled": pooled, "embedding": embedding, "landmarks_px": landmarks_px}
         return {name: values.float().cpu().numpy() for name, values in found.items()}
 

@@ -26,7 +26,7 @@ FILES = {
     "pipeline/row.py": (
         "def train():\n    from model.frame.coords import px\n    from pipeline.store.closure import key"
     ),
-    "pipeline/fit.py": "from pipeline.trackers.table import T\nfrom pipeline.assets import require\nimport safetensors",
+    "pipeline/fit.py": "from pipeline.trackers.table import T\nfrom pipeline.assets import ASSETS\nimport safetensors",
 }
 
 
