@@ -12,7 +12,7 @@ from model.frame.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.assets import require
-from pipeline.store.devices import full_precision
+from pipeline.store.devices import full_precision, key_of
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
@@ -45,7 +45,7 @@ class FaceReader(ABC):
     part: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
 
-    def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: str) -> None:
+    def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: torch.device) -> None:
         self.check_head(head.name)
         if (head.num_shape, head.num_expression) != self.num_codes:
             raise TrackerUnavailable(
@@ -56,7 +56,7 @@ class FaceReader(ABC):
         self.network = load_released(self.build, weights, self.part).to(device)
         self.weights_sha256 = sha256_file(weights)
         sources = sha256_sources([*_SHARED, *self.sources])
-        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, sources)
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, sources, *key_of(device))
 
     @classmethod
     def check_head(cls, name: str) -> None:
@@ -69,7 +69,7 @@ class FaceReader(ABC):
             raise TrackerUnavailable(f"{cls.title} fits the head {cls.head_name!r}, not {name!r}")
 
     @classmethod
-    def open(cls, head: HeadModel, device: str) -> "FaceReader":
+    def open(cls, head: HeadModel, device: torch.device) -> "FaceReader":
         """Open the reader with the imported weights.
 
         Raises:

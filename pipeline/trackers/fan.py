@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.assets import require
-from pipeline.store.devices import full_precision
+from pipeline.store.devices import full_precision, key_of
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 HALF_PX = 0.5  # from the package's whole pixels to the pixels' centres
@@ -54,11 +54,11 @@ class LandmarkFinder(Protocol):
 class FanLandmarks:
     """FAN on the faces of S3FD; a `LandmarkFinder`."""
 
-    def __init__(self, fan: Path, s3fd: Path, device: str) -> None:
+    def __init__(self, fan: Path, s3fd: Path, device: torch.device) -> None:
         self.net, self.device = _open_face_alignment(fan, s3fd, device), device
         self.weights_sha256 = sha256_file(fan)
         sources = sha256_sources(["pipeline/trackers/fan.py"])
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_file(s3fd), sources)
+        self.fingerprint = sha256_text(self.weights_sha256, sha256_file(s3fd), sources, *key_of(device))
 
     def look(self, frames_u8: np.ndarray) -> Faces:
         """Look at frames one by one, as the package does; see `LandmarkFinder`."""
@@ -74,7 +74,7 @@ class FanLandmarks:
         return faces
 
 
-def find_fan(device: str) -> FanLandmarks:
+def find_fan(device: torch.device) -> FanLandmarks:
     """Open FAN and S3FD as they were imported, once a process.
 
     Raises:
@@ -84,11 +84,11 @@ def find_fan(device: str) -> FanLandmarks:
 
 
 @lru_cache(maxsize=1)
-def _open_fan(fan: Path, s3fd: Path, device: str) -> FanLandmarks:
+def _open_fan(fan: Path, s3fd: Path, device: torch.device) -> FanLandmarks:
     return FanLandmarks(fan, s3fd, device)
 
 
-def _open_face_alignment(fan: Path, s3fd: Path, device: str) -> Any:
+def _open_face_alignment(fan: Path, s3fd: Path, device: torch.device) -> Any:
     """Build the package's aligner with weights by path; the package itself would fetch them."""
     from face_alignment import FaceAlignment, LandmarksType
     from face_alignment.models import FAN
@@ -101,5 +101,5 @@ def _open_face_alignment(fan: Path, s3fd: Path, device: str) -> Any:
 
     detector = {"path_to_detector": str(s3fd)}
     return AlignerByPath(
-        LandmarksType.TWO_D, device=device, flip_input=False, face_detector_kwargs=detector, compile=False
+        LandmarksType.TWO_D, device=str(device), flip_input=False, face_detector_kwargs=detector, compile=False
     )

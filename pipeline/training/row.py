@@ -23,6 +23,7 @@ from model.training.replicas import Replicas, replicas
 from model.training.resume import CheckpointStore
 from pipeline.console import say
 from pipeline.params.recipe import PerceptualSection, Recipe
+from pipeline.store.devices import key_of
 from pipeline.store.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.dataset import Batch, PairDataset
@@ -53,7 +54,7 @@ def train_row(
     """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on (recipe, guidance, head,
-    fits, clips, code), so a run that was killed resumes and a finished one is only written out again.
+    fits, clips, code, kind of device), so a run that was killed resumes and a finished one is only written out again.
 
     Args:
         row: key of the row, for messages and provenance.
@@ -95,7 +96,7 @@ def _train(
     _check_size(data, recipe.image_px)
     provenance = _provenance(row, guidance, recipe, inputs, head)
     code = sha256_sources(["model", "pipeline/training/dataset.py", "pipeline/training/augment.py"])
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code)))
+    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code, *key_of(device))))
     torch.manual_seed(recipe.seed)
     animator = Animator(
         head,

@@ -12,6 +12,7 @@ import torch
 
 from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
+from pipeline.store.devices import key_of
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 
@@ -20,14 +21,14 @@ class Inception:
 
     name = "inception"
 
-    def __init__(self, weights: Path, device: str) -> None:
+    def __init__(self, weights: Path, device: torch.device) -> None:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         torch.load(weights, map_location="cpu", weights_only=True)  # refuses a pickle that would run code
         self.net = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(device)
         self.device = device
         self.weights_sha256 = sha256_file(weights)
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]), *key_of(device))
 
     @classmethod
     def open(cls, opening: Opening) -> "Inception":

@@ -8,6 +8,7 @@ import torch
 from model.frame.coords import frames_to_tensor
 from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
+from pipeline.store.devices import key_of
 from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
 
 
@@ -16,7 +17,7 @@ class LpipsAlex:
 
     name = "lpips_alex"
 
-    def __init__(self, weights: Path, device: str) -> None:
+    def __init__(self, weights: Path, device: torch.device) -> None:
         from torchmetrics.functional.image.lpips import _LPIPS
 
         self.net = _LPIPS(pretrained=True, net="alex", pnet_rand=True)
@@ -27,7 +28,7 @@ class LpipsAlex:
         self.net.to(device)
         self.device = device
         self.weights_sha256 = sha256_file(weights)
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]), *key_of(device))
 
     @classmethod
     def open(cls, opening: Opening) -> "LpipsAlex":

@@ -9,6 +9,7 @@ from model.frame.alignment import align
 from model.frame.coords import frames_to_tensor, ndc_to_px
 from model.puppet_nets.judge import PuppetJudge, load_judge
 from pipeline.metrics.protocols import BackendUnavailable, Opening
+from pipeline.store.devices import key_of
 from pipeline.store.provenance import sha256_sources, sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "judge.safetensors"
@@ -20,11 +21,11 @@ class PuppetJudgeBackend:
 
     name = "puppet_judge"
 
-    def __init__(self, judge: PuppetJudge, device: str) -> None:
+    def __init__(self, judge: PuppetJudge, device: torch.device) -> None:
         self.judge = judge.to(device)
         self.device = device
         self.weights_sha256 = judge.weights_sha256 or ""
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources(SOURCES))
+        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources(SOURCES), *key_of(device))
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetJudgeBackend":

@@ -11,6 +11,7 @@ from model.frame.coords import frames_to_tensor
 from model.heads.head import HeadModel, load_head
 from model.puppet_nets.tracker import PuppetTracker, load_tracker, to_fit
 from pipeline.metrics.protocols import BackendUnavailable, Opening
+from pipeline.store.devices import key_of
 from pipeline.store.provenance import sha256_sources, sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "tracker.safetensors"
@@ -26,14 +27,16 @@ class PuppetTrackerBackend:
 
     name = "puppet_tracker"
 
-    def __init__(self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: str) -> None:
+    def __init__(
+        self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: torch.device
+    ) -> None:
         self.tracker = tracker.to(device)
         self.heads = {name: head.to(device) for name, head in heads.items()}
         self.min_score = min_score
         self.device = device
         self.weights_sha256 = tracker.weights_sha256 or ""
         known = {name: head.sha256 for name, head in heads.items()}
-        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, sha256_sources(SOURCES))
+        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, sha256_sources(SOURCES), *key_of(device))
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetTrackerBackend":

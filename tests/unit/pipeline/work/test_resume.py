@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+import torch
 
 import stages.crop
 from pipeline.cropping import run as crop_run
@@ -91,7 +92,15 @@ def test_fit_goes_on_where_it_stopped(corpus, monkeypatch):
 
     def fit(out):
         work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=False)
-        fit_clips(params.fit, corpus / "heads" / f"{HEAD}.npz", corpus / "clips", folders, corpus / out, work)
+        fit_clips(
+            params.fit,
+            corpus / "heads" / f"{HEAD}.npz",
+            corpus / "clips",
+            folders,
+            corpus / out,
+            work,
+            torch.device("cpu"),
+        )
 
     monkeypatch.setattr(fit_module, "fit_clip", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
