@@ -27,6 +27,24 @@ def version() -> None:
         typer.echo(f"{name:12} {value}")
 
 
+@app.command("adopt")
+@stage_command
+def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = Path("data")) -> None:
+    """Take over a finished run of an earlier layout of this project: check it and commit it, train nothing.
+
+    Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
+    """
+    from pipeline.params.tree import load_params
+    from pipeline.tools.adopt import adoptable, commit
+
+    found = list(adoptable(load_params(params), data))
+    for finding in found:
+        typer.echo(f"{finding.stage:50} {finding.reason or 'taken over'}")
+    if agreed := [finding.stage for finding in found if not finding.reason]:
+        commit(agreed, Path())
+    say("now `dvc repro` makes the rest")
+
+
 @assets_app.command("status")
 @stage_command
 def assets_status() -> None:

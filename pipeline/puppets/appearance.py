@@ -12,7 +12,8 @@ import numpy as np
 
 from pipeline.puppets.hair import above_hairline, azimuth_of
 from pipeline.puppets.head_geometry import regions
-from pipeline.puppets.people import Identity, Look, Person
+from pipeline.puppets.people import Identity, Person
+from pipeline.puppets.threads import over, paint_fabric, paint_strands
 
 # name -> (left, top, right, bottom) as shares of the atlas
 REGIONS = {
@@ -75,10 +76,10 @@ def paint_person(person: Person, canvas: "Canvas") -> Texture:
     iris = _iris(person.identity, size)
     for name, image in (
         ("head", skin),
-        ("hair", _strands(person.look, size)),
+        ("hair", paint_strands(person.look, size)),
         ("eye_left", iris),
         ("eye_right", iris),
-        ("garment", _fabric(person.look, size)),
+        ("garment", paint_fabric(person.look, size)),
         ("swatches", _swatches(person, size)),
     ):
         left, top, right, bottom = (round(edge * size) for edge in REGIONS[name])
@@ -200,18 +201,6 @@ class Canvas:
         return cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
 
 
-def _over(image: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Lay a colour over an image, in place, where the mask says; works on the part that the mask touches."""
-    touched = mask > 0.004
-    rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return image
-    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    share = np.clip(mask[part], 0, 1).astype(np.float32)[..., None]
-    image[part] += (np.asarray(colour, np.float32) - image[part]) * share
-    return image
-
-
 def _paint_skin(person: Person, view: Canvas) -> tuple[np.ndarray, np.ndarray]:
     """Skin, make-up, beard, brows and the scalp under the hair: (h, A, 3) colours and (h, A) labels."""
     rng = np.random.default_rng([person.identity.seed, 7])
@@ -221,11 +210,11 @@ def _paint_skin(person: Person, view: Canvas) -> tuple[np.ndarray, np.ndarray]:
     lips = view.lips
     image = _beard(person, view, image, lips)
     tone = 0.03 * view.noise(rng, 0.5)[..., None]
-    image = _over(image, person.identity.lips, 0.85 * lips) + tone * lips[..., None]
+    image = over(image, person.identity.lips, 0.85 * lips) + tone * lips[..., None]
     mouth = view.landmarks[[60, 61, 62, 63, 64]]
-    image = _over(image, person.identity.lips * 0.35, 0.7 * view.stroke(mouth, 0.09, 0.05))
+    image = over(image, person.identity.lips * 0.35, 0.7 * view.stroke(mouth, 0.09, 0.05))
     brows = _brow_mask(rng, person.identity, view)
-    image = _over(image, person.identity.natural_hair * 0.75, brows)
+    image = over(image, person.identity.natural_hair * 0.75, brows)
     image = _eye_lines(person.identity, view, image)
     label[lips > 0.5] = PART["lips"]
     label[brows > 0.35] = PART["brows"]
@@ -240,15 +229,15 @@ def _complexion(rng: np.random.Generator, identity: Identity, view: Canvas) -> n
     red = skin * np.array([1.02, 0.80, 0.80], np.float32)
     cheeks = [0.5 * (points[a] + points[b]) + np.array([0, 0.9 * view.px_per_cm]) for a, b in ((40, 3), (47, 13))]
     for centre in cheeks:
-        image = _over(image, red, (0.15 + 0.4 * identity.blush) * view.blob(centre, (2.2, 1.7)))
-    image = _over(image, red, 0.45 * view.blob(points[33], (1.5, 1.1)) + 0.2 * view.blob(points[8], (2.0, 1.3)))
+        image = over(image, red, (0.15 + 0.4 * identity.blush) * view.blob(centre, (2.2, 1.7)))
+    image = over(image, red, 0.45 * view.blob(points[33], (1.5, 1.1)) + 0.2 * view.blob(points[8], (2.0, 1.3)))
     for first, last in ((36, 39), (42, 45)):
         below = points[first : last + 3].mean(0) + np.array([0, 0.9 * view.px_per_cm])
         tired = 0.2 + 0.25 * identity.age
-        image = _over(image, skin * np.array([0.8, 0.7, 0.75]), tired * view.blob(below, (1.5, 0.55)))
+        image = over(image, skin * np.array([0.8, 0.7, 0.75]), tired * view.blob(below, (1.5, 0.55)))
         above = points[first : last + 3].mean(0) - np.array([0, 0.75 * view.px_per_cm])
-        image = _over(image, skin * np.array([0.84, 0.74, 0.74]), 0.4 * view.blob(above, (1.7, 0.6)))
-    return _over(image, skin * 0.2, 0.8 * view.nostrils)
+        image = over(image, skin * np.array([0.84, 0.74, 0.74]), 0.4 * view.blob(above, (1.7, 0.6)))
+    return over(image, skin * 0.2, 0.8 * view.nostrils)
 
 
 def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np.ndarray) -> np.ndarray:
@@ -260,12 +249,12 @@ def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np
         at = centre + rng.normal(0, (4.0, 2.2)) * cm
         strength = rng.uniform(0.2, 0.6)
         view.dot(spots, at, rng.uniform(0.04, 0.09), strength)
-    image = _over(image, skin * np.array([0.68, 0.52, 0.42]), spots)
+    image = over(image, skin * np.array([0.68, 0.52, 0.42]), spots)
     for _ in range(identity.moles):
         at = points[30] + rng.uniform((-6, -4), (6, 7)) * cm
         mole = np.zeros(image.shape[:2], np.float32)
         view.dot(mole, at, rng.uniform(0.05, 0.11), 0.85)
-        image = _over(image, skin * np.array([0.4, 0.3, 0.28]), mole)
+        image = over(image, skin * np.array([0.4, 0.3, 0.28]), mole)
     lines = np.zeros(image.shape[:2], np.float32)
     for level in (2.0, 2.9, 3.8):
         x = np.linspace(points[19, 0], points[24, 0], 12)
@@ -277,7 +266,7 @@ def _marks(rng: np.random.Generator, identity: Identity, view: Canvas, image: np
         middle = 0.5 * (points[nose] + points[corner])
         fold = np.stack([points[nose] + bend[0], middle + bend[1], points[corner] + 0.6 * bend[2]])
         lines += 0.9 * view.stroke(fold, 0.12, 0.14)
-    return _over(image, skin * np.array([0.62, 0.5, 0.48]), (0.08 + 0.5 * identity.age) * lines)
+    return over(image, skin * np.array([0.62, 0.5, 0.48]), (0.08 + 0.5 * identity.age) * lines)
 
 
 def _brow_mask(rng: np.random.Generator, identity: Identity, view: Canvas) -> np.ndarray:
@@ -300,13 +289,13 @@ def _brow_mask(rng: np.random.Generator, identity: Identity, view: Canvas) -> np
 
 def _eye_lines(identity: Identity, view: Canvas, image: np.ndarray) -> np.ndarray:
     """Lashes along the upper lid, a softer line along the lower one, and the crease."""
-    image = _over(image, identity.natural_hair * 0.3, 0.9 * view.lashes)
+    image = over(image, identity.natural_hair * 0.3, 0.9 * view.lashes)
     for upper, lower in (((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45))):
         lash = view.landmarks[list(upper)]
         crease = lash - np.array([0, 0.42 * view.px_per_cm])
-        image = _over(image, identity.skin * 0.55, 0.5 * view.stroke(crease, 0.10, 0.08))
+        image = over(image, identity.skin * 0.55, 0.5 * view.stroke(crease, 0.10, 0.08))
         soft = view.landmarks[list(lower)]
-        image = _over(image, identity.skin * np.array([0.6, 0.42, 0.4]), 0.55 * view.stroke(soft, 0.08, 0.06))
+        image = over(image, identity.skin * np.array([0.6, 0.42, 0.4]), 0.55 * view.stroke(soft, 0.08, 0.06))
     return image
 
 
@@ -317,7 +306,7 @@ def _beard(person: Person, view: Canvas, image: np.ndarray, lips: np.ndarray) ->
     rng = np.random.default_rng([person.look.seed, 8])
     grain = 0.75 + 0.18 * view.noise(rng, 0.12) + 0.12 * view.noise(rng, 0.5)
     where = _beard_where(person.look.beard, view.points, view.full_beard)
-    return _over(image, person.identity.natural_hair * 0.8, strength * where * grain * (1 - lips))
+    return over(image, person.identity.natural_hair * 0.8, strength * where * grain * (1 - lips))
 
 
 def beard_share(kind: str, points: np.ndarray) -> np.ndarray:
@@ -344,23 +333,7 @@ def _scalp(person: Person, view: Canvas, image: np.ndarray) -> np.ndarray:
     inside = view.inside_hairline + 0.25 * view.noise(rng, 0.35) + 0.3 * view.noise(rng, 1.2)
     density = 0.82 if person.look.style == "buzz" else 0.95
     grain = 1.0 + 0.10 * view.noise(rng, 0.15)
-    return _over(image, person.look.hair * 0.7, density * grain * np.clip(0.5 + inside * 1.1, 0, 1))
-
-
-def _strands(look: Look, size: int) -> np.ndarray:
-    """Streaks across u, roots to tips along v."""
-    import cv2
-
-    rng = np.random.default_rng([look.seed, 10])
-    width, height = round(size * 0.5), round(size * 0.375)
-    streaks = np.zeros((height, width), np.float32)
-    for columns, rows, strength in ((24, 2, 0.5), (90, 3, 0.8), (220, 5, 0.9)):
-        coarse = rng.standard_normal((rows, columns)).astype(np.float32)
-        streaks += strength * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    along = np.linspace(0.72, 1.16, height, dtype=np.float32)[:, None]
-    shade = np.clip(along * (1 + 0.17 * streaks), 0.35, 1.7)[..., None]
-    lightness = float(look.hair.mean())
-    return np.clip(look.hair * shade + 0.02 * streaks[..., None] * (0.4 + lightness), 0, 1)
+    return over(image, person.look.hair * 0.7, density * grain * np.clip(0.5 + inside * 1.1, 0, 1))
 
 
 def _iris(identity: Identity, size: int) -> np.ndarray:
@@ -373,26 +346,12 @@ def _iris(identity: Identity, size: int) -> np.ndarray:
     soft = 1.6 * EYE_SPAN_RAD * 2 / side
     fibres = sum(rng.uniform(0.3, 1) * np.cos(k * turn + rng.uniform(0, 6)) for k in (7, 13, 23, 31)) / 2.6
     image = np.broadcast_to(np.array([0.93, 0.91, 0.89]), (side, side, 3)).copy()
-    image = _over(image, [0.85, 0.62, 0.58], 0.5 * np.clip((angle - 0.75) / 0.7, 0, 1))
+    image = over(image, [0.85, 0.62, 0.58], 0.5 * np.clip((angle - 0.75) / 0.7, 0, 1))
     share = np.clip((angle - PUPIL_RAD) / (IRIS_RAD - PUPIL_RAD), 0, 1)
     colour = identity.iris * (1.25 - 0.35 * share + 0.16 * fibres)[..., None] + 0.10 * (1 - share)[..., None]
     image = image + (colour - image) * np.clip((IRIS_RAD - angle) / soft + 0.5, 0, 1)[..., None]
-    image = _over(image, identity.iris * 0.3, 0.75 * np.exp(-(((angle - IRIS_RAD + 0.02) / 0.05) ** 2)))
-    return _over(image, [0.015, 0.012, 0.012], np.clip((PUPIL_RAD - angle) / soft + 0.5, 0, 1))
-
-
-def _fabric(look: Look, size: int) -> np.ndarray:
-    """Weave of the garment: u around the body, v downwards."""
-    rng = np.random.default_rng([look.seed, 13])
-    width, height = round(size * 0.375), round(size * 0.1875)
-    v, u = np.mgrid[0:height, 0:width] / np.array([height, width])[:, None, None]
-    image = np.broadcast_to(look.clothes, (height, width, 3)).astype(np.float64)
-    lines = np.clip(3 * np.sin(2 * np.pi * 9 * v), 0, 1)
-    if look.pattern == "checks":
-        lines = 0.5 * lines + 0.5 * np.clip(3 * np.sin(2 * np.pi * 30 * u), 0, 1)
-    if look.pattern != "plain":
-        image = _over(image, look.second_colour, 0.75 * lines)
-    return image * (1 + 0.04 * rng.standard_normal((height, width, 1)))
+    image = over(image, identity.iris * 0.3, 0.75 * np.exp(-(((angle - IRIS_RAD + 0.02) / 0.05) ** 2)))
+    return over(image, [0.015, 0.012, 0.012], np.clip((PUPIL_RAD - angle) / soft + 0.5, 0, 1))
 
 
 def _swatches(person: Person, size: int) -> np.ndarray:

@@ -94,7 +94,7 @@ def _train(
     head = load_head(inputs.head)
     data = PairDataset(inputs.clips, inputs.fits, head)
     _check_size(data, recipe.image_px)
-    provenance = _provenance(row, guidance, recipe, inputs, head)
+    provenance = row_provenance(row, guidance, recipe, inputs, head)
     code = sha256_sources(["model", "pipeline/training/dataset.py", "pipeline/training/augment.py"])
     store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code, *key_of(device))))
     torch.manual_seed(recipe.seed)
@@ -149,7 +149,8 @@ def _check_size(data: PairDataset, image_px: int) -> None:
         raise ValueError(f"the clips are {size[1]}x{size[0]} px, but the recipe's image_px is {image_px}")
 
 
-def _provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, head: HeadModel) -> dict[str, object]:
+def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, head: HeadModel) -> dict[str, object]:
+    """What a row is made from, code apart, as it stands in the trained model's config.json."""
     shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
     return {
         "row": row,
