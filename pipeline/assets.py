@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.atomic import written_aside
 from pipeline.store.provenance import sha256_file, write_json
 
 
@@ -113,10 +114,8 @@ def copy_asset(name: str, file: Path) -> Path:
     if not Path(file).is_file():
         raise FileNotFoundError(f"{name}: there is no file {file}")
     path = assets_dir() / asset.file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    shutil.copyfile(file, partial)
-    os.replace(partial, path)
+    with written_aside(path) as partial:
+        shutil.copyfile(file, partial)
     write_card(name, path, {})
     return path
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import stages.crop
+from model.atomic import ABANDONED_S
 from pipeline.cropping import run as crop_run
 from pipeline.cropping.clip import crop_clip
 from pipeline.fitting import run as fit_module
 from pipeline.fitting.run import FitWork, fit_clips
 from pipeline.params.tree import load_params
-from pipeline.work.scratch import ABANDONED_S, piece_path, recall_failure, remember_failure, sweep, written_at_once
+from pipeline.work.scratch import piece_path, recall_failure, remember_failure, sweep, written_at_once
 from tests.small_corpus import HEAD, add_video, digests, make_corpus, write_people
 
 
