@@ -5,9 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.options import CORES, ClipTimeout, DeviceName, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -57,4 +57,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out", "report"), scratch=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.metrics.protocols import PIXELS, Backend
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 from pipeline.store.threads import in_threads
 
 Key = bytes
@@ -106,7 +108,8 @@ class Readings:
         return self._known[backend.fingerprint]
 
     def _path(self, backend: Backend) -> Path:
-        return self.folder / f"{backend.name}-{backend.fingerprint[:20]}.npz"
+        made_of = sha256_text(backend.fingerprint, self.batch_size, code_sha256("pipeline.metrics.readings"))
+        return self.folder / f"{backend.name}-{made_of[:20]}.npz"
 
 
 def _stored(path: Path) -> dict[Key, dict[str, np.ndarray]]:

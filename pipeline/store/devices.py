@@ -34,11 +34,6 @@ def device_named(name: str) -> "torch.device":
     return device
 
 
-def key_of(device: "torch.device") -> tuple[str, ...]:
-    """What a key says about the device behind a result: its kind, whose last digits differ, and nothing for the CPU."""
-    return () if device.type == "cpu" else (device.type,)
-
-
 def full_precision(device: "torch.device") -> AbstractContextManager[None]:
     """Let networks that measure convolve in float32 and by fixed algorithms on CUDA, where TF32 is torch's default."""
     if device.type != "cuda":

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.store.devices import device_named, key_of
+from pipeline.store.devices import device_named
 from tests.helpers import ROOT
 
 STAGES_WITH_A_NETWORK = {
@@ -45,11 +45,6 @@ def test_a_device_that_is_not_there_is_refused(cuda_devices):
 def test_an_unknown_device_is_refused(name):
     with pytest.raises(ValueError, match=r"networks run on cpu, cuda or cuda:NUMBER"):
         device_named(name)
-
-
-def test_keys_name_every_kind_but_the_cpu():
-    assert key_of(torch.device("cpu")) == ()
-    assert key_of(torch.device("cuda")) == key_of(torch.device("cuda", 1)) == ("cuda",)
 
 
 @pytest.mark.parametrize("stage", STAGES_WITH_A_NETWORK)
