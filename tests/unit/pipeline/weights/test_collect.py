@@ -51,7 +51,7 @@ def test_a_tracker_asks_for_the_weights_that_its_line_names(name, asked):
     params = load_params(ROOT / "tests" / "data" / "small.yaml").fit
     with contextlib.suppress(Exception):
         tracker = resolve(TRACKERS, name, "tracker")
-        tracker.open(AnyHead(FITS.get(name, "puppet")), params, {})
+        tracker.open(AnyHead(FITS.get(name, "puppet")), params, {}, torch.device("cpu"))
     assert set(asked) == set(TRACKER_WEIGHTS[name])
 
 
