@@ -34,8 +34,8 @@ class Scorer:
         self, pairs: PairFrames, hashes: SubsetHashes, measures: Sequence[Measure], readings: Readings
     ) -> None:
         self.pairs, self.hashes, self.measures, self.readings = pairs, hashes, measures, readings
-        seen = {role: Images.of(pairs.images(role)) for role in ("source", "driving")}
-        self._references: dict[Role, Images] = {**seen, "target": seen["driving"]}
+        source, driving = Images.of(pairs.images("source")), Images.of(pairs.images("driving"))
+        self._references: dict[Role, Images] = {"source": source, "driving": driving, "target": driving}
 
     def read_references(self) -> None:
         """Look at every reference image once and keep the readings for the next method."""
@@ -45,8 +45,8 @@ class Scorer:
             wanted = dict.fromkeys(item for against in shared for item in against.items())
             images = Images.joined([self._of_task(task, role) for task, role in wanted])
             if len(images):
-                self.readings.read(measure.backend, measure.reading, images)
-                self.readings.keep(measure.backend, images)
+                self.readings.read(measure.opened, measure.reading, images)
+                self.readings.keep(measure.opened, images)
 
     def _of_task(self, task: str, role: Role) -> Images:
         return self._references[role][np.flatnonzero(self.pairs.task == task)]
@@ -85,9 +85,10 @@ class Scorer:
         with FeatureWriter(out, method, facts) as features:
             for measure in self.measures:
                 for task, role in measure.metric.against.items() if measure.backend else ():
-                    part, rows = of_task.get(task), np.flatnonzero(pairs.task == task)
+                    rows = np.flatnonzero(pairs.task == task)
                     if len(rows) == 0:
                         continue
+                    part = of_task[task]
                     generated, reference = predicted[rows], self._of_task(task, role)
                     if measure.metric.of_sets:
                         features.add(measure.id, part, "generated", self._read(measure, generated))
@@ -97,10 +98,10 @@ class Scorer:
         write_table(out / "scores.parquet", pa.concat_tables(scores), facts)
 
     def _read(self, measure: Measure, images: Images) -> np.ndarray:
-        return self.readings.read(measure.backend, measure.reading, images)
+        return self.readings.read(measure.opened, measure.reading, images)
 
     def _compare(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        metric = measure.metric(measure.backend)
+        metric = measure.metric(measure.opened)
         a, b = self._read(measure, generated), self._read(measure, reference)
         if metric.reading == PIXELS:
             chunks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ Key = bytes
 def image_key(frame_u8: np.ndarray) -> Key:
     """Name an (H, W, 3) uint8 image by its shape and bytes."""
     digest = hashlib.blake2b(str(frame_u8.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frame_u8))
+    digest.update(np.ascontiguousarray(frame_u8).data)
     return digest.digest()
 
 
@@ -93,7 +94,7 @@ class Readings:
         if not keys or set(keys) <= self._kept.get(backend.fingerprint, set()):
             return
         known, path = self._memory(backend), self._path(backend)
-        columns = {name: np.stack([known[key][name] for key in keys]) for name in known[keys[0]]}
+        columns: dict[str, Any] = {name: np.stack([known[key][name] for key in keys]) for name in known[keys[0]]}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
         np.savez(partial, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)

@@ -1,10 +1,12 @@
 """Every key of a finished piece, a reading, a checkpoint or a video is found in the code and changes with it."""
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,17 @@ def test_the_keys_that_there_must_be_are_found():
 def test_every_store_is_named_by_code():
     for file in calls("scratch_dir"):
         assert NAMED_PIECES.get(file, file) in calls("code_sha256"), f"{file}: what lies there has no code in its key"
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+def test_every_stage_guards_its_outputs_and_says_whether_it_keeps_pieces(stage, tree):
+    (call,) = calls("run_stage")[f"stages/{stage}.py"]
+    given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    main = import_module(f"stages.{stage}").main
+    assert given["outs"]
+    assert set(given["outs"]) <= set(inspect.signature(main).parameters)
+    reached = {path.relative_to(ROOT).as_posix() for path in tree.closure(f"stages.{stage}", plugins=True)}
+    assert given.get("scratch", False) == bool(reached & set(calls("scratch_dir")))
 
 
 def test_a_file_that_makes_a_key_is_of_it():
