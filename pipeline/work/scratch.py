@@ -10,15 +10,17 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.store.provenance import write_json
 
 FAILED = ".failed.json"
 PARTIAL = ".partial"
+PEOPLE = "people.json"  # in a folder that holds pictures of many
 ABANDONED_S = 3600  # a partial file this old has no writer any more: no clip takes that long
 
 
@@ -75,6 +77,34 @@ def remove_pieces(stores: Path, name: str) -> int:
     for file in found:
         file.unlink(missing_ok=True)
     return len(found)
+
+
+def name_people(folder: Path, names: Iterable[str]) -> None:
+    """Write down, as hashes, whose pictures a scratch folder is about to hold: people, and videos."""
+    path = folder / PEOPLE
+    if not path.exists():
+        write_json(path, sorted(map(_hash, set(names))))
+
+
+def remove_folders(stores: Path, kinds: Iterable[str], name: str) -> int:
+    """Remove the folders `stores`/<kind>/<key> that may hold pictures of a person or a video.
+
+    A folder that does not say whom it shows goes too: it is made again at need.
+
+    Returns:
+        Number of folders removed.
+    """
+    found = [folder for kind in kinds for folder in sorted(stores.glob(f"{kind}/*/")) if _may_show(folder, name)]
+    for folder in found:
+        shutil.rmtree(folder)
+    return len(found)
+
+
+def _may_show(folder: Path, name: str) -> bool:
+    try:
+        return _hash(name) in json.loads((folder / PEOPLE).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return True
 
 
 def whole_video(video: str) -> str:
