@@ -6,12 +6,13 @@ import pytest
 
 import stages.crop
 import stages.fit
-from pipeline.bench.pairs import pairs_sha256
+from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.params.tree import load_params
 from pipeline.sources.forgotten import ForgottenList
 from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, metadata_of, read_table, write_table
 from pipeline.tools.data_status import data_status
 from pipeline.tools.forget import DataFolders, forget
+from pipeline.work.scratch import name_people
 from tests.small_corpus import HEAD, digests, make_corpus, person
 
 GONE = person(2)  # the test person of videos 2
@@ -103,6 +104,24 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(world):
     (world / "forgotten.txt").write_text("# a comment\n" + GONE)
     assert len(forget_in(world, GONE)) == 6
     assert (world / "forgotten.txt").read_text() == "# a comment\n" + GONE
+
+
+def test_what_scratch_holds_of_pairs_goes_with_anybody_who_is_shown(world):
+    scratch = world / "data" / "scratch"
+    shown = {"theirs": [person(0), GONE, "v000", "v002"], "others": [person(0), person(4), "v000", "v004"]}
+    for kind in ("predictions", "readings"):
+        for key, names in shown.items():
+            (scratch / kind / key).mkdir(parents=True)
+            name_people(scratch / kind / key, names)
+            (scratch / kind / key / "00000000.arrow").write_bytes(b"pictures")
+        (scratch / kind / "unnamed").mkdir()
+    said = forget_in(world, GONE)
+    assert f"4 folders of predictions and readings from {scratch}" in said
+    left = sorted(path.relative_to(scratch).as_posix() for path in scratch.glob("[pr]*/*"))
+    assert left == ["predictions/others", "readings/others"]
+    assert GONE not in (scratch / "predictions" / "others" / "people.json").read_text()
+    assert any("folders of predictions" in line for line in forget_in(world, "v004"))
+    assert not list(scratch.glob("[pr]*/*"))
 
 
 def test_an_unknown_name_changes_nothing(world):
