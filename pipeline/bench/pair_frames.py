@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.store.clips import ClipStore
 from pipeline.store.columns import numbers, texts
-from pipeline.store.frames import ClipFrames, FrameView
+from pipeline.store.frames import ClipFrames, Frames, FrameView, HeldFrames
 from pipeline.store.provenance import sha256_text
 from pipeline.store.schema import PAIRS, read_table
 from pipeline.work.scratch import whole_video
@@ -42,7 +42,7 @@ class PairFrames:
     driving_person: np.ndarray
     source_row: np.ndarray
     driving_row: np.ndarray
-    frames: ClipFrames
+    frames: Frames
     size_hw: tuple[int, int]
     video_of: Mapping[str, str]
 
@@ -114,10 +114,11 @@ def load_pair_frames(pairs: Path, clips: Path) -> tuple[PairFrames, SubsetHashes
         raise ValueError(f"{pairs} names {len(short)} frames that are not in {clips}, e.g. frame {frame} of {clip}")
     row_of = {name: row for row, name in enumerate(names)}
     rows = {f"{side}_row": np.array([row_of[name] for name in found]) for side, found in named.items()}
+    frames = HeldFrames(ClipFrames(store, names))
     size_hw = store.frame(*names[0]).shape[:2]
     hashes = SubsetHashes(pairs_sha256(table), subset_sha256(store))
     video_of = dict(zip(*(store.index[name].to_pylist() for name in ("clip", "video")), strict=True))
-    return PairFrames(**columns, **rows, frames=ClipFrames(store, names), size_hw=size_hw, video_of=video_of), hashes
+    return PairFrames(**columns, **rows, frames=frames, size_hw=size_hw, video_of=video_of), hashes
 
 
 def _named(columns: dict[str, np.ndarray], side: str) -> list[tuple[str, int]]:

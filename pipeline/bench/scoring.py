@@ -15,6 +15,7 @@ from pipeline.metrics.protocols import PIXELS, Role
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
 from pipeline.store.columns import vector_column
+from pipeline.store.frames import HeldFrames
 from pipeline.store.schema import SCORES, TableWriter, features_schema, write_table
 from pipeline.store.threads import in_threads
 
@@ -83,7 +84,7 @@ class Scorer:
             PredictionsError: pairs are missing or the frames have another size than the clips.
         """
         pairs = self.pairs_of(tasks)
-        saved = SavedFrames(out / PREDICTED, pairs.pair_id.tolist(), pairs.size_hw)
+        saved = HeldFrames(SavedFrames(out / PREDICTED, pairs.pair_id.tolist(), pairs.size_hw))
         predicted = Images.of(saved, self.readings.workers)
         facts = {"method": method, "measures": json.dumps([m.describe() for m in self.measures]), **asdict(self.hashes)}
         scores = pa.concat_tables([SCORES.empty_table(), *self._score_tables(method, pairs, predicted)])

@@ -54,7 +54,8 @@ def test_pair_frames_hold_the_frames_that_the_list_names(world, pairs):
     assert pairs.size_hw == (HEIGHT, WIDTH)
     rows = np.array([5, 0, 5])
     assert (pairs.select(rows).source_u8[:] == pairs.source_u8[rows]).all()
-    assert len({(c, f) for c, f in pairs.frames.names}) == len(pairs.frames) < 2 * len(pairs)
+    sides = (pairs.source_clip, pairs.source_frame), (pairs.driving_clip, pairs.driving_frame)
+    assert len({name for side in sides for name in zip(*side, strict=True)}) == len(pairs.frames) < 2 * len(pairs)
 
 
 def test_ground_truth_is_perfect_and_copy_source_is_not(world, pairs, tmp_path):

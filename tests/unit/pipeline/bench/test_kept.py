@@ -13,7 +13,7 @@ from pipeline.bench.kept import generation_key, keep_generated
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.predictions import SavedFrames, write_predictions
 from pipeline.metrics.images import Images
-from pipeline.store.clips import ClipWriter, encode_png
+from pipeline.store.clips import ClipStore, ClipWriter, encode_png
 from pipeline.store.closure import ROOT, closure
 from pipeline.store.schema import INDEX, read_table, write_table
 from tests.benchmark_world import make_clips, make_pairs
@@ -112,7 +112,7 @@ def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, 
         (tmp_path / name).write_bytes(content[:-1] + b"!")
         others.add(key_of(tmp_path, loaded))
         (tmp_path / name).write_bytes(content)
-    repainted(world / "clips", tmp_path / "clips", pairs.frames.names[7])
+    repainted(world / "clips", tmp_path / "clips", (pairs.source_clip[7], pairs.source_frame[7]))
     others.add(key_of(tmp_path, load_pair_frames(world / "pairs.parquet", tmp_path / "clips")))
     monkeypatch.setattr("pipeline.bench.kept.code_sha256", lambda *modules: f"other code of {modules}")
     others.add(key_of(tmp_path, loaded))
@@ -124,8 +124,7 @@ def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, 
 def repainted(clips, out, frame: tuple[str, int]) -> None:
     """Copy clips, one pixel of one frame changed by one grey level: file sizes and the index stay as they are."""
     index = read_table(clips / "index.parquet", INDEX)
-    pairs, _ = load_pair_frames(clips.parent / "pairs.parquet", clips)
-    store = pairs.frames._store
+    store = ClipStore(clips)
     with ClipWriter(out, "png", 1 << 20) as writer:
         for number, clip in enumerate(store.clips()):
             frames = store.frames(clip)
