@@ -113,7 +113,7 @@ def evaluate(params: Params, inputs: EvaluateInputs, out: Path) -> Scorer:
     """Generate, keep and score every pair, as the stage `evaluate` does."""
     scorer = open_scorer(params, inputs, "cpu")
     pairs, batch_size = scorer.pairs, params.evaluate.batch_size
-    key = generation_key([], pairs, scorer.hashes.pairs_sha256, scorer.references, batch_size, "cpu")
+    key = generation_key([], pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, "cpu")
     keep_generated(key, pairs, Mirror, batch_size, out / PREDICTED)
     scorer.score_saved("mirror", TASKS, out)
     return scorer

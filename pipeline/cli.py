@@ -29,10 +29,7 @@ def version() -> None:
 
 @app.command("adopt")
 @stage_command
-def adopt_command(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
-) -> None:
+def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = Path("data")) -> None:
     """Take over a finished run of an earlier layout of this project: check it and commit it, train nothing.
 
     Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
@@ -51,27 +48,44 @@ def adopt_command(
 @assets_app.command("status")
 @stage_command
 def assets_status() -> None:
-    """List the known assets: which are imported, and where to get the others."""
-    from pipeline.assets import assets_dir, status
+    """List the known assets: which are imported and on record, and where to get the others."""
+    from pipeline.store.assets import assets_dir, table
+    from pipeline.tools.assets import status
 
     say(f"assets in {assets_dir()}")
     for row in status():
-        have = f"sha256 {row['sha256']}" if row["present"] != "no" else f"get {row['released_as']} from {row['source']}"
-        typer.echo(f"{row['name']:12} {row['present']:4} {have} ({row['licence']})")
+        asset = table()[row.name]
+        have = f"sha256 {row.sha256[:12]}" if row.sha256 else f"get {asset.released_as} from {asset.source}"
+        typer.echo(f"{row.name:12} {row.present:4} {have}{row.record and ', '}{row.record} ({asset.licence})")
 
 
 @assets_app.command("import")
 @stage_command
 def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> None:
-    """Bring FILE... to where the pipeline looks for asset NAME: weights are copied, heads converted.
+    """Bring FILE... to where the pipeline looks for asset NAME, and record its hash in assets.lock.json.
 
-    Examples: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets import bfm
-    BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All files are checked before anything is written.
+    Weights are copied, heads converted: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets
+    import bfm BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All is checked before anything is written.
     """
-    from pipeline.heads.imports import import_files
+    from pipeline.tools.assets import import_files
 
     for path in import_files(name, files):
         typer.echo(str(path))
+
+
+@assets_app.command("record")
+@stage_command
+def assets_record(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="assets; none: all of them")] = None,
+) -> None:
+    """Write into assets.lock.json what lies in the assets folder: files that were imported elsewhere, or removed."""
+    from pipeline.store.assets import RECORD
+    from pipeline.tools.assets import record
+
+    changes = record(names or [])
+    for name, (before, now) in changes.items():
+        typer.echo(f"{name:12} {before or 'none'} -> {now or 'none'}")
+    say(f"{RECORD}: {len(changes)} changed")
 
 
 @data_app.command("status")
@@ -97,7 +111,7 @@ def data_forget(
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
     from pipeline.params.tree import load_params
     from pipeline.sources.forgotten import ForgottenList
-    from pipeline.store.provenance import scratch_root
+    from pipeline.store.scratch_root import scratch_root
     from pipeline.tools.forget import DataFolders, forget
 
     folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())
@@ -132,8 +146,8 @@ def data_detect(
     timeout_s: Annotated[float, typer.Option(help="an annotation file that takes longer is given up")] = 3600.0,
 ) -> None:
     """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
-    from pipeline.assets import require
     from pipeline.params.tree import load_params
+    from pipeline.store.assets import require
     from pipeline.tools.detect import detect_all
 
     data = load_params(params).data

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
 from pipeline.options import DeviceName, Heads, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
-    """Write predictions.arrow, scores.parquet and features.parquet of each control row into its folder in `out`."""
+    """Write predictions.arrow, scores.parquet and features/ of each control row into its folder in `out`."""
     from pipeline.bench.evaluate import EvaluateInputs
     from pipeline.controls.yardsticks import evaluate_controls
 
@@ -32,4 +32,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

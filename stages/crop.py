@@ -5,9 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.options import CORES, ClipTimeout, Forgotten, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -23,7 +23,7 @@ def run(
     from pipeline.cropping.pack import crop_all
     from pipeline.sources.forgotten import ForgottenList
     from pipeline.sources.listing import list_clips
-    from pipeline.store.provenance import scratch_dir
+    from pipeline.store.scratch_root import scratch_dir
 
     crop_all(
         ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube)),
@@ -50,4 +50,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

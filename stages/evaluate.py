@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -15,7 +15,7 @@ def run(
     params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
     imported: bool, device: str,
 ) -> None:  # fmt: skip
-    """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
+    """Write predictions.arrow, scores.parquet and features/ into `out`."""
     from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
@@ -45,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

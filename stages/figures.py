@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -58,4 +59,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.options import CORES, ClipTimeout, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -51,4 +51,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out", "report"), scratch=True)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
 from pipeline.options import PairList, ParamsFile, Results
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: Params, method: str, *, results: Path, pairs: Path, out: Path) -> None:
@@ -33,4 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

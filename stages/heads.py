@@ -5,9 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.options import ParamsFile
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 
 
 def run(names: list[str], folder: Path, out: Path) -> None:
@@ -27,4 +27,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -6,10 +6,11 @@ from typing import Annotated
 from typer import Option
 
 from pipeline.bench.pairs import FITTED, draw_pairs
-from pipeline.console import run_command, say
+from pipeline.console import say
 from pipeline.options import ParamsFile, TestClips
 from pipeline.params.data import PairParams
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 
 
@@ -39,4 +40,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

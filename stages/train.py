@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
 from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -19,7 +20,8 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     import torch
 
-    from pipeline.training.row import TrainInputs, train_row
+    from pipeline.training.row import train_row
+    from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
     curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))
@@ -40,4 +42,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
 from pipeline.options import CORES, LocalWorkers, ParamsFile
 from pipeline.params.puppets import PuppetParams
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: PuppetParams, corpus: str, out: Path, *, workers: int) -> None:
@@ -29,4 +29,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -12,9 +12,9 @@ from pipeline.metrics.protocols import Opening
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
-from pipeline.store.provenance import scratch_dir
+from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.shown import name_people
 from pipeline.store.threads import workers_on
-from pipeline.work.scratch import name_people
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def evaluate_row(
     scorer = open_scorer(params, inputs, device)
     pairs, batch_size = scorer.pairs, params.evaluate.batch_size
     files = [model / WEIGHTS, model / CONFIG, head, driven_by]
-    key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references, batch_size, device)
+    key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, device)
 
     def open_runner() -> RowRunner:
         return RowRunner(model, head, driven_by, pairs.clips, device)

@@ -14,11 +14,11 @@ import torch
 from pipeline.bench.generate import Runner, generate
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.predictions import BATCH, write_predictions
-from pipeline.metrics.images import Images
 from pipeline.store.closure import code_sha256
-from pipeline.store.provenance import scratch_dir, sha256_file, sha256_text
+from pipeline.store.provenance import sha256_file, sha256_text, written_aside
 from pipeline.store.schema import PREDICTIONS
-from pipeline.work.scratch import name_people, written_at_once
+from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.shown import name_people
 
 KIND = "predictions"
 PIECE = 2048  # pairs a piece, or somewhat more: whole batches of the network and of the file
@@ -58,7 +58,7 @@ def keep_generated(
 def join_predictions(pieces: Sequence[Path], out: Path) -> None:
     """Put predictions files behind each other; all but the last hold whole record batches."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with written_at_once(out) as partial, pa.ipc.new_file(str(partial), PREDICTIONS) as writer:
+    with written_aside(out) as partial, pa.ipc.new_file(str(partial), PREDICTIONS) as writer:
         for path in pieces:
             with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
                 for number in range(reader.num_record_batches):
@@ -66,7 +66,7 @@ def join_predictions(pieces: Sequence[Path], out: Path) -> None:
 
 
 def generation_key(
-    files: Iterable[Path], pairs: PairFrames, pairs_sha256: str, references: Images, batch_size: int, device: str
+    files: Iterable[Path], pairs: PairFrames, pairs_sha256: str, names: Sequence[bytes], batch_size: int, device: str
 ) -> str:
     """Hash all that generated frames depend on.
 
@@ -74,12 +74,12 @@ def generation_key(
         files: the method's own files, its head and the head's fits, in a fixed order; their bytes count.
         pairs: the pairs.
         pairs_sha256: hash of their list.
-        references: the images that the pairs show, whose pixels count.
+        names: of the rows of `pairs.frames`; equal names, equal pixels.
         batch_size: pairs a forward pass: another batch may give other last digits.
         device: where the method runs.
     """
-    shown = [references.names[row].hex() for side in (pairs.source_row, pairs.driving_row) for row in side]
-    code = code_sha256("pipeline.bench.generate")
+    shown = [names[row].hex() for side in (pairs.source_row, pairs.driving_row) for row in side]
+    code = code_sha256("pipeline.bench.kept")
     return sha256_text([sha256_file(path) for path in files], pairs_sha256, shown, batch_size, arithmetic(device), code)
 
 

@@ -15,7 +15,7 @@ from pipeline.store.columns import numbers, texts
 from pipeline.store.frames import ClipFrames, Frames, FrameView, HeldFrames
 from pipeline.store.provenance import sha256_text
 from pipeline.store.schema import PAIRS, read_table
-from pipeline.work.scratch import whole_video
+from pipeline.store.shown import whole_video
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.store.clips import ClipStore, decode_frame, encode_png
+from pipeline.store.provenance import written_aside
 from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
-from pipeline.work.scratch import written_at_once
 
 BATCH = 256
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -65,7 +65,7 @@ def write_predictions(path: Path, pair_ids: Sequence[str], batches: Iterable[Seq
         ValueError: there are more or fewer frames than pairs; nothing is written then.
     """
     done = 0
-    with written_at_once(Path(path)) as partial, PredictionsWriter(partial) as writer:
+    with written_aside(Path(path)) as partial, PredictionsWriter(partial) as writer:
         for png in batches:
             writer.add(pair_ids[done : done + len(png)], png)
             done += len(png)

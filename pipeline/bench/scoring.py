@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.bench.features import FeatureWriter
 from pipeline.bench.pair_frames import PairFrames, SubsetHashes
 from pipeline.bench.predictions import SavedFrames, write_predictions
 from pipeline.metrics.images import Images
 from pipeline.metrics.protocols import PIXELS, Role
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
-from pipeline.store.columns import vector_column
 from pipeline.store.frames import HeldFrames
-from pipeline.store.schema import SCORES, TableWriter, features_schema, write_table
+from pipeline.store.schema import SCORES, write_table
 from pipeline.store.threads import in_threads
 
 PREDICTED = "predictions.arrow"  # in a method's results
@@ -78,7 +78,7 @@ class Scorer:
         self.score_saved(method, tasks, out)
 
     def score_saved(self, method: str, tasks: Sequence[str], out: Path) -> None:
-        """Score `out/predictions.arrow` into `scores.parquet` and `features.parquet`.
+        """Score `out/predictions.arrow` into `scores.parquet` and `features/`, one file a column.
 
         Raises:
             PredictionsError: pairs are missing or the frames have another size than the clips.
@@ -89,9 +89,8 @@ class Scorer:
         facts = {"method": method, "measures": json.dumps([m.describe() for m in self.measures]), **asdict(self.hashes)}
         scores = pa.concat_tables([SCORES.empty_table(), *self._score_tables(method, pairs, predicted)])
         write_table(out / "scores.parquet", scores, facts)
-        with TableWriter(out / "features.parquet", features_schema(1), facts) as writer:
-            for rows in self._feature_tables(method, pairs, predicted):
-                writer.add(rows)
+        with FeatureWriter(out, method, facts) as features:
+            self._write_features(features, pairs, predicted)
         self.readings.forget({*predicted.names} - {*self.references.names})
 
     def _standing(self, pairs: PairFrames, of_sets: bool) -> Iterator[tuple[Measure, str, Role, np.ndarray]]:
@@ -136,14 +135,14 @@ class Scorer:
         found = in_threads(compared, _parts(len(generated), CHUNK), self.readings.workers)
         return {name: np.concatenate([one[name] for one in found]) for name in metrics}
 
-    def _feature_tables(self, method: str, pairs: PairFrames, predicted: Images) -> Iterator[pa.Table]:
+    def _write_features(self, features: FeatureWriter, pairs: PairFrames, predicted: Images) -> None:
         """Features of every generated and reference image that a column of sets compares, some at a time."""
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
                 found = self.readings.read(measure.backend, measure.reading, images)
                 for piece in _parts(len(found), PIECE):
-                    yield _features(part.select(piece), method, name, np.stack(found[piece]))
+                    features.add(measure.id, part.select(piece), name, np.stack(found[piece]))
 
 
 def _parts(count: int, size: int) -> list[slice]:
@@ -155,10 +154,3 @@ def _scores(pairs: PairFrames, method: str, metric_id: str, values: np.ndarray) 
     columns = [pairs.pair_id, pairs.dataset, pairs.task, [method] * count, [metric_id] * count]
     arrays = [pa.array(list(column), pa.string()) for column in columns]
     return pa.table([*arrays, pa.array(np.asarray(values, np.float64))], schema=SCORES)
-
-
-def _features(pairs: PairFrames, method: str, role: str, values: np.ndarray) -> pa.Table:
-    count = len(pairs)
-    columns = [pairs.pair_id, pairs.dataset, pairs.task, [method] * count, [role] * count]
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
-    return pa.table([*arrays, vector_column(values)], schema=features_schema(values.shape[1]))

@@ -13,6 +13,8 @@ import numpy as np
 
 from pipeline.metrics.images import Images, Key
 from pipeline.metrics.protocols import Backend
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 from pipeline.store.threads import in_threads
 
 Found = tuple[dict[str, np.ndarray], int]  # readings of a batch, and the image's row there
@@ -73,7 +75,8 @@ class Readings:
         return self._known[backend.fingerprint]
 
     def _path(self, backend: Backend) -> Path:
-        return self.folder / f"{backend.name}-{backend.fingerprint[:20]}.npz"
+        made_of = sha256_text(backend.fingerprint, self.batch_size, code_sha256("pipeline.metrics.readings"))
+        return self.folder / f"{backend.name}-{made_of[:20]}.npz"
 
 
 def _stored(path: Path) -> dict[Key, Found]:

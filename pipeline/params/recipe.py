@@ -7,8 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from model.pwm.config import GeneratorConfig, GuidanceConfig, check_guidance
-from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
+from model.pwm.config import check_guidance
 from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
@@ -66,7 +65,7 @@ class PerceptualSection(Strict):
     """
 
     backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker"]
-    weights: str  # file of its weights, relative to the project
+    weights: str  # name of an asset (vgg19), or path of a file of the project
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
 
 
@@ -122,38 +121,6 @@ class Recipe(Strict):
                 f"batch_size {self.batch_size}; choose a divisor"
             )
         return self
-
-    def guidance_config(self, name: str) -> GuidanceConfig:
-        """What `model.pwm.guidance.Guidance` needs, for one guidance name."""
-        return GuidanceConfig(name=name, **self.guidance.model_dump())
-
-    def generator_config(self) -> GeneratorConfig:
-        """What `model.pwm.generator.Generator` needs."""
-        return GeneratorConfig(**self.generator.model_dump())
-
-    def discriminator_config(self) -> DiscriminatorConfig:
-        """What `model.training.discriminator.Discriminator` needs."""
-        return DiscriminatorConfig(**self.discriminator.model_dump())
-
-    def loss_config(self) -> LossConfig:
-        """What `model.training.losses` needs."""
-        return LossConfig(**self.losses.model_dump())
-
-    def train_config(self) -> TrainConfig:
-        """What `model.training.loop.fit` needs."""
-        rates = self.learning_rate
-        return TrainConfig(
-            iterations=self.iterations,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            lr_generator=rates.generator,
-            lr_discriminator=rates.discriminator,
-            lr_codes=rates.codes,
-            lr_drop_steps=tuple(rates.drop_steps),
-            lr_drop_factor=rates.drop_factor,
-            betas=rates.betas,
-            **self.run.model_dump(exclude={"cpu_processes", "cpu_threads"}),
-        )
 
 
 def split_row(row: str) -> tuple[str, str, str]:

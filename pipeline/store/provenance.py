@@ -1,17 +1,21 @@
 """Hashes and fingerprints: what a number was made from."""
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONED = ("torch", "torchvision", "numpy", "pyarrow", "torchmetrics", "av", "decord", "dask", "dvc")
+
+PARTIAL = ".partial"
 
 
 def sha256_file(path: Path) -> str:
@@ -32,29 +36,16 @@ def sha256_text(*parts: object) -> str:
     return digest.hexdigest()
 
 
-def sha256_sources(paths: Iterable[Path | str]) -> str:
-    """Hash source files, or folders of them, named relative to the project's root."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(p) for p in paths):
-        absolute = ROOT / path
-        for file in sorted(absolute.rglob("*.py")) if absolute.is_dir() else [absolute]:
-            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def scratch_root() -> Path:
-    """Folder of everything that is kept between kills.
-
-    It lies below `$DVC_ROOT`, which DVC sets to the main project also for runs in a temporary copy.
-    """
-    return Path(os.environ.get("DVC_ROOT", ".")) / "data" / "scratch"
-
-
-def scratch_dir(kind: str, fingerprint: str) -> Path:
-    """Folder where a stage keeps finished pieces between kills, keyed by all that they depend on."""
-    path = scratch_root() / kind / fingerprint[:20]
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a name of this writer's own; what was written there becomes `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.params.tree import Params
 from pipeline.report.rows import Row, pwm_rows
+from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
+from pipeline.trackers.weights import TRACKER_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,38 @@ def adoptable(params: Params, data: Path) -> Iterator[Finding]:
 def commit(stages: Sequence[str], project: Path) -> None:
     """Let DVC take the outputs of stages as they lie, whatever its lock file says.
 
+    The stage `weights`, which earlier layouts did not have, runs first: the others depend on its files.
+
     Raises:
         RuntimeError: DVC refuses; the message is its own.
     """
-    command = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", *stages]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"`dvc commit` failed: {done.stderr.strip() or done.stdout.strip()}")
+    for command in (["repro", "--quiet", "weights"], ["commit", "--quiet", "--force", *stages]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *command], cwd=project, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"`dvc {command[0]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> None:
+    """Refuse fits of a tracker whose imported weights are another release now.
+
+    Args:
+        where: what holds the fits, for messages.
+        tracker: a key of `pipeline.trackers.table.TRACKERS`.
+        weights_sha256: of the network that made the fits.
+
+    Raises:
+        ValueError: the weights on record are others.
+    """
+    if own := TRACKER_WEIGHTS[tracker][:1]:
+        _agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 
 def _reason(check: Callable[[], None]) -> str:
     try:
         check()
-    except (OSError, ValueError, KeyError, AssertionError) as error:
+    except (OSError, ValueError, KeyError, AssertionError, AssetMissing) as error:
         return str(error) or type(error).__name__
     return ""
 
@@ -71,15 +93,15 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
     bench = params.bench
     heads = (bench.head, bench.head2)
     videos = [f"videos@{corpus}" for corpus in bench.corpora]
-    yield "heads", [], lambda: _check_heads(heads, data)
+    yield "heads", [], partial(_check_heads, heads, data)
     for corpus, stage in zip(bench.corpora, videos, strict=True):
-        yield stage, [], lambda corpus=corpus: _check_corpus(params, corpus, data)
-    yield "crop", videos, lambda: _check_clips(params, data)
+        yield stage, [], partial(_check_corpus, params, corpus, data)
+    yield "crop", videos, partial(_check_clips, params, data)
     for head in heads:
-        yield f"fit@{head}", ["heads", "crop"], lambda head=head: _check_fits(params, head, data)
-    yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], lambda: _check_pairs(params, data)
+        yield f"fit@{head}", ["heads", "crop"], partial(_check_fits, params, head, data)
+    yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], partial(_check_pairs, params, data)
     for row in pwm_rows(bench, params.model):
-        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], lambda row=row: _check_row(params, row, data)
+        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(_check_row, params, row, data)
 
 
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
@@ -130,6 +152,7 @@ def _check_fits(params: Params, head: str, data: Path) -> None:
         facts = metadata_of(table)
         _agree(str(path), "head_sha256", facts.get("head_sha256"), arrays.sha256)
         _agree(str(path), "tracker", facts.get("tracker"), params.fit_of(head).tracker)
+        check_fit_weights(str(path), params.fit_of(head).tracker, facts.get("weights_sha256"))
         store = ClipStore(data / "clips" / folder)
         _agree(str(path), "clips", sorted(table.column("clip").unique().to_pylist()), sorted(store.clips()))
         _agree(str(path), "frames", table.num_rows, sum(store.num_frames(clip) for clip in store.clips()))
@@ -151,7 +174,7 @@ def _check_pairs(params: Params, data: Path) -> None:
 def _check_row(params: Params, row: Row, data: Path) -> None:
     from model.checkpoint import load_animator, read_config
     from model.heads.head import load_head
-    from pipeline.training.row import TrainInputs, row_provenance
+    from pipeline.training.run import TrainInputs, row_provenance
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
     arrays = load_head(head)

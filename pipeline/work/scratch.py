@@ -7,26 +7,22 @@ process that is killed loses the piece that it was writing and nothing else.
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.store.provenance import write_json
+from pipeline.store.provenance import PARTIAL, write_json, written_aside
+from pipeline.store.shown import hidden_name, may_show, whole_video
 
 FAILED = ".failed.json"
-PARTIAL = ".partial"
-PEOPLE = "people.json"  # in a folder that holds pictures of many
 ABANDONED_S = 3600  # a partial file this old has no writer any more: no clip takes that long
 
 
 def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: str) -> Path:
     """Where the piece of one clip lies; the utterances of a video ("video/utterance") count as that video."""
-    return store / _hash(person) / f"{_hash(whole_video(video))}-{fingerprint}{suffix}"
+    return store / hidden_name(person) / f"{hidden_name(whole_video(video))}-{fingerprint}{suffix}"
 
 
 @contextlib.contextmanager
@@ -35,14 +31,9 @@ def written_at_once(path: Path) -> Iterator[Path]:
 
     The record of an earlier failure goes then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-    try:
+    with written_aside(path) as partial:
         yield partial
-        os.replace(partial, path)
-        _record(path).unlink(missing_ok=True)
-    finally:
-        partial.unlink(missing_ok=True)
+    _record(path).unlink(missing_ok=True)
 
 
 def remember_failure(path: Path, reason: str, detail: str) -> None:
@@ -68,53 +59,46 @@ def sweep(store: Path) -> None:
 
 
 def remove_pieces(stores: Path, name: str) -> int:
-    """Remove every piece and failure record of a person or a video from all `stores`/<stage>/<store>.
+    """Remove every piece and failure record of a person or a video, from the stores of every layout.
+
+    Args:
+        stores: the scratch folder (`pipeline.store.scratch_root.scratch_root`).
+        name: of the person or the video.
 
     Returns:
         Number of files removed.
     """
-    found = {*stores.glob(f"*/*/{_hash(name)}/*"), *stores.glob(f"*/*/*/{_hash(name)}-*")}
+    patterns = (f"*/*/{hidden_name(name)}/*", f"*/*/*/{hidden_name(name)}-*")
+    found = {path for layout in _layouts(stores) for pattern in patterns for path in layout.glob(pattern)}
     for file in found:
         file.unlink(missing_ok=True)
     return len(found)
 
 
-def name_people(folder: Path, names: Iterable[str]) -> None:
-    """Write down, as hashes, whose pictures a scratch folder is about to hold: people, and videos."""
-    path = folder / PEOPLE
-    if not path.exists():
-        write_json(path, sorted(map(_hash, set(names))))
+def _layouts(stores: Path) -> list[Path]:
+    """Folders of all layouts; of the first, stores lie in the scratch folder itself."""
+    return [stores, *stores.glob("layout*")]
 
 
 def remove_folders(stores: Path, kinds: Iterable[str], name: str) -> int:
-    """Remove the folders `stores`/<kind>/<key> that may hold pictures of a person or a video.
+    """Remove the folders <kind>/<key> of every layout that may hold pictures of a person or a video.
 
     A folder that does not say whom it shows goes too: it is made again at need.
+
+    Args:
+        stores: the scratch folder (`pipeline.store.scratch_root.scratch_root`).
+        kinds: which folders to look through.
+        name: of the person or the video.
 
     Returns:
         Number of folders removed.
     """
-    found = [folder for kind in kinds for folder in sorted(stores.glob(f"{kind}/*/")) if _may_show(folder, name)]
+    folders = [path for layout in _layouts(stores) for kind in kinds for path in sorted(layout.glob(f"{kind}/*/"))]
+    found = [folder for folder in folders if may_show(folder, name)]
     for folder in found:
         shutil.rmtree(folder)
     return len(found)
 
 
-def _may_show(folder: Path, name: str) -> bool:
-    try:
-        return _hash(name) in json.loads((folder / PEOPLE).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return True
-
-
-def whole_video(video: str) -> str:
-    """Name of the video that an utterance ("video/utterance") was cut from."""
-    return video.split("/")[0]
-
-
 def _record(path: Path) -> Path:
     return path.with_name(path.name + FAILED)
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]

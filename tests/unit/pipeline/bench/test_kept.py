@@ -16,6 +16,7 @@ from pipeline.metrics.images import Images
 from pipeline.store.clips import ClipStore, ClipWriter, encode_png
 from pipeline.store.closure import ROOT, closure
 from pipeline.store.schema import INDEX, read_table, write_table
+from pipeline.store.scratch_root import scratch_root
 from tests.benchmark_world import make_clips, make_pairs
 
 PEOPLE = 50  # 600 pairs: two full record batches and a rest
@@ -54,7 +55,7 @@ def loaded(world):
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    return tmp_path / "data" / "scratch" / "predictions"
+    return scratch_root()
 
 
 def test_pieces_behind_each_other_are_the_bytes_of_one_file_and_are_made_once(loaded, tmp_path):
@@ -79,7 +80,7 @@ def test_a_killed_run_goes_on_with_the_same_batches(loaded, tmp_path, scratch):
     with pytest.raises(KeyboardInterrupt):
         keep_generated("a" * 20, pairs, lambda: first, BATCH, out, piece=1)
     assert not out.exists()
-    assert sorted(path.name for path in scratch.glob("*/*")) == ["00000000.arrow", "people.json"]
+    assert sorted(path.name for path in scratch.rglob("*.*")) == ["00000000.arrow", "people.json"]
     assert keep_generated("a" * 20, pairs, lambda: second, BATCH, out, piece=1) == 600 - 256
     assert sum(second.seen) == 600 - 256
     write_predictions(tmp_path / "whole.arrow", pairs.pair_id.tolist(), generate(Mirror(), pairs, BATCH))
@@ -97,7 +98,7 @@ def test_batches_are_those_of_one_pass_whatever_the_piece(loaded, tmp_path):
 def key_of(folder, loaded, batch_size=BATCH):
     pairs, hashes = loaded
     files = [folder / name for name in ("weights", "config", "head", "fits")]
-    return generation_key(files, pairs, hashes.pairs_sha256, Images.of(pairs.frames), batch_size, "cpu")
+    return generation_key(files, pairs, hashes.pairs_sha256, Images.of(pairs.frames).names, batch_size, "cpu")
 
 
 def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, monkeypatch):
@@ -135,9 +136,7 @@ def repainted(clips, out, frame: tuple[str, int]) -> None:
 
 
 def test_an_edit_of_a_metric_or_of_scoring_generates_nothing():
-    reached = {path.relative_to(ROOT).as_posix() for path in closure("pipeline.bench.generate", plugins=False)}
+    reached = {path.relative_to(ROOT).as_posix() for path in closure("pipeline.bench.kept", plugins=False)}
     assert not [path for path in reached if path.startswith("pipeline/metrics/")]
-    assert not reached & {
-        f"pipeline/bench/{name}.py" for name in ("scoring", "evaluate", "pairs", "predictions", "kept")
-    }
+    assert not reached & {f"pipeline/bench/{name}.py" for name in ("scoring", "features", "evaluate", "pairs")}
     assert {"model/pwm/generator.py", "pipeline/bench/generate.py", "pipeline/store/clips.py"} <= reached

@@ -76,7 +76,7 @@ def test_scoring_holds_a_small_share_of_the_images(many, tmp_path, monkeypatch):
     assert decoded > 32e6
     assert peak < decoded / 2
     assert read_table(tmp_path / "ground_truth" / "scores.parquet").num_rows == 600 * 7
-    assert len(read_table(tmp_path / "copy_source" / "features.parquet")) == 2 * 1200
+    assert len(read_table(tmp_path / "copy_source" / "features" / "fid.judge.parquet")) == 2 * 1200
 
 
 def test_readings_of_a_method_are_let_go_and_those_of_references_stay(many, tmp_path):

@@ -49,6 +49,30 @@ def test_each_head_has_its_tracker(tmp_path):
         params.fit_of("flame")
 
 
+def test_a_metric_has_one_backend_or_several_in_order(tmp_path):
+    one, two = "[puppet_judge]", "[inception, puppet_judge]"
+    alone = load(tmp_path, PUPPETS).metrics.fid.backend
+    assert alone == load(tmp_path, PUPPETS.replace("backend: puppet_judge", f"backend: {one}", 1)).metrics.fid.backend
+    text = PUPPETS.replace("backend: puppet_judge", f"backend: {two}", 1)
+    assert load(tmp_path, text).metrics.fid.backend == ("inception", "puppet_judge")
+    text = PUPPETS.replace("second_backend: puppet_tracker", "second_backend: [deca, puppet_tracker]", 1)
+    assert load(tmp_path, text).metrics.aed.second_backend == ("deca", "puppet_tracker")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("[puppet_judge, puppet_judge]", "metrics.fid.backend: puppet_judge named twice"),
+        ("[]", "metrics.fid.backend: .*name or a list of such names"),
+        ("3", "metrics.fid.backend: .*name or a list of such names"),
+        ("[puppet_judge, fan]", "metrics.fid.backend.1: .*'puppet_judge' or 'inception'.*'fan'"),
+    ],
+)
+def test_backends_that_cannot_be_are_named(tmp_path, names, said):
+    with pytest.raises(ParamsError, match=said):
+        load(tmp_path, PUPPETS.replace("backend: puppet_judge", f"backend: {names}", 1))
+
+
 def test_an_unknown_recipe_is_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"model.recipe: there is no recipe 'tall'"):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))

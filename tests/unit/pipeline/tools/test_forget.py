@@ -9,10 +9,11 @@ import stages.fit
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.params.tree import load_params
 from pipeline.sources.forgotten import ForgottenList
-from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, metadata_of, read_table, write_table
+from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, features_schema, metadata_of, read_table, write_table
+from pipeline.store.scratch_root import scratch_dir, scratch_root
+from pipeline.store.shown import name_people
 from pipeline.tools.data_status import data_status
 from pipeline.tools.forget import DataFolders, forget
-from pipeline.work.scratch import name_people
 from tests.small_corpus import HEAD, digests, make_corpus, person
 
 GONE = person(2)  # the test person of videos 2
@@ -37,6 +38,9 @@ def world(tmp_path, monkeypatch):
     results = tmp_path / "data" / "results" / "m"
     scores = [{**dict.fromkeys(SCORES.names, "m"), "pair_id": i, "value": 1.0} for i, *_ in pairs]
     write_table(results / "scores.parquet", pa.Table.from_pylist(scores, schema=SCORES), {"method": "m"})
+    schema = features_schema(2)
+    features = [{**dict.fromkeys(schema.names, "m"), "pair_id": i, "features": [1.0, 2.0]} for i, *_ in pairs]
+    write_table(results / "features" / "fid.judge.parquet", pa.Table.from_pylist(features, schema=schema))
     with pa.ipc.new_file(str(results / "predictions.arrow"), PREDICTIONS) as writer:
         frames = [{"pair_id": i, "png": i.encode()} for i, *_ in pairs]
         writer.write_table(pa.Table.from_pylist(frames, schema=PREDICTIONS))
@@ -66,7 +70,7 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
     said = forget_in(world, GONE)
     data = world / "data"
     assert [line.split(" from ")[0] for line in said] == [
-        "2 finished pieces", "1 clips", "8 frames", "3 pairs", "3 predictions", "3 rows"
+        "2 finished pieces", "1 clips", "8 frames", "3 pairs", "3 predictions", "3 rows", "3 rows"
     ]  # fmt: skip
     left = {p for p in (data / "scratch").rglob("*") if p.is_file()}
     assert (len(pieces), len(left)) == (12, 10)
@@ -79,7 +83,8 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
     assert pairs["pair_id"].to_pylist() == ["x0", "x4"]
     assert metadata_of(pairs)["sha256"] == pairs_sha256(pairs)
     assert metadata_of(pairs)["seed"] == "1"
-    assert read_table(data / "results" / "m" / "scores.parquet")["pair_id"].to_pylist() == ["x0", "x4"]
+    for name in ("scores.parquet", "features/fid.judge.parquet"):
+        assert read_table(data / "results" / "m" / name)["pair_id"].to_pylist() == ["x0", "x4"]
     with pa.ipc.open_file(str(data / "results" / "m" / "predictions.arrow")) as reader:
         assert reader.read_all()["png"].to_pylist() == [b"x0", b"x4"]
     after = digests(data)
@@ -93,7 +98,7 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
 
 def test_a_video_is_forgotten_alone_and_twice_is_once(world):
     training = digests(world / "data" / "clips" / "train")
-    assert len(forget_in(world, "v004")) == 6
+    assert len(forget_in(world, "v004")) == 7
     assert forget_in(world, "v004") == []
     assert read_table(world / "data" / "clips" / "eval" / "index.parquet")["video"].to_pylist() == ["v000", "v002"]
     assert digests(world / "data" / "clips" / "train") == training
@@ -102,26 +107,28 @@ def test_a_video_is_forgotten_alone_and_twice_is_once(world):
 
 def test_a_removal_that_was_killed_is_finished_by_the_next(world):
     (world / "forgotten.txt").write_text("# a comment\n" + GONE)
-    assert len(forget_in(world, GONE)) == 6
+    assert len(forget_in(world, GONE)) == 7
     assert (world / "forgotten.txt").read_text() == "# a comment\n" + GONE
 
 
 def test_what_scratch_holds_of_pairs_goes_with_anybody_who_is_shown(world):
-    scratch = world / "data" / "scratch"
+    scratch = scratch_root()
     shown = {"theirs": [person(0), GONE, "v000", "v002"], "others": [person(0), person(4), "v000", "v004"]}
     for kind in ("predictions", "readings"):
         for key, names in shown.items():
-            (scratch / kind / key).mkdir(parents=True)
-            name_people(scratch / kind / key, names)
-            (scratch / kind / key / "00000000.arrow").write_bytes(b"pictures")
-        (scratch / kind / "unnamed").mkdir()
+            folder = scratch_dir(kind, key)
+            name_people(folder, names)
+            (folder / "00000000.arrow").write_bytes(b"pictures")
+    (scratch / "readings" / "of the first layout").mkdir(parents=True)
+    (scratch_dir("predictions", "killed") / "00000000.arrow").write_bytes(b"whose?")
     said = forget_in(world, GONE)
     assert f"4 folders of predictions and readings from {scratch}" in said
-    left = sorted(path.relative_to(scratch).as_posix() for path in scratch.glob("[pr]*/*"))
-    assert left == ["predictions/others", "readings/others"]
-    assert GONE not in (scratch / "predictions" / "others" / "people.json").read_text()
-    assert any("folders of predictions" in line for line in forget_in(world, "v004"))
-    assert not list(scratch.glob("[pr]*/*"))
+    left = {scratch_dir("predictions", "others"), scratch_dir("readings", "others")}
+    assert {path.parent for path in scratch.rglob("people.json")} == left
+    assert not (scratch / "readings" / "of the first layout").exists()
+    assert GONE not in (scratch_dir("predictions", "others") / "people.json").read_text()
+    assert any("2 folders of predictions" in line for line in forget_in(world, "v004"))
+    assert not list(scratch.rglob("people.json"))
 
 
 def test_an_unknown_name_changes_nothing(world):
