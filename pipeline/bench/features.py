@@ -21,9 +21,20 @@ AGAIN = "run `dvc repro evaluate controls` again"
 class PairColumns(Protocol):
     """N pairs, a column each."""
 
-    pair_id: np.ndarray
-    dataset: np.ndarray
-    task: np.ndarray
+    @property
+    def pair_id(self) -> np.ndarray:
+        """Ids (N,) of the pairs."""
+        ...
+
+    @property
+    def dataset(self) -> np.ndarray:
+        """Data sets (N,)."""
+        ...
+
+    @property
+    def task(self) -> np.ndarray:
+        """Tasks (N,)."""
+        ...
 
 
 class NotMeasured(ValueError):

@@ -24,13 +24,19 @@ from pipeline.store.threads import streamed, workers_on
 class Shown(Protocol):
     """What a runner makes of some pairs: `image`, (B, 3, H, W) float RGB in [0, 1]."""
 
-    image: torch.Tensor
+    @property
+    def image(self) -> torch.Tensor:
+        """The generated images."""
+        ...
 
 
 class Runner(Protocol):
     """Something that animates pairs on a device; any thread may ask."""
 
-    device: str
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
 
     def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Shown:
         """Generate some pairs."""
@@ -57,7 +63,7 @@ class RowRunner:
         self.fits = FitTable.read(fits, loaded, clips=clips)
         self.animator: Animator = settled(load_animator(model, loaded)).to(device).eval()
         self.head = self.animator.head
-        self.device = device
+        self.device: str = device
 
     def fits_of(self, pairs: PairFrames, rows: slice | np.ndarray) -> tuple[HeadFit, HeadFit]:
         """Return source fits and retargeted driving fits of some pairs, on the device."""

@@ -94,8 +94,9 @@ class SavedFrames:
         _refuse("have no prediction", [name for name in pair_ids if name not in row_of], path)
         self._png = table.column("png")
         self._rows = [row_of[name] for name in pair_ids]
-        sizes = {name: png_size_hw(self._bytes(row)) for row, name in enumerate(pair_ids)}
-        _refuse("are no PNG", [name for name, size in sizes.items() if size is None], path)
+        found = {name: png_size_hw(self._bytes(row)) for row, name in enumerate(pair_ids)}
+        sizes = {name: size for name, size in found.items() if size is not None}
+        _refuse("are no PNG", [name for name in pair_ids if name not in sizes], path)
         _refuse_sizes(sizes, size_hw, path)
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from pipeline.bench.features import FeatureWriter
 from pipeline.bench.pair_frames import PairFrames, SubsetHashes
 from pipeline.bench.predictions import SavedFrames, write_predictions
 from pipeline.metrics.images import Images
-from pipeline.metrics.protocols import PIXELS, Role
+from pipeline.metrics.protocols import PIXELS, Backend, Role
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
 from pipeline.store.frames import HeldFrames
@@ -51,8 +51,8 @@ class Scorer:
             first, *others = [self._of_task(task, role) for task, role in wanted]
             images = first.joined(others)
             if len(images):
-                self.readings.read(measure.backend, measure.reading, images)
-                self.readings.keep(measure.backend, images)
+                self._read(measure, images)
+                self.readings.keep(_opened(measure), images)
 
     def _of_task(self, task: str, role: Role) -> Images:
         return self._shown(self.pairs.select(self.pairs.task == task), role)
@@ -115,9 +115,12 @@ class Scorer:
                 values = self._compare_readings(measure, generated, reference)
             yield _scores(part, method, measure.id, values)
 
+    def _read(self, measure: Measure, images: Images) -> list[np.ndarray]:
+        return self.readings.read(_opened(measure), measure.reading, images)
+
     def _compare_readings(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        a, b = (self.readings.read(measure.backend, measure.reading, images) for images in (generated, reference))
-        compare = measure.metric(measure.backend).compare
+        a, b = self._read(measure, generated), self._read(measure, reference)
+        compare = measure.metric(_opened(measure)).compare
         return np.concatenate([compare(np.stack(a[part]), np.stack(b[part])) for part in _parts(len(a), PIECE)])
 
     def _compare_pixels(self, task: str, role: Role, generated: Images, reference: Images) -> Compared:
@@ -140,9 +143,14 @@ class Scorer:
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
-                found = self.readings.read(measure.backend, measure.reading, images)
+                found = self._read(measure, images)
                 for piece in _parts(len(found), PIECE):
                     features.add(measure.id, part.select(piece), name, np.stack(found[piece]))
+
+
+def _opened(measure: Measure) -> Backend:
+    assert measure.backend is not None
+    return measure.backend
 
 
 def _parts(count: int, size: int) -> list[slice]:
@@ -152,5 +160,5 @@ def _parts(count: int, size: int) -> list[slice]:
 def _scores(pairs: PairFrames, method: str, metric_id: str, values: np.ndarray) -> pa.Table:
     count = len(pairs)
     columns = [pairs.pair_id, pairs.dataset, pairs.task, [method] * count, [metric_id] * count]
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
+    arrays = [pa.array(column, pa.string()) for column in columns]
     return pa.table([*arrays, pa.array(np.asarray(values, np.float64))], schema=SCORES)

@@ -16,7 +16,7 @@ NAMED = 32  # images decoded at once to be named
 def image_key(frame_u8: np.ndarray) -> Key:
     """Name an (H, W, 3) uint8 image by its shape and bytes."""
     digest = hashlib.blake2b(str(frame_u8.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frame_u8))
+    digest.update(np.ascontiguousarray(frame_u8).data)
     return digest.digest()
 
 
