@@ -126,11 +126,6 @@ def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     return array_numbers(whole.indices), whole.dictionary.to_pylist()
 
 
-def fits_to_headfit(table: pa.Table, rows: Sequence[int] | np.ndarray) -> HeadFit:
-    """Gather rows of a plain fits table as a `HeadFit`."""
-    return FitTable(table).head_fit(rows)
-
-
 def build_fits(
     head: HeadModel,
     *,
