@@ -29,8 +29,8 @@ def read_scores(report: Path | str) -> "pd.DataFrame":
 
     Returns:
         One row a cell: dataset, task ("same" or "cross"), method (the row's label), metric (its id), value, ci_low and
-        ci_high (95% interval, NaN for few people), n (people), n_failed (pairs), backend, reason. In a dash the numbers
-        are NaN and reason says why; elsewhere it is "".
+        ci_high (95% interval, NaN for few people), n (pairs), n_failed (pairs left out), backend, reason. In a dash
+        the numbers are NaN and reason says why; elsewhere it is "".
 
     Raises:
         FileNotFoundError: there is no such report.
