@@ -1,6 +1,6 @@
 """What the intervals of the tables cover, by simulation, into docs/intervals.md.
 
-    python -m benchmarks.coverage                # the whole tables, a minute or two
+    python -m benchmarks.coverage                # the tables, half a minute
     python -m benchmarks.coverage --take data    # take real people's effects from results of the profile `puppets`
 
 Normal effects have deviations like those of the puppets' columns. Real effects are those of the 24 test people of that
@@ -31,6 +31,8 @@ from pipeline.store.schema import INDEX, SCORES, read_table
 
 PAGE, EFFECTS = ROOT / "docs" / "intervals.md", ROOT / "tests" / "data" / "people_effects.json"
 START, END = "<!-- made by python -m benchmarks.coverage -->\n", "<!-- end -->\n"
+Deviations = tuple[float, float, float, float]
+
 PER_PERSON = 22
 ROUNDING = 1e-9
 NORMAL_PEOPLE, CORRELATIONS = (8, 12, 40), (0.0, 0.3, 0.7)
@@ -38,7 +40,7 @@ REAL_PEOPLE = (8, 20)
 FID_PEOPLE, FID_FEATURES = (8, 12, 40), 8
 # Deviations of the effects of source, driver, two people together, and pair, as measured on columns of the profile
 # `puppets`; for same identity the second and third are none.
-CROSS = {
+CROSS: dict[str, Deviations] = {
     "AED, neural codes": (0.003, 0.015, 0, 0.037),
     "AED, geom. disp. + neural codes": (0.0076, 0.0146, 0, 0.038),
     "APD, neural codes": (0.33, 1.3, 0, 2.4),
@@ -46,7 +48,7 @@ CROSS = {
     "CSIM, geom. disp. + neural codes": (0.036, 0.022, 0, 0.090),
     "CSIM, copy driving": (0.07, 0.07, 0.4, 0.1),
 }
-SAME = {
+SAME: dict[str, Deviations] = {
     "AKD, neural codes": (0.12, 0, 0, 0.36),
     "L1, geom. disp.": (5.7, 0, 0, 7.1),
     "AED, copy source": (0.021, 0, 0, 0.038),
@@ -192,8 +194,8 @@ def _rule(texts: int, numbers: int) -> str:
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=100, help="data sets drawn for each number")] = 10_000,
-    fid_trials: Annotated[int, typer.Option(min=20, help="... for each number of FID")] = 600,
+    trials: Annotated[int, typer.Option(min=100, help="data sets drawn for each number")] = 4000,
+    fid_trials: Annotated[int, typer.Option(min=20, help="... for each number of FID")] = 200,
     take_from: Annotated[
         Path | None, typer.Option("--take", help="take real people's effects from this data folder, and stop")
     ] = None,

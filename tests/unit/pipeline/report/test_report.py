@@ -23,7 +23,7 @@ from pipeline.report.paper import read_paper
 from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.report.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
-from pipeline.store.schema import read_table, write_table
+from pipeline.store.schema import SCORES, metadata_of, read_table, write_table
 from tests.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
 
@@ -292,7 +292,7 @@ def test_footer_names_columns_whose_intervals_do_not_cover(world, tmp_path):
     for row in rows:
         if (row["dataset"], row["task"], row["metric"]) == ("first", "same", "ssim[gauss11]"):
             row["value"] = 0.9 if int(row["pair_id"][-3:]) % 9 == 4 else 0.1 + 1e-4 * int(row["pair_id"][-3:])
-    write_table(file, pa.Table.from_pylist(rows, schema=table.schema))
+    write_table(file, pa.Table.from_pylist(rows, schema=SCORES), metadata_of(table))
     (line,) = named(report(tmp_path / "world", "out"))
     assert line.startswith("- Intervals of first same ssim[gauss11] are too narrow for some rows: where its own people")
     assert line.endswith("(PWM + NMFC; at least 90% is asked).")
