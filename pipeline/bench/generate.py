@@ -32,7 +32,7 @@ class RowRunner:
         ValueError: model, head and fits do not belong together; the message names both sides.
     """
 
-    def __init__(self, model: Path, head: Path, fits: Path, device: str) -> None:
+    def __init__(self, model: Path, head: Path, fits: Path, device: torch.device) -> None:
         loaded = load_head(head)
         self.fits = FitTable.read(fits, loaded)
         self.animator: Animator = settled(load_animator(model, loaded)).to(device).eval()

@@ -73,7 +73,7 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np
             )  # fmt: skip
             frames[part] = np.stack([picture.image for picture in pictures])
 
-    in_threads(of_source, dict.fromkeys(pairs.source_clip.tolist()), workers_on("cpu"))
+    in_threads(of_source, dict.fromkeys(pairs.source_clip.tolist()), workers_on(torch.device("cpu")))
     return frames
 
 
@@ -92,7 +92,8 @@ def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) 
         return _Filmed(made.person, placed)
 
     rows = [row for row in ClipStore(clips).index.to_pylist() if row["clip"] in wanted]
-    return dict(zip([row["clip"] for row in rows], in_threads(filmed, rows, workers_on("cpu")), strict=True))
+    films = in_threads(filmed, rows, workers_on(torch.device("cpu")))
+    return dict(zip([row["clip"] for row in rows], films, strict=True))
 
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pipeline.bench.evaluate import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
@@ -10,7 +11,7 @@ from pipeline.bench.tasks import CONTROL_TASKS, control_names
 from pipeline.params.tree import Params
 
 
-def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: str) -> None:
+def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:
     """Score the control rows, one folder each below `out`."""
     scorer = open_scorer(params, inputs, device)
     for name in control_names(bool(params.bench.corpora)):

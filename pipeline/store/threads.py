@@ -10,9 +10,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def workers_on(device: str) -> int:
+def workers_on(device: torch.device) -> int:
     """Threads worth having: every core that torch may use, or one in front of a GPU."""
-    return torch.get_num_threads() if device == "cpu" else 1
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:

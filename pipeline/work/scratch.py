@@ -9,17 +9,13 @@ process that is killed loses the piece that it was writing and nothing else.
 import contextlib
 import hashlib
 import json
-import os
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.atomic import PARTIAL, clear_abandoned, written_aside
 from pipeline.store.provenance import write_json
 
 FAILED = ".failed.json"
-PARTIAL = ".partial"
-ABANDONED_S = 3600  # a partial file this old has no writer any more: no clip takes that long
 
 
 def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: str) -> Path:
@@ -29,18 +25,10 @@ def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: s
 
 @contextlib.contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
-    """Yield a name of this writer's own; what was written there becomes `path` when the block ends well.
-
-    The record of an earlier failure goes then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-    try:
+    """Write a piece as `model.atomic.written_aside` does; the record of an earlier failure goes when it is there."""
+    with written_aside(path) as partial:
         yield partial
-        os.replace(partial, path)
-        _record(path).unlink(missing_ok=True)
-    finally:
-        partial.unlink(missing_ok=True)
+    _record(path).unlink(missing_ok=True)
 
 
 def remember_failure(path: Path, reason: str, detail: str) -> None:
@@ -59,10 +47,7 @@ def recall_failure(path: Path) -> tuple[str, str] | None:
 
 def sweep(store: Path) -> None:
     """Remove what killed writers left half-written, but nothing that may still be in the works."""
-    for partial in store.glob(f"*/*{PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > ABANDONED_S:
-                partial.unlink()
+    clear_abandoned(store.glob(f"*/*{PARTIAL}"))
 
 
 def remove_pieces(stores: Path, name: str) -> int:
