@@ -37,7 +37,9 @@ def test_an_unknown_guidance_lists_the_names(tmp_path):
 
 
 def test_a_reference_that_can_be_no_row_is_refused_before_anything_runs(tmp_path):
-    with pytest.raises(ParamsError, match=r"report.reference: 'nfmc' is neither a guidance \(geom_disp.* nor a row's key"):
+    with pytest.raises(
+        ParamsError, match=r"report.reference: 'nfmc' is neither a guidance \(geom_disp.* nor a row's key"
+    ):
         load(tmp_path, PUPPETS.replace("reference: nmfc", "reference: nfmc"))
     key = "toy64.puppet_face.geom_disp+neural_codes"
     assert load(tmp_path, PUPPETS.replace("reference: nmfc", f"reference: {key}")).report.reference == key
