@@ -10,7 +10,7 @@ from model.atomic import written_aside
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.bench.generate import RowRunner
 from pipeline.bench.pair_frames import PairFrames
-from pipeline.bench.predictions import read_predictions
+from pipeline.bench.predictions import SavedFrames
 from pipeline.report.pictures import (
     PANEL_PX,
     colour_codes,
@@ -48,7 +48,7 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
         out: the PNG to write.
     """
     made = runner.animate(pairs, slice(None))
-    saved = read_predictions(predictions, pairs.pair_id.tolist())
+    saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
     guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
     disp = made.disps[-1].cpu().numpy()
     scale = float(np.quantile(np.hypot(disp[:, 0], disp[:, 1]), 0.99))

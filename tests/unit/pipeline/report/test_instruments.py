@@ -20,6 +20,7 @@ from pipeline.report.headline import headline_metrics
 from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.report.rows import all_rows, paper_rows
+from pipeline.store.clips import encode_png
 from pipeline.store.schema import metadata_of, read_table, write_table
 from tests.benchmark_world import BENCH, HEIGHT, MODEL, PARAMS, WIDTH, FakeJudge, make_clips, make_pairs
 from tests.helpers import ROOT
@@ -102,8 +103,8 @@ def world(tmp_path_factory) -> Path:
     scorer = scorer_of(folder, STAND_INS)
     pairs = scorer.pairs
     for row, mix in ((NMFC, 0.2), (GEOM, 0.6)):
-        frames = (mix * pairs.driving_u8 + (1 - mix) * pairs.source_u8).round().astype(np.uint8)
-        scorer.save_and_score(row.key, row.tasks, frames, folder / "results" / row.results)
+        frames = (mix * pairs.driving_u8[:] + (1 - mix) * pairs.source_u8[:]).round().astype(np.uint8)
+        scorer.save_and_score(row.key, row.tasks, [encode_png(frames)], folder / "results" / row.results)
     report(folder)
     return folder
 
