@@ -7,7 +7,9 @@ import pytest
 
 from benchmarks.faults import VIDEO_FAULTS
 from pipeline.video.decode import VideoError, decode, frames_in_range
-from pipeline.video.info import Undecodable, VideoInfo, read_packets
+from pipeline.video.info import read_packets
+from pipeline.video.packets import VideoInfo
+from pipeline.video.track import Undecodable
 from tests.videos import SIZE_HW, frame_image, frame_number, write_video
 
 HEIGHT, WIDTH = SIZE_HW
