@@ -40,6 +40,7 @@ FUZZ_CROP = CropParams(
         increase=0.1,
         enlarge="square",
         outside="reject",
+        pixels="stored",
     ),
     max_fail_rate=1.0,
     max_missing_rate=1.0,

@@ -23,7 +23,7 @@ from pipeline.work.ledger import ClipError
 from pipeline.work.scratch import piece_path, written_at_once
 
 # Changes whenever equal settings give other bytes; a part of every finished clip's name.
-CODE_VERSION = "fomm-tube-1"
+CODE_VERSION = "fomm-tube-2"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def crop_clip(task: CropTask) -> tuple[str, str]:
     request = task.request
     try:
         video = decode(request.path, lambda info: _plan(task, info), use_decord=task.use_decord)
-        box = request.box.place((video.info.width, video.info.height), task.tube)
+        box = _place(task, video.info)
     except ClipError as error:
         return error.reason, error.message
     end = request.end
@@ -130,9 +130,13 @@ def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
     if length < request.min_frames:
         asked = f"crop.tube.min_frames is {request.min_frames}"
         raise ClipError("too_short", f"{length:.0f} frames at {rate:g} fps, {asked}")
-    left, top, right, bottom = request.box.place((info.width, info.height), task.tube)
+    left, top, right, bottom = _place(task, info)
     resize = RESIZES[task.resize]
     return numbers, lambda frame: resize(np.ascontiguousarray(frame[top:bottom, left:right]), task.size_px)
+
+
+def _place(task: CropTask, info: VideoInfo) -> PixelBox:
+    return task.request.box.place((info.width, info.height), task.tube, info.pixel_aspect)
 
 
 def _rate(request: ClipRequest, info: VideoInfo) -> float:

@@ -23,6 +23,9 @@ from pipeline.work.ledger import ClipError
 
 Open = Callable[[Path], FaceDetector]
 
+# Changes whenever an equal video gives other detections; a part of every finished utterance's name.
+CODE_VERSION = "detect-2"
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -42,7 +45,7 @@ class Utterance:
 
     def file(self) -> Path:
         """A file whose name changes with the annotation and the video."""
-        made_of = sha256_text(self.key, self.unit, sha256_file(self.annotation), fingerprint(self.video))
+        made_of = sha256_text(CODE_VERSION, self.key, self.unit, sha256_file(self.annotation), fingerprint(self.video))
         return self.scratch / f"{made_of[:32]}.parquet"
 
 
@@ -96,7 +99,8 @@ def detect_utterance(utterance: Utterance) -> str:
         return str(error)
     found = dict(zip(decoded.numbers, decoded.frames, strict=True))
     width, height = decoded.info.width, decoded.info.height
-    scale = (width, height) if utterance.unit == "fraction" else (height / REFERENCE_HEIGHT_PX,) * 2
+    per_360th = height / REFERENCE_HEIGHT_PX
+    scale = (width, height) if utterance.unit == "fraction" else (per_360th / decoded.info.pixel_aspect, per_360th)
     annotated = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in boxes]
     kept = [nearest(found[number], box) for number, box in zip(numbers, annotated, strict=False)]
     person, video, name = utterance.key

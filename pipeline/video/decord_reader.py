@@ -40,8 +40,10 @@ def why_not(packets: Packets, numbers: Sequence[int]) -> str:
         return "the file has several video tracks or pictures"
     if not packets.orientation.upright:
         return "pictures are turned or mirrored"
-    if not (packets.all_shown and packets.steady and len(packets.order)):
-        return "there are packets that are not shown, or the pictures' size may change"
+    if not packets.steady:
+        return "the size of the pictures may change"
+    if not (packets.all_shown and len(packets.order)):
+        return "there are packets that are not shown, or two of one time"
     if any(_leads_elsewhere(packets, place) for place in _sought(packets.keys, numbers)):
         return "a key frame that it would seek to is no clean start (open group, recovery point or close neighbour)"
     return ""

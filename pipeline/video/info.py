@@ -18,10 +18,11 @@ from pipeline.video.nal_units import is_damaged, length_size
 from pipeline.video.orientation import Orientation
 from pipeline.video.packets import NONE, Packets, VideoInfo
 from pipeline.video.starts import CODECS, begins_anew, is_shown, resets, stated_size
-from pipeline.video.track import Undecodable, first_line, open_video, video_track
+from pipeline.video.track import Undecodable, open_video, video_track
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
 CLOCK_S = 0.001  # Matroska and WebM round times to it
+NEVER = -(2**62)
 TIMELESS = "avi"  # packets have a rhythm, and FFmpeg's guess at their times is wrong for H.264 with B-frames
 
 
@@ -39,10 +40,12 @@ def read_packets(path: Path) -> Packets:
 def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
     with closing(open_video(path)) as container:
         track = video_track(container)
-        width, height, orientation = _picture(container, track)
-        _rewind(container)
+        codec, timeless = track.codec_context.codec, container.format.name.startswith(TIMELESS)
         read = _read_track(container, track)
+        if not timeless:
+            read.leave_out_headless()
         pts = read.pts()
+        width, height, orientation = _picture(path, container, track)
         num_frames = len(pts) or read.num_shown
         rate = track.average_rate or _rate_by_times(pts, track.time_base)
         if not (rate > 0 and num_frames > 0):
@@ -61,8 +64,7 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
             None if lost else times_s,
             float(1 / aspect if orientation.swaps else aspect),
         )
-        codec = track.codec_context.codec
-        by_time = len(pts) > 0 and (codec.intra_only or not container.format.name.startswith(TIMELESS))
+        by_time = len(pts) > 0 and (codec.intra_only or not timeless)
         order, dts = read.in_decode_order() if by_time else (NONE, NONE)
         starts, marked, keys, damaged = (
             np.array(places if len(order) else [], np.int64)
@@ -92,31 +94,33 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
         )
 
 
-def _picture(container: Any, track: Any) -> tuple[int, int, Orientation]:
+def _picture(path: Path, container: Any, track: Any) -> tuple[int, int, Orientation]:
     """Width, height and orientation of the first picture that can be decoded; without any, the header's."""
     import av
 
     try:
-        for frame in container.decode(track):
-            matrix = frame.side_data.get("DISPLAYMATRIX")
-            orientation = Orientation() if matrix is None else Orientation.of_matrix(bytes(matrix))
-            size = (frame.height, frame.width) if orientation.swaps else (frame.width, frame.height)
-            return *size, orientation
-    except av.error.FFmpegError:
-        pass
-    except ValueError as error:
-        if "display matrix" in str(error):
-            raise Undecodable(str(error)) from error
-    return track.width, track.height, Orientation()
+        container.seek(0)
+    except av.error.FFmpegError:  # a raw stream has no times to seek by
+        with closing(open_video(path)) as again:
+            return _first_picture(again, video_track(again))
+    return _first_picture(container, track)
 
 
-def _rewind(container: Any) -> None:
+def _first_picture(container: Any, track: Any) -> tuple[int, int, Orientation]:
     import av
 
     try:
-        container.seek(0)
-    except av.error.FFmpegError as error:
-        raise Undecodable(f"the file cannot be read from its beginning: {first_line(error)}") from error
+        frame = next(container.decode(track), None)
+    except (av.error.FFmpegError, ValueError):
+        frame = None
+    if frame is None:
+        return track.width, track.height, Orientation()
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        orientation = Orientation() if matrix is None else Orientation.of_matrix(bytes(matrix))
+    except ValueError as error:
+        raise Undecodable(str(error)) from error
+    return *((frame.height, frame.width) if orientation.swaps else (frame.width, frame.height)), orientation
 
 
 @dataclass
@@ -138,18 +142,35 @@ class _Track:
         return sum(self.shown)
 
     def pts(self) -> np.ndarray:
-        """Ascending times of the frames that are shown; none where one has no time, or two have the same."""
-        times = [time for time, shown in zip(self.times, self.shown, strict=True) if shown]
-        if None in times or len(set(times)) < len(times):
+        """Ascending times of the frames that are shown; none where two have the same.
+
+        Packets without a time are no frames where others have one: they are the rest of a group that was cut off.
+        """
+        times = [time for time, shown in zip(self.times, self.shown, strict=True) if shown and time is not None]
+        if len(set(times)) < len(times):
             return NONE
         return np.array(sorted(times), np.int64)
 
     def in_decode_order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Presentation and decoding times; none where two packets have one, or one has none."""
-        if None in self.times or len(set(self.times)) < len(self.times):
+        """Presentation and decoding times, none where two packets have one; a packet without has one before all."""
+        times = [NEVER + place if time is None else time for place, time in enumerate(self.times)]
+        if len(set(times)) < len(times):
             return NONE, NONE
-        dts = [pts if dts is None else dts for pts, dts in zip(self.times, self.dts, strict=True)]
-        return np.array(self.times, np.int64), np.array(dts, np.int64)
+        dts = [pts if dts is None else dts for pts, dts in zip(times, self.dts, strict=True)]
+        return np.array(times, np.int64), np.array(dts, np.int64)
+
+    def leave_out_headless(self) -> None:
+        """Count no frames that need what was cut off before the file's beginning: no player shows them.
+
+        They are those before the first packet from which decoding may begin, and those behind it that are shown
+        earlier, unless it is known to stand alone.
+        """
+        if not self.starts or self.times[self.starts[0]] is None:
+            return
+        first = self.starts[0]
+        for place, time in enumerate(self.times):
+            if place < first or (time is not None and time < self.times[first] and first not in self.resets):
+                self.shown[place] = False
 
 
 def _read_track(container: Any, track: Any) -> _Track:

@@ -38,8 +38,8 @@ class Packets:
             pictures are not known by their times or two packets have one.
         by_time: the times are those of the pictures; AVI gives packets a rhythm alone, and its frames are counted as
             they come out of the decoder, from its beginning.
-        starts: places in `order` from which decoding may begin; `resets`: those that clear a decoder's memory
-            (`pipeline.video.starts`).
+        starts: places in `order` from which decoding may begin; `resets`: those behind which nothing
+            needs what was before, whenever it is shown (`pipeline.video.starts`).
         keys: places in `order` that the container marks as key frames.
         damaged: places in `order` of damaged packets (`pipeline.video.nal_units`).
         track: index of the track in its container; `tracks`: number of video tracks and pictures there.

@@ -15,7 +15,7 @@ START_CODE = re.compile(re.escape(b"\0\0\1"))
 H264_IDR, H264_SEI, H264_SPS = 5, 6, 7
 HEVC_IRAP, HEVC_IDR, HEVC_PICTURES, HEVC_SPS = range(16, 22), (19, 20), range(32), 33
 SEI_RECOVERY_POINT = 6
-MPEG12_PICTURE, MPEG12_INTRA = b"\0\0\1\0", 1
+MPEG12_PICTURE, MPEG12_INTRA, MPEG12_GROUP = b"\0\0\1\0", 1, b"\0\0\1\xb8"
 MPEG4_PICTURE, MPEG4_INTRA = b"\0\0\1\xb6", 0
 AV1_FRAMES, AV1_KEY = (3, 6), 0  # units with a frame's header
 
@@ -43,12 +43,18 @@ def begins_anew(codec: str, packet: bytes, prefix: int) -> bool:
 
 
 def resets(codec: str, packet: bytes, prefix: int) -> bool:
-    """Whether a packet from which decoding may begin clears a decoder's memory: H.264 and H.265's IDR, VP8's key."""
+    """Whether nothing behind a packet from which decoding may begin needs what was before, whenever it is shown.
+
+    So it is with H.264 and H.265's IDR, VP8's and VP9's key frames, and closed groups of MPEG-1 and 2.
+    """
     if codec == "h264":
         return any(unit and _unit_type(codec, unit) == H264_IDR for unit in units(packet, prefix))
     if codec == "hevc":
         return any(unit and _unit_type(codec, unit) in HEVC_IDR for unit in units(packet, prefix))
-    return codec == "vp8"
+    if codec in ("mpeg1video", "mpeg2video"):
+        at = packet.find(MPEG12_GROUP)
+        return 0 <= at < len(packet) - 7 and bool(packet[at + 7] >> 6 & 1)
+    return codec in ("vp8", "vp9")
 
 
 def is_shown(codec: str, packet: bytes) -> bool:
