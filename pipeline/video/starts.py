@@ -8,6 +8,7 @@ that is shown at its time or later. Some packets promise more: with them a decod
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pipeline.video.nal_units import unescaped
 
@@ -81,9 +82,9 @@ def stated_size(codec: str, packet: bytes, prefix: int) -> bytes:
 def units(packet: bytes, prefix: int) -> Iterator[bytes]:
     """Units of a packet of H.264 or H.265, with lengths before them (`prefix` bytes) or start codes."""
     if not prefix:
-        starts = [match.end() for match in START_CODE.finditer(packet)]
-        for begin, end in zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=True):
-            yield packet[begin:end].rstrip(b"\0")
+        codes = [match.start() for match in START_CODE.finditer(packet)]
+        for code, end in pairwise([*codes, len(packet)]):
+            yield packet[code + 3 : end].rstrip(b"\0")
         return
     at = 0
     while at + prefix < len(packet):
