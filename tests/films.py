@@ -74,7 +74,7 @@ LARGE = {
     "x265 default mkv": _x265("mkv", "bframes=4"),
     "x265 default ts": _x265("ts", "bframes=4"),
     "x265 closed mp4": _x265("mp4", "open-gop=0:bframes=4", clean=True),
-    "x265 plain mkv": _x265("mkv", "bframes=0", clean=True),
+    "x265 plain mkv": _x265("mkv", "bframes=0"),
     "x265 leading, decodable mp4": _x265("mp4", "open-gop=0:radl=3:bframes=4"),
     "mpeg2 b mkv": Film("mkv", "mpeg2video", {**OLD, "bf": "2"}),
     "mpeg2 b ts": Film("ts", "mpeg2video", {**OLD, "bf": "2"}),

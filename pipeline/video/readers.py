@@ -13,6 +13,7 @@ from pipeline.video.track import Undecodable, open_video
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 SEEKABLE = ("mov", "matroska")  # containers that give a packet the same times after a seek as without one
+REORDERED = 16  # the most pictures that a packet can be decoded ahead of its turn
 IMAGES_FPS = 25.0  # a folder of images states no rate; VoxCeleb's crops are of this one
 
 
@@ -20,13 +21,15 @@ def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np
     """Decode frames `numbers` (ascending) with PyAV; stops early where the file does.
 
     Decoding begins at the last packet from which the first frame can be decoded whole, and frames are known by
-    their presentation times alone; where a container has no times they are counted from its beginning.
+    their presentation times alone; where a container has no times they are counted from its beginning. The last ones
+    of such a file that was cut cannot be told from those that were to come before them, and are not given.
     """
     import av
 
     pts = packets.pts
     if len(pts) and numbers[0] >= len(pts):
         return
+    counted = len(pts) - REORDERED if len(pts) and not packets.complete else packets.info.num_frames
     wanted = iter(numbers)
     number, count, last = next(wanted), 0, None
     try:
@@ -36,6 +39,8 @@ def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np
                     if last is not None and frame.pts < last:
                         raise Undecodable("pictures do not come in the order of their times")
                     last = frame.pts
+                if not packets.by_time and number >= counted:
+                    return
                 if number == (_rank(pts, frame.pts) if packets.by_time else count):
                     yield packets.orientation.apply(frame.to_ndarray(format="rgb24"))
                     number = next(wanted, -1)

@@ -172,6 +172,20 @@ def test_frames_that_the_file_has_lost_the_beginning_of_are_not_counted(tmp_path
         assert [frame_number(frame) for frame in frames] == [first + number for number in numbers]
 
 
+def test_the_end_of_a_file_that_was_cut_and_has_no_times_is_not_guessed(tmp_path, decoder):
+    path = write_film(tmp_path / "cut.avi", Film("avi", "mpeg4", {"g": "12", "b": "2M", "bf": "2"}), 64)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    packets = read_packets(path)
+    held = len(packets.pts)
+    assert (packets.info.num_frames, packets.complete) == (64, False)
+    assert 30 < held < 60
+    sure = range(held - 16)
+    assert [frame_number(frame) for frame in read(path, sure).frames] == list(sure)
+    with pytest.raises(VideoError, match="truncated"):
+        read(path, range(held - 10))
+
+
 def test_a_raw_stream_is_counted(tmp_path, decoder):
     path = write_film(tmp_path / "raw.h264", Film("h264", "libx264", {"crf": "12", "g": "10", "bf": "3"}), 40)
     decoded = read(path, range(15, 25))
