@@ -28,13 +28,15 @@ repro: $(READY)  ## the main job: data, fits, training, evaluation, Tables 1-3 (
 test: $(READY)  ## every test that needs no GPU
 	python -m pytest -m 'not slow'
 
-check: $(READY)  ## style and layers
+check: $(READY)  ## style, layers and types
 	ruff check .
 	ruff format --check .
 	lint-imports
+	mypy
 
 parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
 	python -m tests.parity "$(GOLDEN)"
 
-clean:  ## forget what was made (DVC's cache stays)
-	rm -rf data reports/*/figures
+clean:  ## forget what was made (imported assets and DVC's cache stay)
+	rm -rf reports/*/figures
+	[ ! -d data ] || find data/ -mindepth 1 -maxdepth 1 ! -name assets -exec rm -rf {} +

@@ -67,30 +67,34 @@ def crop_like_fomm(task: CropTask) -> tuple[str, str]:
     folder = task.scratch / "fomm" / task.request.video
     folder.mkdir(parents=True, exist_ok=True)
     left, top, right, bottom = task.request.box.place(FRAME_HW[::-1], task.tube)
+    end = float("inf") if task.request.end is None else task.request.end
     for number, frame in enumerate(iio.imiter(task.request.path, plugin="pyav")):
-        if task.request.start <= number < task.request.end:
+        if task.request.start <= number < end:
             image = img_as_ubyte(resize(frame[top:bottom, left:right], (task.size_px,) * 2, anti_aliasing=True))
             iio.imwrite(folder / f"{number:07d}.png", image)
     return "ok", ""
 
 
-def in_pool(function: Callable[[CropTask], tuple[str, str]], tasks: list[CropTask], workers: int) -> Iterator[object]:
+def in_pool(
+    function: Callable[[CropTask], tuple[str, str]], tasks: list[CropTask], workers: int
+) -> Iterator[tuple[str, str]]:
     """Results of a plain pool, as they finish."""
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for future in as_completed([pool.submit(function, task) for task in tasks]):
             yield future.result()
 
 
-def in_dask(tasks: list[CropTask], workers: int) -> Iterator[object]:
+def in_dask(tasks: list[CropTask], workers: int) -> Iterator[tuple[str, str] | None]:
     """Results of the pipeline's own way to run tasks."""
     for outcome in run(crop_clip, tasks, workers=workers, scheduler=None, timeout_s=300):
         yield outcome.value
 
 
-def timed(results: Iterator[object], workers: int, frames: int) -> dict[str, float]:
+def timed(results: Iterator[tuple[str, str] | None], workers: int, frames: int) -> dict[str, float]:
     """Frames a second once every worker is warm, by the clock and by CPU time of all processes; and of the whole."""
     begun, done, warm, cpu_warm = time.perf_counter(), 0, 0.0, 0.0
     for result in results:
+        assert result is not None
         assert result[0] == "ok", result
         done += 1
         end, cpu_end = time.perf_counter(), _cpu_seconds()

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -42,7 +43,7 @@ def synthetic_video(
             container.mux(sound.encode())
             return path
         quality = {"crf": "32", "preset": "ultrafast"} if codec == "libx264" else {}
-        stream = container.add_stream(codec, rate=fps, options={"g": "12", **quality, **(more or {})})
+        stream: Any = container.add_stream(codec, rate=fps, options={"g": "12", **quality, **(more or {})})
         stream.height, stream.width = SIZE_HW
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # encoders give other bytes with more

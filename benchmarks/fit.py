@@ -9,7 +9,7 @@ import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -57,7 +57,8 @@ def measure(fitter: LandmarkFitter, clips: dict[str, Tensor], repeats: int) -> t
     everything = torch.ones(68, dtype=torch.bool)
     fewer = everything.clone()
     fewer[LEFT_OUT] = False
-    rows, fitted, left_out, halves = [], [], [], []
+    rows: list[dict[str, Any]] = []
+    fitted, left_out, halves = [], [], []
     for name, landmarks in clips.items():
         fit, wall_s, cpu_s = timed_fit(fitter, landmarks, repeats)
         yaw = torch.rad2deg(fitter.head.yaw_pitch_roll_rad(fit.pose)[:, 0]).abs()

@@ -9,7 +9,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -108,7 +107,8 @@ def originals(folder: Path, real: Sequence[Path]) -> list[Original]:
     for path in [*made, *real]:
         with av.open(str(path)) as container:
             frames = list(container.decode(container.streams.video[0]))
-            rate = Fraction(container.streams.video[0].average_rate)
+            rate = container.streams.video[0].average_rate
+        assert rate is not None, path
         turned = frames[0].rotation % 180
         size_hw = (frames[0].width, frames[0].height) if turned else (frames[0].height, frames[0].width)
         kept = sum(START * rate <= i * FPS < END * rate for i in range(len(frames)))
@@ -157,7 +157,7 @@ def make_cases(folder: Path, count: int, seed: int, real: Sequence[Path] = ()) -
 
 def sources(cases: Sequence[Case]) -> list[SourceParams]:
     """Parameters of the data sets that have cases."""
-    forms = {
+    forms: dict[str, dict[str, str | None]] = {
         "tree": {"kind": "voxceleb1", "annotations": "txt", "videos": "videos"},
         "csv": {"kind": "fomm_csv", "annotations": "boxes.csv", "videos": "videos"},
         "release": {"kind": "vox2_release", "annotations": None, "videos": "mp4"},

@@ -58,7 +58,7 @@ def make_stores(root: Path, clips: int, frames: int, head: HeadModel) -> None:
             for i, image in enumerate(images):
                 (root / "png" / name / f"{i:07d}.png").write_bytes(encode_frame(image, "png", 0))
     write_table(root / "clips" / "index.parquet", pa.Table.from_pylist(index, schema=INDEX))
-    names = [row["clip"] for row in index]
+    names = [str(row["clip"]) for row in index]
     rng = np.random.default_rng(0)
     count = clips * frames
     sizes = (head.num_shape, head.num_expression, head.num_pose, head.num_camera, 6)
@@ -81,7 +81,8 @@ def readers(root: Path) -> dict[str, Reader]:
         return [store.frame(clip, i) for i in frames]
 
     def png(clip: str, *frames: int) -> list[np.ndarray]:
-        return [cv2.imread(str(root / "png" / clip / f"{i:07d}.png"), cv2.IMREAD_COLOR_RGB) for i in frames]
+        files = (str(root / "png" / clip / f"{i:07d}.png") for i in frames)
+        return [np.asarray(cv2.imread(file, cv2.IMREAD_COLOR_RGB)) for file in files]
 
     def mp4(clip: str, *frames: int) -> list[np.ndarray]:
         video = decord.VideoReader(str(root / "mp4" / f"{clip}.mp4"), num_threads=1)

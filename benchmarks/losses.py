@@ -32,8 +32,9 @@ from model.training.resume import CheckpointStore
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import ROOT, write_json
 from pipeline.training.augment import recolour, recrop
+from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
 from pipeline.training.dataset import Batch
-from pipeline.training.row import load_backbone
+from pipeline.training.run import load_backbone
 
 ROWS = ("geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes")
 GOLDEN = ROOT / "tests" / "data" / "golden_losses.json"
@@ -80,14 +81,14 @@ def trajectory(guidance: str) -> Trajectory:
             "perceptual": recipe.perceptual.model_copy(update={"weights": str(ROOT / recipe.perceptual.weights)}),
         }
     )
-    rates = recipe.train_config()
+    rates = train_config(recipe)
     slow = {name: RATE_SHARE * getattr(rates, name) for name in ("lr_generator", "lr_discriminator", "lr_codes")}
     head = load_head(ROOT / params.data.heads / f"{params.bench.head}.npz")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    config = AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config())
-    animator, discriminator = Animator(head, config), Discriminator(recipe.discriminator_config())
+    config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
+    animator, discriminator = Animator(head, config), Discriminator(discriminator_config(recipe))
     perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
 
     def drawn(step: int) -> Batch:
@@ -97,7 +98,7 @@ def trajectory(guidance: str) -> Trajectory:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             return fit(
-                animator, discriminator, perceptual, drawn, recipe.loss_config(), replace(rates, **slow),
+                animator, discriminator, perceptual, drawn, loss_config(recipe), replace(rates, **slow),
                 torch.device("cpu"), CheckpointStore(Path(scratch)), lambda _step, _losses: None,
             )  # fmt: skip
     finally:

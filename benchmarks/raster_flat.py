@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.timing import in_turns, spread
 from model.render.interpolate import interpolate
-from model.render.raster import rasterize
+from model.render.raster import Fragments, rasterize
 
 KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}  # glibc's, in bytes
 SMALL, LARGE, SIZE, CHANNELS = 8, 64, 256, 16
@@ -48,7 +48,7 @@ def measure(repeats: int) -> dict[str, float]:
     return ratios
 
 
-def _both(fragments: object, values: torch.Tensor, triangles: torch.Tensor, weight: torch.Tensor) -> None:
+def _both(fragments: Fragments, values: torch.Tensor, triangles: torch.Tensor, weight: torch.Tensor) -> None:
     values.grad = None
     interpolate(fragments, values, triangles).backward(weight)
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ def main(folder: Annotated[Path, typer.Argument(help="a clone of the project")] 
     rows, total = timed_repro(folder)
     again, idle = timed_repro(folder)
     name = load_params(folder / "params.yaml").bench.name
-    result = {
+    result: dict[str, Any] = {
         "command": "python -m benchmarks.repro",
         "profile": name,
         "commit": commit(),

@@ -136,7 +136,7 @@ def _run_stage(work: Path, command: list[str]) -> dict[str, float]:
                 peak[name] = max([peak[name], *map(_own_mb, found)])
             time.sleep(SAMPLE_EVERY_S)
     if process.returncode:
-        raise typer.Exit(f"{' '.join(command)} failed:\n{(work / 'log').read_text()[-2000:]}")
+        raise SystemExit(f"{' '.join(command)} failed:\n{(work / 'log').read_text()[-2000:]}")
     spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": _cpu_of_the_ended() - cpu}
     return {name: round(value, 1) for name, value in {**spent, **peak}.items()}
 
@@ -175,12 +175,12 @@ def main(
     out: Annotated[Path, typer.Option(help="report without its suffix")] = OUT,
 ) -> None:
     """Measure and write the report."""
-    sizes = [[int(size) for size in text.split(",") if size] for text in (crop_clips, fit_clips)]
+    to_crop, to_fit = ([int(size) for size in text.split(",") if size] for text in (crop_clips, fit_clips))
     videos = sorted(real.rglob("*.mp4"))[:3]
     measures: dict[str, Callable[[Path], Any]] = {
         "index": lambda folder: measure_index(csv, folder),
         "fuzz": lambda folder: measure_fuzz(cases, 1, videos, folder),
-        "scale": lambda folder: measure_scale(*sizes, folder),
+        "scale": lambda folder: measure_scale(to_crop, to_fit, folder),
     }
     if unknown := set(part or ()) - set(measures):
         raise typer.BadParameter(f"unknown part {min(unknown)!r}: choose {', '.join(measures)}")

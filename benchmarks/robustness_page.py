@@ -71,10 +71,15 @@ def _scale(part: dict[str, Any]) -> list[str]:
 
 def _growth(rows: list[dict[str, float]]) -> list[list[object]]:
     """Cells of a stage's table; a clip more costs what the step from the row above cost, by the clips of that step."""
-    cells, before = [], None
+    cells: list[list[object]] = []
+    before: dict[str, float] | None = None
     for row in rows:
-        more = before and 1000 * (row["cpu_seconds"] - before["cpu_seconds"]) / (row["clips"] - before["clips"])
+        more = None
+        if before is not None:
+            more = 1000 * (row["cpu_seconds"] - before["cpu_seconds"]) / (row["clips"] - before["clips"])
         memory = [f"{row[name]:.0f}" for name in ("stage_mb", "worker_mb")]
-        cells.append([row["clips"], row["seconds"], row["cpu_seconds"], more and f"{more:.1f}", *memory])
+        cells.append(
+            [row["clips"], row["seconds"], row["cpu_seconds"], more if more is None else f"{more:.1f}", *memory]
+        )
         before = row
     return cells

@@ -108,7 +108,7 @@ def heading(title: str, report: dict) -> list[str]:
     ]
 
 
-def table(header: list[str], rows: list[list[object]]) -> list[str]:
+def table(header: list[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Lines of a Markdown table; None is an empty cell."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return lines + ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows]

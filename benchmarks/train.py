@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import torch
 import typer
@@ -33,7 +33,8 @@ from model.training.replicas import Replicas, replicas
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import commit, versions, write_json, write_text
-from pipeline.training.row import load_backbone
+from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
+from pipeline.training.run import load_backbone
 
 GOAL_MS = 200.0  # at 64 px and batch 8
 REFERENCE_MS = 205.0  # of the reference step on the machine that the goal was set on
@@ -57,12 +58,16 @@ class ReferenceStep:
     """The step of the budget (module docstring) on noise, alone on one thread."""
 
     def __init__(self, recipe: Recipe) -> None:
-        sizes = {"channels": REFERENCE_CHANNELS, "outer_kernel": REFERENCE_KERNEL, "spade_hidden": REFERENCE_HIDDEN}
         judge = {"scales": REFERENCE_SCALES, "width": REFERENCE_WIDTH, "max_width": REFERENCE_CHANNELS[0]}
         layout = {"memory_format": torch.channels_last}
-        generator = replace(recipe.generator_config(), **sizes)
+        generator = replace(
+            generator_config(recipe),
+            channels=REFERENCE_CHANNELS,
+            outer_kernel=REFERENCE_KERNEL,
+            spade_hidden=REFERENCE_HIDDEN,
+        )
         self.generator = Generator(generator, ("disp",), 0, 2, torch.zeros(3)).train().to(**layout)
-        self.discriminator = Discriminator(replace(recipe.discriminator_config(), **judge)).train().to(**layout)
+        self.discriminator = Discriminator(replace(discriminator_config(recipe), **judge)).train().to(**layout)
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
         size = (recipe.batch_size, 3, recipe.image_px, recipe.image_px)
         self.source, self.target = (torch.rand(size).contiguous(**layout) for _ in range(2))
@@ -73,12 +78,12 @@ class ReferenceStep:
         out = self.generator(self.source, self.maps)
         made = (out.image, out.warped)
         real, *scores = groups(self.discriminator(torch.cat([self.target, *made])), 3)
-        loss = sum((image - self.target).abs().mean() for image in made)
+        loss = cast(torch.Tensor, sum((image - self.target).abs().mean() for image in made))
         loss = loss + sum(generator_hinge(score) + feature_matching(real, score) for score in scores)
         for adam in self.adams:
             adam.zero_grad()
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=True)
-        against = sum(discriminator_hinge(real, score) for score in scores)
+        against = cast(torch.Tensor, sum(discriminator_hinge(real, score) for score in scores))
         against.backward(inputs=list(self.discriminator.parameters()))
         for adam in self.adams:
             adam.step()
@@ -91,12 +96,12 @@ def measure(
     torch.set_num_threads(recipe.run.cpu_threads)
     torch.manual_seed(recipe.seed)
     head, pairs = load_head(head_path), recipe.batch_size // team.count
-    config = AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config())
+    config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
     players = Players.make(
         Animator(head, config).train(),
-        Discriminator(recipe.discriminator_config()).train(),
+        Discriminator(discriminator_config(recipe)).train(),
         Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales),
-        recipe.train_config(),
+        train_config(recipe),
         device,
     )
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -107,7 +112,7 @@ def measure(
         fits = [random_fits(head, pairs, generator) for _ in range(2)]
         batch = SimpleNamespace(source=images[0], driving=images[1], fit_src=fits[0], fit_drv=fits[1])
         wall, processor = time.perf_counter(), time.process_time()
-        train_step(players, batch, recipe.loss_config(), recipe.train_config(), device, team)
+        train_step(players, batch, loss_config(recipe), train_config(recipe), device, team)
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
         wall = time.perf_counter()
@@ -135,12 +140,12 @@ def measure(
     }
 
 
-def follow(team: Replicas, *job: object) -> None:
+def follow(team: Replicas, *job: Any) -> None:
     """Take part in another process's measurement."""
     measure(team, *job)
 
 
-def measured(processes: int, *job: object) -> dict[str, float]:
+def measured(processes: int, *job: Any) -> dict[str, float]:
     """Measure one row with a number of processes."""
     with replicas(processes, follow, *job) as team:
         return measure(team, *job)

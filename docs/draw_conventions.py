@@ -72,7 +72,12 @@ def _displacement(axis: Axes) -> None:
     for left in (0, 5.2):
         axis.plot(*(source + [left, 0]), "s", color=BLUE, markersize=9, alpha=1 if left else 0.35)
     axis.plot(*target, "o", color=RED, markersize=9)
-    axis.annotate("", source, target, arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.6})
+    axis.annotate(
+        "",
+        (source[0], source[1]),
+        (target[0], target[1]),
+        arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.6},
+    )
     axis.text(0.2, 2.95, "p_tgt: this pixel\nis written", color=RED, fontsize=9, va="center")
     axis.text(7.0, 0.75, "p_src: from here\nit is read", color=BLUE, fontsize=9, va="center")
     text = "out(p) = src(p + disp(p));  zero is the identity;\nndc, so resizing a field never rescales its values"
@@ -141,7 +146,9 @@ def draw_guidance(path: Path) -> None:
         film.film(actor, f.shape, f.expression, f.pose, f.camera, (SIDE, SIDE), f.tracker_map.numpy(), supersample=3)[0]
         for f in (fit_src, fit_drv)
     ]
-    panels = {"source | driving": tuple(picture.image for picture in pictures)}
+    panels: dict[str, tuple[np.ndarray | None, np.ndarray]] = {
+        "source | driving": (pictures[0].image, pictures[1].image)
+    }
     maps = {name: _maps(name, head, fit_src, fit_drv) for name in ("geom_disp", "neural_codes", "nmfc")}
     wheel = maps["geom_disp"][1].copy()
     key = wheel_key(56)
@@ -195,6 +202,7 @@ def _maps(name: str, head, fit_src: HeadFit, fit_drv: HeadFit) -> tuple[np.ndarr
         return None, colour_wheel(driving, float(np.quantile(np.hypot(*driving), 0.995)))
     if name == "nmfc":
         return colour_nmfc(source), colour_nmfc(driving)
+    assert guidance.codes is not None
     colours = principal_colours(guidance.codes.detach().numpy())
     return colour_codes(source, *colours), colour_codes(driving, *colours)
 

@@ -51,10 +51,15 @@ def trained_head(folder: Path) -> str:
     Raises:
         FileNotFoundError: the folder holds no model; the message names the models beside it.
     """
-    return _config(folder)["head"]["name"]
+    return read_config(folder)["head"]["name"]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a trained model's config.json: its sizes, its head, its step and what it was made from.
+
+    Raises:
+        FileNotFoundError: the folder holds no model; the message names the models beside it.
+    """
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).exists()]
     if missing:
         beside = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))) or "none"
@@ -72,7 +77,7 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
         ValueError: the model was trained with another head (the message names both), or its files do
             not belong together.
     """
-    config = _config(folder)
+    config = read_config(folder)
     trained = config["head"]
     if (trained["name"], trained["sha256"]) != (head.name, head.sha256):
         raise ValueError(

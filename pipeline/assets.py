@@ -1,34 +1,11 @@
 """Weights and heads that this project may not ship: where each comes from, and where it is put.
 
 Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE...` brings what the
-user has into `data/assets` and records its hash: weights are copied, 3-D heads converted (pipeline/heads/imports.py).
+user has into `data/assets` and records its hash (pipeline/tools/assets.py). Results are kept under that hash: no stage
+depends on this table, and a new line needs `pwm assets record`, which gives it its place in assets.lock.json.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from pipeline.store.provenance import sha256_file, write_json
-
-
-@dataclass(frozen=True)
-class Asset:
-    """Something of third parties: its file here, what its release calls it, where that is, and under which terms."""
-
-    file: str
-    released_as: str
-    source: str
-    licence: str
-    arguments: str = "FILE"  # of `pwm assets import NAME`
-
-
-class AssetMissing(RuntimeError):
-    """A file that this project may not ship has not been imported."""
-
+from pipeline.store.assets import Asset
 
 ASSETS = {
     "inception": Asset(
@@ -73,71 +50,7 @@ ASSETS = {
         "BFM_model_front.mat",
     ),
     "ict": Asset("ict.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel"),
+    "ict_face": Asset(
+        "ict_face.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel", comes_with="ict"
+    ),
 }
-
-
-def assets_dir() -> Path:
-    """Folder of imported assets: `$PWM_ASSETS`, or `data/assets` of the project."""
-    return Path(os.environ.get("PWM_ASSETS", Path(os.environ.get("DVC_ROOT", ".")) / "data" / "assets"))
-
-
-def _known(name: str) -> Asset:
-    if name not in ASSETS:
-        raise ValueError(f"unknown asset {name!r}: expected one of {', '.join(sorted(ASSETS))}")
-    return ASSETS[name]
-
-
-def require(name: str) -> Path:
-    """Return the path of an imported asset.
-
-    Raises:
-        AssetMissing: it has not been imported; the message says what to get, from where, and the command.
-    """
-    asset = _known(name)
-    path = assets_dir() / asset.file
-    if not path.exists():
-        raise AssetMissing(f"{name}: no weights; {how_to_get(name)}")
-    return path
-
-
-def how_to_get(name: str) -> str:
-    """What to get, from where, under which licence, and the command that imports it, as the end of a message."""
-    asset = _known(name)
-    command = f"pwm assets import {name} {asset.arguments}"
-    return f"get {asset.released_as} ({asset.source}; {asset.licence}), then `{command}`"
-
-
-def copy_asset(name: str, file: Path) -> Path:
-    """Copy a file of weights into the assets folder atomically and record its sha256 beside it."""
-    asset = _known(name)
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"{name}: there is no file {file}")
-    path = assets_dir() / asset.file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    shutil.copyfile(file, partial)
-    os.replace(partial, path)
-    write_card(name, path, {})
-    return path
-
-
-def write_card(name: str, path: Path, facts: Mapping[str, Any]) -> None:
-    """Record beside an imported file what it is, its sha256, its licence and further facts."""
-    asset = _known(name)
-    card = {"name": name, "released_as": asset.released_as, "licence": asset.licence, "sha256": sha256_file(path)}
-    write_json(path.with_name(path.name + ".json"), card | dict(facts))
-
-
-def status() -> list[dict[str, str]]:
-    """One row an asset: name, whether it is there (yes, part, no), its hash if recorded, source and licence."""
-    rows = []
-    for name, asset in sorted(ASSETS.items()):
-        path = assets_dir() / asset.file
-        card = path.with_name(path.name + ".json")
-        known = json.loads(card.read_text()) if card.exists() else {}
-        present = ("part" if known.get("missing") else "yes") if path.exists() else "no"
-        rows.append(
-            {"name": name, "present": present, "sha256": known.get("sha256", "")[:12],
-             "released_as": asset.released_as, "source": asset.source, "licence": asset.licence}
-        )  # fmt: skip
-    return rows

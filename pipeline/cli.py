@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say, stage_command
+from pipeline.options import DataFolder, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
@@ -26,36 +27,71 @@ def version() -> None:
         typer.echo(f"{name:12} {value}")
 
 
+@app.command("adopt")
+@stage_command
+def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = Path("data")) -> None:
+    """Take over a finished run of an earlier layout of this project: check it and commit it, train nothing.
+
+    Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
+    """
+    from pipeline.params.tree import load_params
+    from pipeline.tools.adopt import adoptable, commit
+
+    found = list(adoptable(load_params(params), data))
+    for finding in found:
+        typer.echo(f"{finding.stage:50} {finding.reason or 'taken over'}")
+    if agreed := [finding.stage for finding in found if not finding.reason]:
+        commit(agreed, Path())
+    say("now `dvc repro` makes the rest")
+
+
 @assets_app.command("status")
 @stage_command
 def assets_status() -> None:
-    """List the known assets: which are imported, and where to get the others."""
-    from pipeline.assets import assets_dir, status
+    """List the known assets: which are imported and on record, and where to get the others."""
+    from pipeline.store.assets import assets_dir, table
+    from pipeline.tools.assets import status
 
     say(f"assets in {assets_dir()}")
     for row in status():
-        have = f"sha256 {row['sha256']}" if row["present"] != "no" else f"get {row['released_as']} from {row['source']}"
-        typer.echo(f"{row['name']:12} {row['present']:4} {have} ({row['licence']})")
+        asset = table()[row.name]
+        have = f"sha256 {row.sha256[:12]}" if row.sha256 else f"get {asset.released_as} from {asset.source}"
+        typer.echo(f"{row.name:12} {row.present:4} {have}{row.record and ', '}{row.record} ({asset.licence})")
 
 
 @assets_app.command("import")
 @stage_command
 def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> None:
-    """Bring FILE... to where the pipeline looks for asset NAME: weights are copied, heads converted.
+    """Bring FILE... to where the pipeline looks for asset NAME, and record its hash in assets.lock.json.
 
-    Examples: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets import bfm
-    BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All files are checked before anything is written.
+    Weights are copied, heads converted: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets
+    import bfm BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All is checked before anything is written.
     """
-    from pipeline.heads.imports import import_files
+    from pipeline.tools.assets import import_files
 
     for path in import_files(name, files):
         typer.echo(str(path))
 
 
+@assets_app.command("record")
+@stage_command
+def assets_record(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="assets; none: all of them")] = None,
+) -> None:
+    """Write into assets.lock.json what lies in the assets folder: files that were imported elsewhere, or removed."""
+    from pipeline.store.assets import RECORD
+    from pipeline.tools.assets import record
+
+    changes = record(names or [])
+    for name, (before, now) in changes.items():
+        typer.echo(f"{name:12} {before or 'none'} -> {now or 'none'}")
+    say(f"{RECORD}: {len(changes)} changed")
+
+
 @data_app.command("status")
 @stage_command
 def data_status_command(
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
+    data: DataFolder = Path("data"),
 ) -> None:
     """Count clips and frames by what became of them, and hash the subset."""
     from pipeline.tools.data_status import data_status
@@ -68,14 +104,14 @@ def data_status_command(
 @stage_command
 def data_forget(
     name: Annotated[str, typer.Argument(help="a person (id10001) or a video, as in clip names")],
-    data: Annotated[Path, typer.Option(help="folder of the stages' outputs")] = Path("data"),
-    forgotten: Annotated[Path, typer.Option(help="list that keeps it out")] = Path("profiles/forgotten.txt"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+    forgotten: Forgotten = Path("profiles/forgotten.txt"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
     from pipeline.params.tree import load_params
     from pipeline.sources.forgotten import ForgottenList
-    from pipeline.store.provenance import scratch_root
+    from pipeline.store.scratch_root import scratch_root
     from pipeline.tools.forget import DataFolders, forget
 
     folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())
@@ -89,7 +125,7 @@ def data_forget(
 @data_app.command("scan")
 @stage_command
 def data_scan(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the manifests that `data.first.watch` and `data.second.watch` name, for DVC to depend on."""
     from pipeline.params.tree import load_params
@@ -105,13 +141,13 @@ def data_scan(
 @data_app.command("detect")
 @stage_command
 def data_detect(
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[int, typer.Option(help="local processes; 0 works in this one")] = 1,
+    params: ParamsFile = Path("params.yaml"),
+    workers: LocalWorkers = 1,
     timeout_s: Annotated[float, typer.Option(help="an annotation file that takes longer is given up")] = 3600.0,
 ) -> None:
     """Detect faces on the annotated frames of each data set that sets `detections`, with the asset s3fd."""
-    from pipeline.assets import require
     from pipeline.params.tree import load_params
+    from pipeline.store.assets import require
     from pipeline.tools.detect import detect_all
 
     data = load_params(params).data
@@ -126,9 +162,9 @@ def data_detect(
 def predictions_import(
     folder: Path,
     method: str,
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    clips: Annotated[Path, typer.Option(help="the evaluation clips")] = Path("data/clips/eval"),
-    results: Annotated[Path, typer.Option(help="where results of methods lie")] = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    results: Results = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
     from pipeline.bench.predictions import import_folder

@@ -13,8 +13,12 @@ Item = TypeVar("Item")
 USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, RuntimeError, KeyError)
 
 
+class Stopped(Exception):
+    """A run whose results must not count, through no mistake in what it was asked; ends with exit code 1."""
+
+
 def stage_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command: mistakes of the user end in one message on stderr and exit code 2.
+    """Make a function a command: mistakes of the user end in one message on stderr and exit code 2, `Stopped` in 1.
 
     Set `PWM_TRACEBACK=1` to see the traceback as well.
     """
@@ -23,6 +27,9 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
     def command(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
+        except Stopped as stop:
+            typer.secho(f"error: {stop}", err=True, fg="red")
+            raise typer.Exit(1) from None
         except USER_ERRORS as error:
             if os.environ.get("PWM_TRACEBACK"):
                 raise

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
+from pipeline.options import DeviceName, Heads, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
-    """Write predictions.arrow, scores.parquet and features.parquet of each control row into its folder in `out`."""
+    """Write predictions.arrow, scores.parquet and features/ of each control row into its folder in `out`."""
     from pipeline.bench.evaluate import EvaluateInputs
     from pipeline.controls.yardsticks import evaluate_controls
 
@@ -20,15 +21,15 @@ def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, dev
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the results, one folder a control row")],
-    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
-    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    clips: TestClips = Path("data/clips/eval"),
+    heads: Heads = Path("data/heads"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    params: ParamsFile = Path("params.yaml"),
+    device: DeviceName = "auto",
 ) -> None:
     """Score copies of a given image, the ground truth and, on puppets, the true reenactment."""
     run(load_params(params), clips=clips, heads=heads, pairs=pairs, out=out, device=device)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

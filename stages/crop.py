@@ -1,13 +1,13 @@
 """Stage `crop`: cut the clips out of the videos and pack them."""
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
+from pipeline.options import CORES, ClipTimeout, Forgotten, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -17,13 +17,13 @@ def run(
     *,
     workers: int,
     clip_timeout_s: float,
-    retry: Literal["missing", "failed"],
+    retry: Retrying,
 ) -> None:
     """List the clips of both data sets, crop them and write `out`/train and `out`/eval."""
     from pipeline.cropping.pack import crop_all
     from pipeline.sources.forgotten import ForgottenList
     from pipeline.sources.listing import list_clips
-    from pipeline.store.provenance import scratch_dir
+    from pipeline.store.scratch_root import scratch_dir
 
     crop_all(
         ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube)),
@@ -39,19 +39,15 @@ def run(
 
 def main(
     out: Annotated[Path, Option(help="folder of the packed clips")],
-    forgotten: Annotated[Path, Option(help="list of people and videos that must not be used")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[
-        int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
-    ] = os.cpu_count() or 1,
-    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 300.0,
-    retry: Annotated[
-        Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
-    ] = "missing",
+    forgotten: Forgotten,
+    params: ParamsFile = Path("params.yaml"),
+    workers: Workers = CORES,
+    clip_timeout_s: ClipTimeout = 300.0,
+    retry: Retry = "missing",
 ) -> None:
     """Cut, resize and pack the clips of both data sets; a run that was killed goes on where it stopped."""
     run(load_params(params), out, forgotten, workers=workers, clip_timeout_s=clip_timeout_s, retry=retry)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
+from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -14,7 +15,7 @@ def run(
     params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
     imported: bool, device: str,
 ) -> None:  # fmt: skip
-    """Write predictions.arrow, scores.parquet and features.parquet into `out`."""
+    """Write predictions.arrow, scores.parquet and features/ into `out`."""
     from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
@@ -27,14 +28,14 @@ def run(
 def main(
     method: Annotated[str, typer.Option(help="a folder of --models, or with --imported any name")],
     out: Annotated[Path, typer.Option(help="results folder of this method")],
-    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
-    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
-    fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    models: Annotated[Path, typer.Option(help="folder of trained rows")] = Path("data/models"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    clips: TestClips = Path("data/clips/eval"),
+    heads: Heads = Path("data/heads"),
+    fits_dir: Fits = Path("data/fits"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    models: Models = Path("data/models"),
+    params: ParamsFile = Path("params.yaml"),
     imported: Annotated[bool, typer.Option("--imported", help="score the predictions.arrow already in --out")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    device: DeviceName = "auto",
 ) -> None:
     """Generate and score every pair with one method."""
     run(
@@ -44,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
+from pipeline.options import Fits, Heads, Models, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -30,13 +32,13 @@ def run(
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of figures (git-ignored where they show real people)")],
-    clips: Annotated[Path, typer.Option(help="evaluation clips")] = Path("data/clips/eval"),
-    heads: Annotated[Path, typer.Option(help="folder of heads")] = Path("data/heads"),
-    fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    models: Annotated[Path, typer.Option(help="folder of trained rows")] = Path("data/models"),
-    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    clips: TestClips = Path("data/clips/eval"),
+    heads: Heads = Path("data/heads"),
+    fits_dir: Fits = Path("data/fits"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    models: Models = Path("data/models"),
+    results: Results = Path("data/results"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw what every row does."""
     run(load_params(params), clips=clips, heads=heads, fits_dir=fits_dir, pairs=pairs, models=models,
@@ -44,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

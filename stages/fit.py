@@ -1,13 +1,13 @@
 """Stage `fit@head`: fit one 3-D head to every frame, and report how well."""
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
+from pipeline.options import CORES, ClipTimeout, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(
@@ -19,7 +19,7 @@ def run(
     *,
     workers: int,
     clip_timeout_s: float,
-    retry: Literal["missing", "failed"],
+    retry: Retrying,
 ) -> None:
     """Write `out`/train.parquet, `out`/eval.parquet and the report (.json and .md)."""
     from model.heads.head import load_head
@@ -36,18 +36,14 @@ def run(
 
 def main(
     head: Annotated[str, Option(help="name of a head below --heads")],
-    clips: Annotated[Path, Option(help="folder of the packed clips")],
-    heads: Annotated[Path, Option(help="folder of heads")],
+    clips: PackedClips,
+    heads: Heads,
     out: Annotated[Path, Option(help="folder of the fits")],
     report: Annotated[Path, Option(help="JSON report; a Markdown page of the same name stands beside it")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[
-        int, Option(envvar="PWM_WORKERS", help="local processes; 0 works in this one; dask.scheduler overrules it")
-    ] = os.cpu_count() or 1,
-    clip_timeout_s: Annotated[float, Option(help="a clip that takes longer is given up")] = 14400.0,
-    retry: Annotated[
-        Literal["missing", "failed"], Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")
-    ] = "missing",
+    params: ParamsFile = Path("params.yaml"),
+    workers: Workers = CORES,
+    clip_timeout_s: ClipTimeout = 14400.0,
+    retry: Retry = "missing",
 ) -> None:
     """Fit one head to the frames of all clips; a run that was killed goes on where it stopped."""
     file = heads / f"{head}.npz"
@@ -55,4 +51,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out", "report"), scratch=True)

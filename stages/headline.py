@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
+from pipeline.options import PairList, ParamsFile, Results
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: Params, method: str, *, results: Path, pairs: Path, out: Path) -> None:
@@ -23,13 +24,13 @@ def run(params: Params, method: str, *, results: Path, pairs: Path, out: Path) -
 def main(
     method: Annotated[str, typer.Option(help="key of the row")],
     out: Annotated[Path, typer.Option(help="the metrics.json to write")],
-    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    results: Results = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the selected row's metrics."""
     run(load_params(params), method, results=results, pairs=pairs, out=out)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
+from pipeline.options import ParamsFile
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 
 
 def run(names: list[str], folder: Path, out: Path) -> None:
@@ -18,7 +19,7 @@ def run(names: list[str], folder: Path, out: Path) -> None:
 
 def main(
     out: Annotated[Path, Option(help="folder of the heads")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Import bench.head and bench.head2 from the folder data.root / data.heads."""
     everything = load_params(params)
@@ -26,4 +27,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -6,9 +6,11 @@ from typing import Annotated
 from typer import Option
 
 from pipeline.bench.pairs import draw_pairs
-from pipeline.console import run_command, say
+from pipeline.console import say
+from pipeline.options import ParamsFile, TestClips
 from pipeline.params.data import PairParams
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 
 
@@ -29,14 +31,14 @@ def run(clips: Path, fits: list[Path], out: Path, params: PairParams) -> None:
 
 
 def main(
-    clips: Annotated[Path, Option(help="folder of the packed test clips")],
+    clips: TestClips,
     fits: Annotated[list[Path], Option(help="fits of those clips; give it once a head")],
     out: Annotated[Path, Option(help="Parquet file to write")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw the test pairs of every data set, same and cross identity."""
     run(clips, fits, out, load_params(params).pairs)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

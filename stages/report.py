@@ -1,16 +1,17 @@
-"""Stage `report`: Tables 1-3, every cell in long form, and one page with all of it."""
+"""Stage `report`: Tables 1-3, every cell in long form, what `dvc plots` draws, and one page with all of it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
+from pipeline.options import Fits, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
-    """Write `out/tables/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
+    """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.report.report import write_report
     from pipeline.report.rows import all_rows
     from pipeline.store.provenance import write_text
@@ -25,16 +26,16 @@ def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Pa
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of this benchmark's reports")],
-    results: Annotated[Path, typer.Option(help="folder of results, one folder a method")] = Path("data/results"),
-    pairs: Annotated[Path, typer.Option(help="the pair list")] = Path("data/pairs.parquet"),
-    clips: Annotated[Path, typer.Option(help="folder of the test clips")] = Path("data/clips/eval"),
-    fits_dir: Annotated[Path, typer.Option(help="folder of fits, one folder a head")] = Path("data/fits"),
+    results: Results = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    fits_dir: Fits = Path("data/fits"),
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Write the tables, the fit reports and the page; figures are read from `out/figures`."""
+    """Write the tables, the plot data, the fit reports and the page; figures are read from `out/figures`."""
     run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper, out=out)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",))

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command, say
+from pipeline.console import say
+from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
+from pipeline.run_stage import run_stage
 from pipeline.store.devices import device_named
 
 
@@ -18,7 +20,8 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     import torch
 
-    from pipeline.training.row import TrainInputs, train_row
+    from pipeline.training.row import train_row
+    from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
     curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))
@@ -31,12 +34,12 @@ def main(
     fits: Annotated[Path, typer.Option(help="fits of these clips with the row's head")],
     head: Annotated[Path, typer.Option(help="the head's .npz")],
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
-    params: Annotated[Path, typer.Option(help="parameter file")] = Path("params.yaml"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto")] = "auto",
+    params: ParamsFile = Path("params.yaml"),
+    device: DeviceName = "auto",
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
     run(row, load_params(params), clips=clips, fits=fits, head=head, out=out, device=device)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

@@ -1,14 +1,14 @@
 """Stage `videos@corpus`: render one corpus of procedural talking heads."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
-from pipeline.console import run_command
+from pipeline.options import CORES, LocalWorkers, ParamsFile
 from pipeline.params.puppets import PuppetParams
 from pipeline.params.tree import load_params
+from pipeline.run_stage import run_stage
 
 
 def run(params: PuppetParams, corpus: str, out: Path, *, workers: int) -> None:
@@ -21,12 +21,12 @@ def run(params: PuppetParams, corpus: str, out: Path, *, workers: int) -> None:
 def main(
     corpus: Annotated[str, Option(help="a key of puppets.corpora")],
     out: Annotated[Path, Option(help="folder of the corpus")],
-    params: Annotated[Path, Option(help="parameter file")] = Path("params.yaml"),
-    workers: Annotated[int, Option(envvar="PWM_WORKERS", help="processes; 0 works in this one")] = os.cpu_count() or 1,
+    params: ParamsFile = Path("params.yaml"),
+    workers: LocalWorkers = CORES,
 ) -> None:
     """Render talking heads to real videos in VoxCeleb's layout, with known truth."""
     run(load_params(params).puppets, corpus, out, workers=workers)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(main, outs=("out",), scratch=True)

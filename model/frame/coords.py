@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Size = tuple[int, int]  # (height, width)
+Size = tuple[int, int] | torch.Size  # (height, width)
 
 
 def px_to_ndc(points_px: Tensor, size_hw: Size) -> Tensor:

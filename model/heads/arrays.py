@@ -6,6 +6,7 @@ import os
 import zipfile
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class HeadArrays:
             return
         expected = (CONTOUR_YAWS, CONTOUR_POINTS)
         found = tuple(None if a is None else a.shape for a in (triangles, barycentric))
-        if found != (expected, (*expected, 3)):
+        if triangles is None or barycentric is None or found != (expected, (*expected, 3)):
             raise ValueError(
                 f"head {self.name}: contour_triangles and contour_barycentric are {found[0]} and {found[1]}, "
                 f"expected {expected} and {(*expected, 3)}"
@@ -161,9 +162,10 @@ def load_arrays(path: Path) -> HeadArrays:
     missing = [f.name for f in fields(HeadArrays) if f.name not in values and f.default is MISSING]
     if missing:
         raise ValueError(f"{path} is not in this project's head form: it lacks {', '.join(missing)}")
-    values = {f.name: values[f.name] for f in fields(HeadArrays) if f.name in values}
+    known = {f.name: values[f.name] for f in fields(HeadArrays) if f.name in values}
     texts = ("name", "unit", "camera", "rotation")
-    arrays = HeadArrays(**{k: str(v) if k in texts else v for k, v in values.items()})
+    arguments: dict[str, Any] = {k: str(v) if k in texts else v for k, v in known.items()}
+    arrays = HeadArrays(**arguments)
     arrays.check()
     return arrays
 

@@ -23,6 +23,17 @@ class HeadModel(nn.Module):
     of a checkpoint; a model names its head by `sha256` instead.
     """
 
+    template: Tensor  # (V, 3)
+    triangles: Tensor  # (F, 3)
+    basis: Tensor  # (S + E, 3V)
+    joint_regressor: Tensor  # (J, V)
+    skin_weights: Tensor  # (V, J)
+    pose_basis: Tensor  # (9 (J - 1), 3V), or (0, 3V)
+    landmark_vertices: Tensor  # (68, 3)
+    landmark_weights: Tensor  # (68, 3)
+    contour_vertices: Tensor  # (79, 17, 3), where landmarks 0-16 slide
+    contour_weights: Tensor  # (79, 17, 3)
+
     def __init__(self, arrays: HeadArrays) -> None:
         super().__init__()
         self.arrays = arrays
@@ -40,16 +51,16 @@ class HeadModel(nn.Module):
         )
         self._buffer("template", torch.from_numpy(arrays.template).float())
         self._buffer("triangles", torch.from_numpy(arrays.triangles).long())
-        self._buffer("basis", bases.flatten(1))  # (S + E, 3V)
+        self._buffer("basis", bases.flatten(1))
         self._buffer("joint_regressor", torch.from_numpy(arrays.joint_regressor).float())
         self._buffer("skin_weights", torch.from_numpy(arrays.skin_weights).float())
         self._buffer("pose_basis", torch.from_numpy(arrays.pose_basis).float().flatten(1))
-        self._buffer("landmark_vertices", self.triangles[torch.from_numpy(arrays.landmark_triangles).long()])  # (68, 3)
+        self._buffer("landmark_vertices", self.triangles[torch.from_numpy(arrays.landmark_triangles).long()])
         self._buffer("landmark_weights", torch.from_numpy(arrays.landmark_barycentric).float())
         self.sliding_contour = arrays.contour_triangles is not None
-        if self.sliding_contour:
+        if arrays.contour_triangles is not None and arrays.contour_barycentric is not None:
             contour = torch.from_numpy(arrays.contour_triangles).long()  # (79, 17)
-            self._buffer("contour_vertices", self.triangles[contour])  # (79, 17, 3)
+            self._buffer("contour_vertices", self.triangles[contour])
             self._buffer("contour_weights", torch.from_numpy(arrays.contour_barycentric).float())
 
     def _buffer(self, name: str, value: Tensor) -> None:

@@ -42,6 +42,8 @@ class PuppetJudge(nn.Module):
     aligned face and nothing around it (identity).
     """
 
+    landmark_mean: Tensor  # (136,)
+
     def __init__(self) -> None:
         super().__init__()
         self.weights_sha256: str | None = None

@@ -6,6 +6,7 @@ Legend: B batch, C channels, (H, W) image size, (h, w) size of a feature map.
 import hashlib
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.frame.images import check_images
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def conv_norm_relu(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -121,7 +124,7 @@ def read_network(path: Path | str) -> tuple[dict, dict[str, Tensor]]:
     }
 
 
-def freeze(network: nn.Module) -> nn.Module:
+def freeze(network: Network) -> Network:
     """Put a network into inference mode and stop gradients to its weights (not to its input)."""
     return network.eval().requires_grad_(False)
 

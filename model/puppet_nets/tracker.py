@@ -110,6 +110,8 @@ class PuppetTracker(nn.Module):
     standard deviation of zero and come out as their mean.
     """
 
+    landmark_mean: Tensor  # (136,)
+
     def __init__(self, layouts: Mapping[str, CodeLayout]) -> None:
         super().__init__()
         self.layouts = dict(layouts)

@@ -6,6 +6,7 @@ guide the rendered guidance; I_o output image; I_w the source warped by D^(L).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,9 @@ class GuideInput(nn.Module):
     about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they are. Spectrally normalised
     convolutions cannot amplify small inputs themselves: without this a row of NMFC hardly learns to turn a head.
     """
+
+    scale: Tensor  # (C, 1, 1)
+    middle: Tensor  # (3, 1, 1)
 
     def __init__(self, config: GeneratorConfig, parts: tuple[str, ...], channels: int, nmfc_middle: Tensor) -> None:
         super().__init__()
@@ -173,12 +177,13 @@ class LastLevel(nn.Module):
 @torch.no_grad()
 def _start_as_copy(image: nn.Conv2d, width: int) -> None:
     """Let a spectrally normalised convolution start as a copy of its last three inputs and a tenth of the others."""
-    weight, middle = image.parametrizations.weight.original, image.kernel_size[0] // 2
+    parametrized: Any = image  # what `spectral_norm` adds to a convolution has no types
+    weight, middle = parametrized.parametrizations.weight.original, image.kernel_size[0] // 2
     weight[:, :width] *= 0.1
     weight[:, width:] = 0.0
     for channel in range(3):
         weight[channel, width + channel, middle, middle] = 1.0
-    image.bias.zero_()
+    parametrized.bias.zero_()
     for _ in range(POWER_ITERATIONS):
         _ = image.weight  # each access in training mode is one power iteration: the norm is known before the first step
 

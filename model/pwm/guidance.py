@@ -46,6 +46,8 @@ class Guidance(nn.Module):
     only the face are zero outside the face, because only the mesh is rendered.
     """
 
+    nmfc: Tensor | None  # (V, 3)
+
     def __init__(self, head: HeadModel, config: GuidanceConfig) -> None:
         super().__init__()
         parts = GUIDANCE_PARTS[config.name]
@@ -148,4 +150,4 @@ def _blocks(values: Tensor, factor: int) -> Tensor:
 
 def area_resize(maps: Tensor, size_hw: Size) -> Tensor:
     """Mean of maps (B, C, h, w) over the area of each target pixel, as in resizing guidance to a level."""
-    return maps if maps.shape[-2:] == torch.Size(size_hw) else F.adaptive_avg_pool2d(maps, size_hw)
+    return maps if maps.shape[-2:] == torch.Size(size_hw) else F.adaptive_avg_pool2d(maps, (size_hw[0], size_hw[1]))

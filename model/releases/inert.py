@@ -6,7 +6,7 @@ numbers through `numpy.frombuffer`, of plain types and after a look at the lengt
 
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class StoredArray:
             self.values = from_bytes(content, kind, shape, "F" if by_columns else "C")
 
 
-def from_bytes(content: bytes | str, kind: StoredType, shape: tuple, order: str) -> np.ndarray:
+def from_bytes(content: bytes | str, kind: StoredType, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
     """Make an array of stored bytes, which Python 2 kept as text.
 
     Raises:

@@ -9,6 +9,7 @@ import io
 import pickle
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ _CHUMPY = {
     "reordering": ("Select", "Reshape", "transpose", "Concatenate"),
     "ch_ops": ("add", "subtract", "multiply", "divide"),
 }
-_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_NPY_HEADERS: dict[tuple[int, ...], Callable] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _SPARSE_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc")
 
 
@@ -51,7 +55,7 @@ class _EmptyArray(_Function):
 class _ArrayFromBuffer(_Function):
     __slots__ = ()
 
-    def __call__(self, buffer: Any, kind: StoredType, shape: tuple, order: str) -> StoredArray:
+    def __call__(self, buffer: Any, kind: StoredType, shape: tuple, order: Any) -> StoredArray:
         return StoredArray.of(from_bytes(buffer, kind, shape, order))
 
 

@@ -158,20 +158,20 @@ def _snap(verts: Tensor, size_hw: tuple[int, int], perspective: bool) -> _Points
 def _cull(points: _Points, corners: Tensor, size_hw: tuple[int, int], cull_back: bool) -> _Live:
     (batch, num_verts), num_triangles = points.x.shape, corners.shape[-1]
     offsets = torch.arange(0, batch * num_verts, num_verts, device=corners.device)
-    corners = [(offsets[:, None] + corner).view(-1) for corner in corners]
-    x = [points.x.view(-1).index_select(0, corner) for corner in corners]
-    y = [points.y.view(-1).index_select(0, corner) for corner in corners]
+    numbers = [(offsets[:, None] + corner).view(-1) for corner in corners]
+    x = tuple(points.x.view(-1).index_select(0, number) for number in numbers)
+    y = tuple(points.y.view(-1).index_select(0, number) for number in numbers)
     area2 = (x[2] - x[0]).mul_(y[1] - y[0]).sub_((x[1] - x[0]).mul_(y[2] - y[0]))
     keep = ((area2 if cull_back else area2.abs()) > 0).nonzero()[:, 0]  # false for NaN; half of a closed mesh is left
     mesh = keep // num_triangles
-    corners, x, y, area2 = _take(corners, keep), _take(x, keep), _take(y, keep), area2.index_select(0, keep)
+    kept, x, y, area2 = _take(numbers, keep), _take(x, keep), _take(y, keep), area2.index_select(0, keep)
     left = torch.minimum(torch.minimum(x[0], x[1]), x[2]).ceil_().clamp_(min=0)
     top = torch.minimum(torch.minimum(y[0], y[1]), y[2]).ceil_().clamp_(min=0)
     right = torch.maximum(torch.maximum(x[0], x[1]), x[2]).floor_().clamp_(max=size_hw[1] - 1)
     bottom = torch.maximum(torch.maximum(y[0], y[1]), y[2]).floor_().clamp_(max=size_hw[0] - 1)
     columns, rows = right.sub_(left).add_(1).clamp_(min=0), bottom.sub_(top).add_(1).clamp_(min=0)
-    depths = tuple(points.z.view(-1).index_select(0, corner) for corner in corners)
-    level = [points.level.view(-1).index_select(0, corner) for corner in corners]
+    depths = tuple(points.z.view(-1).index_select(0, number) for number in kept)
+    level = [points.level.view(-1).index_select(0, number) for number in kept]
     side = area2.sign()  # -1 for a back face: makes its inside positive too
     a1, b1 = (y[0] - y[2]).mul_(side), (x[2] - x[0]).mul_(side)
     a2, b2 = (y[1] - y[0]).mul_(side), (x[0] - x[1]).mul_(side)

@@ -1,1 +1,1 @@
-"""Networks that look at a face: the trackers that fit it and the judge that scores it."""
+"""Who fits a head to a face: the networks of DECA and Deep3DFaceRecon, and the fitter of landmarks."""

@@ -35,7 +35,7 @@ class DecaCodes(NamedTuple):
     light: Tensor
 
 
-SIZES = DecaCodes(NUM_SHAPE, 50, NUM_EXPRESSION, 6, 3, 27)
+SIZES = (NUM_SHAPE, 50, NUM_EXPRESSION, 6, 3, 27)  # of `DecaCodes`
 
 
 class DecaEncoder(nn.Module):

@@ -35,7 +35,7 @@ class Deep3dCodes(NamedTuple):
     translation: Tensor
 
 
-SIZES = Deep3dCodes(NUM_SHAPE, NUM_EXPRESSION, 80, 3, 27, 3)
+SIZES = (NUM_SHAPE, NUM_EXPRESSION, 80, 3, 27, 3)  # of `Deep3dCodes`
 LAYERS = (*SIZES[:-1], 2, 1)  # x and y of the translation have a layer, z has its own
 
 

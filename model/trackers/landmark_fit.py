@@ -178,7 +178,7 @@ class LandmarkFitter:
         do so together. Returns identity (S,) and unknowns (B, D).
         """
         joint = given is None
-        shape = unknowns.new_zeros(self.head.num_shape) if joint else given
+        shape = unknowns.new_zeros(self.head.num_shape) if given is None else given
         prior = len(unknowns) * self.settings.shape_sigma**-2 if joint else 0.0
         damping = unknowns.new_full((len(unknowns), 1), _DAMPING_START)
         for _ in range(self.settings.identity_steps if joint else self.settings.frame_steps):

@@ -181,7 +181,7 @@ class LandmarkHead:
 def _candidates(head: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     """Triangles (N,) and barycentric places (N, 3) of all places that landmarks may take; contour rows come first."""
     arrays = head.arrays
-    if not head.sliding_contour:
+    if arrays.contour_triangles is None or arrays.contour_barycentric is None:
         return arrays.landmark_triangles, arrays.landmark_barycentric
     triangles = np.concatenate([arrays.contour_triangles.ravel(), arrays.landmark_triangles[CONTOUR_POINTS:]])
     places = np.concatenate([arrays.contour_barycentric.reshape(-1, 3), arrays.landmark_barycentric[CONTOUR_POINTS:]])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +28,21 @@ from model.training.resume import CheckpointStore
 class Batch(Protocol):
     """B pairs of frames of one clip each: images (B, 3, H, W) in [0, 1] and their fits."""
 
-    source: Tensor
-    driving: Tensor
-    fit_src: HeadFit
-    fit_drv: HeadFit
+    @property
+    def source(self) -> Tensor:
+        """The frames that are animated."""
+
+    @property
+    def driving(self) -> Tensor:
+        """The frames that drive, which are the ground truth."""
+
+    @property
+    def fit_src(self) -> HeadFit:
+        """Fits of the source frames."""
+
+    @property
+    def fit_drv(self) -> HeadFit:
+        """Fits of the driving frames."""
 
 
 Losses = dict[str, float]
@@ -80,12 +91,13 @@ class Players:
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all that is trained, in a fixed order."""
-        return [p.grad for adam in (self.adam_generator, self.adam_discriminator) for p in _parameters(adam)]
+        adams = (self.adam_generator, self.adam_discriminator)
+        return cast(list[Tensor], [p.grad for adam in adams for p in _parameters(adam)])  # each has one after backward
 
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
         norms = [m for m in self.animator.modules() if isinstance(m, nn.BatchNorm2d)]
-        return [statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)]
+        return [norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")]
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, but the data."""

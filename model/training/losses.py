@@ -8,6 +8,7 @@ on sizes; scales and layers are summed.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -84,12 +85,13 @@ def groups(scores: list[PatchScores], count: int) -> list[list[PatchScores]]:
 
 def discriminator_hinge(real: list[PatchScores], made: list[PatchScores]) -> Tensor:
     """Equation 3: mean max(0, 1 - D(real)) + mean max(0, 1 + D(made)), summed over scales."""
-    return sum(F.relu(1.0 - r.logits).mean() + F.relu(1.0 + m.logits).mean() for r, m in zip(real, made, strict=True))
+    pairs = zip(real, made, strict=True)
+    return cast(Tensor, sum(F.relu(1.0 - r.logits).mean() + F.relu(1.0 + m.logits).mean() for r, m in pairs))
 
 
 def generator_hinge(made: list[PatchScores]) -> Tensor:
     """Equation 2: -mean D(made), summed over scales."""
-    return -sum(m.logits.mean() for m in made)
+    return -cast(Tensor, sum(m.logits.mean() for m in made))
 
 
 def feature_matching(real: list[PatchScores], made: list[PatchScores]) -> Tensor:
@@ -97,8 +99,9 @@ def feature_matching(real: list[PatchScores], made: list[PatchScores]) -> Tensor
 
     The real features carry no gradient: the loss moves the made image, not what it is compared with.
     """
-    return sum(
+    distances = (
         (a.detach() - b).abs().mean()
         for r, m in zip(real, made, strict=True)
         for a, b in zip(r.features, m.features, strict=True)
     )
+    return cast(Tensor, sum(distances))

@@ -4,7 +4,7 @@ Source: paper section 3.4 and supplementary 1.1, equation 1.
 """
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -52,9 +52,10 @@ class Perceptual(nn.Module):
         Raises:
             ValueError: the backbone has fewer maps than `blocks`.
         """
+        backbone: Any = self.backbone  # a module that is a `Backbone` too
         levels = []
         for scale in range(self.scales):
-            maps = self.backbone.features(img if scale == 0 else F.avg_pool2d(img, 2**scale))
+            maps = backbone.features(img if scale == 0 else F.avg_pool2d(img, 2**scale))
             if len(maps) < self.blocks:
                 raise ValueError(f"perceptual backbone has {len(maps)} feature maps, {self.blocks} blocks asked for")
             levels.append(maps[: self.blocks])
@@ -88,6 +89,9 @@ class Vgg19(nn.Module):
     of each block after its ReLU is what FOMM and pix2pixHD compare; "instead of the pooling outputs"
     may mean the last, hence the parameter.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, weights: Path, which: Literal["first", "last"]) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from pipeline.metrics.protocols import Opening
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
-from pipeline.store.provenance import scratch_dir
+from pipeline.store.scratch_root import scratch_dir
 from pipeline.store.threads import workers_on
 
 

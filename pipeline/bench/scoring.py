@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.bench.features import FeatureWriter
 from pipeline.bench.pair_frames import PairFrames, SubsetHashes
 from pipeline.bench.predictions import PredictionsError, read_predictions, write_predictions
 from pipeline.metrics.protocols import PIXELS, Role
 from pipeline.metrics.readings import Images, Readings
 from pipeline.metrics.registry import Measure
-from pipeline.store.columns import vector_column
-from pipeline.store.schema import SCORES, features_schema, write_table
+from pipeline.store.schema import SCORES, write_table
 from pipeline.store.threads import in_threads
 
 CHUNK = 64  # pairs compared at once by metrics of pixels
@@ -34,8 +34,8 @@ class Scorer:
         self, pairs: PairFrames, hashes: SubsetHashes, measures: Sequence[Measure], readings: Readings
     ) -> None:
         self.pairs, self.hashes, self.measures, self.readings = pairs, hashes, measures, readings
-        seen = {role: Images.of(pairs.images(role)) for role in ("source", "driving")}
-        self._references: dict[Role, Images] = {**seen, "target": seen["driving"]}
+        source, driving = Images.of(pairs.images("source")), Images.of(pairs.images("driving"))
+        self._references: dict[Role, Images] = {"source": source, "driving": driving, "target": driving}
 
     def read_references(self) -> None:
         """Look at every reference image once and keep the readings for the next method."""
@@ -45,8 +45,8 @@ class Scorer:
             wanted = dict.fromkeys(item for against in shared for item in against.items())
             images = Images.joined([self._of_task(task, role) for task, role in wanted])
             if len(images):
-                self.readings.read(measure.backend, measure.reading, images)
-                self.readings.keep(measure.backend, images)
+                self.readings.read(measure.opened, measure.reading, images)
+                self.readings.keep(measure.opened, images)
 
     def _of_task(self, task: str, role: Role) -> Images:
         return self._references[role][np.flatnonzero(self.pairs.task == task)]
@@ -69,7 +69,7 @@ class Scorer:
         self.score_saved(method, tasks, out)
 
     def score_saved(self, method: str, tasks: Sequence[str], out: Path) -> None:
-        """Score `out/predictions.arrow` into `scores.parquet` and `features.parquet`.
+        """Score `out/predictions.arrow` into `scores.parquet` and `features/`, one file a column.
 
         Raises:
             PredictionsError: pairs are missing or the frames have another size than the clips.
@@ -80,27 +80,28 @@ class Scorer:
             raise PredictionsError(f"{out}: frames are {frames.shape[1:3]}, the clips {pairs.size_hw} (height, width)")
         predicted = Images.of(frames)
         of_task = {task: pairs.select(pairs.task == task) for task in tasks}
-        scores, features = [SCORES.empty_table()], []
-        for measure in self.measures:
-            for task, role in measure.metric.against.items() if measure.backend else ():
-                part, rows = of_task.get(task), np.flatnonzero(pairs.task == task)
-                if len(rows) == 0:
-                    continue
-                generated, reference = predicted[rows], self._of_task(task, role)
-                if measure.metric.of_sets:
-                    features.append(_features(part, method, "generated", self._read(measure, generated)))
-                    features.append(_features(part, method, "reference", self._read(measure, reference)))
-                else:
-                    scores.append(_scores(part, method, measure.id, self._compare(measure, generated, reference)))
         facts = {"method": method, "measures": json.dumps([m.describe() for m in self.measures]), **asdict(self.hashes)}
+        scores = [SCORES.empty_table()]
+        with FeatureWriter(out, method, facts) as features:
+            for measure in self.measures:
+                for task, role in measure.metric.against.items() if measure.backend else ():
+                    rows = np.flatnonzero(pairs.task == task)
+                    if len(rows) == 0:
+                        continue
+                    part = of_task[task]
+                    generated, reference = predicted[rows], self._of_task(task, role)
+                    if measure.metric.of_sets:
+                        features.add(measure.id, part, "generated", self._read(measure, generated))
+                        features.add(measure.id, part, "reference", self._read(measure, reference))
+                    else:
+                        scores.append(_scores(part, method, measure.id, self._compare(measure, generated, reference)))
         write_table(out / "scores.parquet", pa.concat_tables(scores), facts)
-        write_table(out / "features.parquet", pa.concat_tables(features or [features_schema(1).empty_table()]), facts)
 
     def _read(self, measure: Measure, images: Images) -> np.ndarray:
-        return self.readings.read(measure.backend, measure.reading, images)
+        return self.readings.read(measure.opened, measure.reading, images)
 
     def _compare(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        metric = measure.metric(measure.backend)
+        metric = measure.metric(measure.opened)
         a, b = self._read(measure, generated), self._read(measure, reference)
         if metric.reading == PIXELS:
             chunks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
@@ -114,10 +115,3 @@ def _scores(pairs: PairFrames, method: str, metric_id: str, values: np.ndarray) 
     columns = [pairs.pair_id, pairs.dataset, pairs.task, [method] * count, [metric_id] * count]
     arrays = [pa.array(column, pa.string()) for column in columns]
     return pa.table([*arrays, pa.array(np.asarray(values, np.float64))], schema=SCORES)
-
-
-def _features(pairs: PairFrames, method: str, role: str, values: np.ndarray) -> pa.Table:
-    count = len(pairs)
-    columns = [pairs.pair_id, pairs.dataset, pairs.task, [method] * count, [role] * count]
-    arrays = [pa.array(column, pa.string()) for column in columns]
-    return pa.table([*arrays, vector_column(values)], schema=features_schema(values.shape[1]))

@@ -17,10 +17,10 @@ from model.retarget import retarget
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.params.puppets import PuppetParams
 from pipeline.puppets.clip import make_clip, plan_corpus
-from pipeline.puppets.corpus import HEADS
 from pipeline.puppets.people import Person
 from pipeline.puppets.render import Camera
 from pipeline.puppets.scene import Studio
+from pipeline.puppets.video import HEADS
 from pipeline.store.clips import ClipStore, from_video_ndc
 from pipeline.store.threads import in_threads, workers_on
 

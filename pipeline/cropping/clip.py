@@ -17,13 +17,11 @@ from pipeline.params.data import CropParams, TubeParams
 from pipeline.sources.boxes import PixelBox
 from pipeline.sources.request import ClipRequest
 from pipeline.store.clips import Encoding, encode_frame
+from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_text
 from pipeline.video.decode import Transform, VideoInfo, decode, fingerprint, frames_in_range
 from pipeline.work.ledger import ClipError
 from pipeline.work.scratch import piece_path, written_at_once
-
-# Changes whenever equal settings give other bytes; a part of every finished clip's name.
-CODE_VERSION = "fomm-tube-2"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ class CropTask:
         if not asked["note"]:
             del asked["note"]
         settings = (
-            f"{CODE_VERSION}/{self.resize.replace('_', '-')}",
+            code_sha256("pipeline.cropping.clip"),
+            self.resize,
             self.size_px,
             self.encoding,
             quality,
@@ -63,6 +62,17 @@ class CropTask:
         )
         name = sha256_text(video, asked, settings)[:32]
         return piece_path(self.scratch, self.request.person, self.request.video, name, ".arrow")
+
+    def kept_at(self) -> Path:
+        """`file`, where the video is known to be there.
+
+        Raises:
+            FileNotFoundError: it went away since the stage looked for it.
+        """
+        file = self.file()
+        if file is None:
+            raise FileNotFoundError(f"{self.request.clip}: the video {self.request.path} went away during the stage")
+        return file
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ def crop_clip(task: CropTask) -> tuple[str, str]:
         "note": note,
     }
     images = [encode_frame(frame, task.encoding, task.jpeg_quality) for frame in video.frames]
-    _save(task.file(), CroppedClip(facts, images))
+    _save(task.kept_at(), CroppedClip(facts, images))
     return "ok", note
 
 

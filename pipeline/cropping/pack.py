@@ -90,7 +90,7 @@ def _pack(
             if task.request.clip in faults:
                 rows.append(task.request.row(*faults[task.request.clip]))
                 continue
-            clip = load_cropped(task.file())
+            clip = load_cropped(task.kept_at())
             rows.append(task.request.row("ok", clip.facts.pop("note")))
             packed.add({**_identity(task.request), **clip.facts}, clip.images)
         check_complete([task.request.clip for task in tasks] + [row.clip for row in unreadable], rows)

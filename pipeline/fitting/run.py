@@ -13,9 +13,11 @@ from pipeline.console import say, track
 from pipeline.fitting.task import FitTask, TrackerSource, fit_clip, to_table
 from pipeline.params.fitting import FitParams
 from pipeline.store.clips import FOLDERS, ClipStore
+from pipeline.store.closure import code_sha256
 from pipeline.store.fits import fits_metadata
-from pipeline.store.provenance import scratch_dir, sha256_text
+from pipeline.store.provenance import sha256_text
 from pipeline.store.schema import TableWriter, fits_schema, read_table
+from pipeline.store.scratch_root import scratch_dir
 from pipeline.trackers.protocol import OK, ClipInfo, unfitted
 from pipeline.work.dask_run import run
 from pipeline.work.ledger import TooManyFailures
@@ -67,7 +69,7 @@ def fit_clips(
     """
     model = load_head(head)
     source, weights_sha256 = TrackerSource.describe(params, head, folders)
-    scratch = scratch_dir("fit", source.fingerprint)
+    scratch = scratch_dir("fit", sha256_text(source.fingerprint, code_sha256("pipeline.fitting.task")))
     sweep(scratch)
     stores = {folder: ClipStore(clips / folder) for folder in FOLDERS.values()}
     tasks = {folder: ClipTasks.of(source, store, scratch) for folder, store in stores.items()}
@@ -122,7 +124,7 @@ class ClipTasks(Sequence[FitTask]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, number: int) -> FitTask:
+    def __getitem__(self, number: int) -> FitTask:  # type: ignore[override]  # nobody slices tasks
         store, row, file = self.rows[number]
         info = _info(store, row)
         return FitTask(self.source, *store.place(info.clip), info, file)

@@ -88,7 +88,7 @@ def _tracker(source: TrackerSource) -> Tracker:
     """Open the tracker once a process, and anew for another head or other settings."""
     tracker = _open(source.params, source.head, dict(source.folders))
     if tracker.fingerprint != source.fingerprint:
-        raise RuntimeError(f"this worker reads other files than the stage: head {source.head}, tables or weights")
+        raise RuntimeError(f"this worker reads other files than the stage: head {source.head}, tables, weights or code")
     return tracker
 
 

@@ -3,21 +3,20 @@
 from pathlib import Path
 
 from model.heads.arrays import HeadArrays, load_arrays, save_head
-from pipeline.assets import assets_dir, how_to_get
 from pipeline.console import say
+from pipeline.heads.table import FILES, asset_of
+from pipeline.store.assets import AssetMissing, asset_path, how_to_get, require
 from pipeline.store.registry import resolve
 
-# head name -> (file below the heads folder, what turns that file into a head)
-HEADS = {
-    "puppet": ("puppet.npz", "model.heads.arrays:load_arrays"),
-    "puppet_face": ("puppet_face.npz", "model.heads.arrays:load_arrays"),
-    "ict": ("ict_facekit.npz", "model.releases.ict:import_ict"),
-    "ict_face": ("ict_facekit.npz", "model.releases.ict:import_ict_face"),
-    "flame": ("flame.npz", "model.heads.arrays:load_arrays"),
-    "bfm": ("bfm.npz", "model.heads.arrays:load_arrays"),
+# head name -> what turns its file into a head
+IMPORTERS = {
+    "puppet": "model.heads.arrays:load_arrays",
+    "puppet_face": "model.heads.arrays:load_arrays",
+    "ict": "model.releases.ict:import_ict",
+    "ict_face": "model.releases.ict:import_ict_face",
+    "flame": "model.heads.arrays:load_arrays",
+    "bfm": "model.heads.arrays:load_arrays",
 }
-# head name -> the asset that `pwm assets import` makes <assets>/<head name>.npz of
-IMPORTED = {"flame": "flame", "bfm": "bfm", "ict": "ict", "ict_face": "ict"}
 
 
 def import_head(name: str, folder: Path) -> HeadArrays:
@@ -26,15 +25,17 @@ def import_head(name: str, folder: Path) -> HeadArrays:
     Raises:
         ValueError: there is no head of this name, or the file is another one; the message lists what there is.
         FileNotFoundError: it is in neither place; the message names both, and how to get it.
+        AssetRefused: the imported file is not the one on record.
     """
-    importer = resolve({head: target for head, (_, target) in HEADS.items()}, name, "head")
-    path = folder / HEADS[name][0]
-    if name in IMPORTED and not path.exists():
-        path, importer = assets_dir() / f"{name}.npz", load_arrays
-        if not path.exists():
+    importer = resolve(IMPORTERS, name, "head")
+    path = folder / FILES[name]
+    if asset := asset_of(name, folder):
+        try:
+            path, importer = require(asset), load_arrays
+        except AssetMissing:
             raise FileNotFoundError(
-                f"head {name!r}: neither {folder / HEADS[name][0]} nor {path}; {how_to_get(IMPORTED[name])}"
-            )
+                f"head {name!r}: neither {path} nor {asset_path(asset)}; {how_to_get(asset)}"
+            ) from None
     arrays: HeadArrays = importer(path)
     if arrays.name != name:
         raise ValueError(f"{path} holds head {arrays.name!r}, expected {name!r}")
@@ -49,7 +50,7 @@ def write_heads(names: list[str], folder: Path, out: Path) -> None:
     """Write `out`/<name>.npz for every name.
 
     Args:
-        names: keys of `HEADS`.
+        names: keys of `IMPORTERS`.
         folder: where the files lie that heads are made from (data.root / data.heads).
         out: folder of the heads; other heads' files in it are removed, so that it holds what was asked for.
     """

@@ -1,4 +1,4 @@
-"""`pwm assets import` of 3-D heads: a release's files, in any order, become heads in the `.npz` form.
+"""A release's files, in any order, become heads in the `.npz` form: `pwm assets import` of 3-D heads.
 
 Which file is FLAME's or Basel's model follows from what it holds, because people rename files; ICT-FaceKit's meshes are
 told apart by their names alone.
@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from model.heads.arrays import HeadArrays, arrays_sha256, save_head
-from pipeline.assets import ASSETS, assets_dir, copy_asset, how_to_get, write_card
+from model.heads.arrays import HeadArrays
 from pipeline.console import say
-from pipeline.store.provenance import sha256_file
+from pipeline.store.assets import how_to_get
 
 _NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
 # Files of Deep3DFaceRecon's BFM folder that served to make BFM_model_front.mat, or serve to align images.
@@ -42,43 +41,7 @@ class Imported:
     missing: tuple[str, ...] = field(default=())
 
 
-def import_files(name: str, files: Sequence[Path]) -> list[Path]:
-    """Import one asset, everything checked before anything is written.
-
-    Args:
-        name: a key of `pipeline.assets.ASSETS`.
-        files: its files, or the folder they are in.
-
-    Returns:
-        The files written to the assets folder; each has a card (.json) beside it with the hashes of its inputs.
-
-    Raises:
-        FileNotFoundError: a file is not there, or one that the asset needs is not among them.
-        ValueError: an unknown name, or a file that is not what it should be.
-    """
-    given = [Path(file) for file in files]
-    for file in given:
-        if not file.exists():
-            raise FileNotFoundError(f"{name}: there is no file {file}")
-    if name not in IMPORTERS:
-        if len(given) != 1:
-            raise ValueError(f"{name}: expected one file, got {len(given)}")
-        return [copy_asset(name, given[0])]
-    made = IMPORTERS[name](_flat(given))
-    inputs = {file.name: sha256_file(file) for file in made.used}
-    written = []
-    for arrays in made.heads:
-        path = assets_dir() / f"{arrays.name}.npz"
-        save_head(path, arrays)
-        facts = {"source": ASSETS[name].source, "inputs": inputs, "head_sha256": arrays_sha256(arrays)}
-        write_card(name, path, facts | {"missing": list(made.missing)})
-        written.append(path)
-    if made.missing:
-        say(f"{name}: imported in part; the release has {len(made.missing)} more files: {_in_runs(made.missing)}")
-    return written
-
-
-def _in_runs(names: Sequence[str]) -> str:
+def in_runs(names: Sequence[str]) -> str:
     """List file names in order; neighbours that differ by one in their number are joined: a002.obj to a099.obj."""
     runs: list[list[str]] = []
     for name in names:
@@ -91,7 +54,7 @@ def _in_runs(names: Sequence[str]) -> str:
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
-def _flat(given: Sequence[Path]) -> list[Path]:
+def flat(given: Sequence[Path]) -> list[Path]:
     """Put the files of folders in the folders' place."""
     inside = ([file] if file.is_file() else sorted(f for f in file.iterdir() if f.is_file()) for file in given)
     return [file for files in inside for file in files]

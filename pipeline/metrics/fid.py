@@ -56,4 +56,5 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
 
 def _covariance_factor(features: np.ndarray) -> np.ndarray:
     """R (min(N, D), D) with R^T R the unbiased covariance of (N, D) features."""
-    return np.linalg.qr((features - features.mean(0)) / np.sqrt(len(features) - 1), mode="r")
+    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r"))

@@ -1,8 +1,18 @@
 """Perceptual distance (LPIPS, Table 2; Zhang et al. 2018)."""
 
+from typing import Protocol
+
 import numpy as np
 
 from pipeline.metrics.protocols import PIXELS, Backend, Size
+
+
+class PerceptualBackend(Backend, Protocol):
+    """A backend that compares feature maps of two images itself: they are too large to be kept as readings."""
+
+    def perceptual_distance(self, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Distances (N,) of frames (N, H, W, 3) uint8."""
+        ...
 
 
 class PerceptualDistance:
@@ -19,7 +29,7 @@ class PerceptualDistance:
     against = {"same": "target"}
     of_sets = False
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: PerceptualBackend) -> None:
         self.backend = backend
 
     @classmethod

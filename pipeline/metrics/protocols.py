@@ -54,7 +54,7 @@ class Backend(Protocol):
         """Load weights.
 
         Raises:
-            BackendUnavailable or pipeline.assets.AssetMissing: it cannot run here.
+            BackendUnavailable or pipeline.store.assets.AssetMissing: it cannot run here.
         """
         ...
 

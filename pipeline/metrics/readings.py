@@ -10,10 +10,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.metrics.protocols import PIXELS, Backend
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 from pipeline.store.threads import in_threads
 
 Key = bytes
@@ -22,7 +25,7 @@ Key = bytes
 def image_key(frame_u8: np.ndarray) -> Key:
     """Name an (H, W, 3) uint8 image by its shape and bytes."""
     digest = hashlib.blake2b(str(frame_u8.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frame_u8))
+    digest.update(np.ascontiguousarray(frame_u8).data)
     return digest.digest()
 
 
@@ -91,7 +94,7 @@ class Readings:
         if not keys or set(keys) <= self._kept.get(backend.fingerprint, set()):
             return
         known, path = self._memory(backend), self._path(backend)
-        columns = {name: np.stack([known[key][name] for key in keys]) for name in known[keys[0]]}
+        columns: dict[str, Any] = {name: np.stack([known[key][name] for key in keys]) for name in known[keys[0]]}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
         np.savez(partial, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)
@@ -106,7 +109,8 @@ class Readings:
         return self._known[backend.fingerprint]
 
     def _path(self, backend: Backend) -> Path:
-        return self.folder / f"{backend.name}-{backend.fingerprint[:20]}.npz"
+        made_of = sha256_text(backend.fingerprint, self.batch_size, code_sha256("pipeline.metrics.readings"))
+        return self.folder / f"{backend.name}-{made_of[:20]}.npz"
 
 
 def _stored(path: Path) -> dict[Key, dict[str, np.ndarray]]:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.assets import AssetMissing
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
 from pipeline.params.reports import HeadBackends, MetricParams
+from pipeline.store.assets import AssetMissing
 from pipeline.store.registry import resolve
 
 METRICS = {
@@ -53,6 +53,12 @@ class Measure:
     reason: str
 
     @property
+    def opened(self) -> Backend:
+        """The backend, of a measure that can run."""
+        assert self.backend is not None, f"{self.id} cannot run: {self.reason}"
+        return self.backend
+
+    @property
     def reading(self) -> str:
         """What the metric asks of the backend; a tracker has one reading a head."""
         return f"{self.metric.reading}:{self.head}" if self.head else self.metric.reading
@@ -75,20 +81,22 @@ class Measure:
 
 
 def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, str, str]]:
-    """List (metric, backend, head) of all columns: AED and APD are measured on both heads (Table 3)."""
+    """List (metric, backend, head) of all columns, a metric's backends in the order of params.yaml.
+
+    AED and APD are measured on both heads (Table 3).
+    """
     columns = []
     for name in METRICS:
         choice = getattr(settings, name)
+        columns_of = [(choice.backend, "")]
         if isinstance(choice, HeadBackends):
-            columns.append((name, choice.backend, heads[0]))
-            columns.append((name, choice.second_backend, heads[1]))
-        else:
-            columns.append((name, choice.backend, ""))
+            columns_of = [(choice.backend, heads[0]), (choice.second_backend, heads[1])]
+        columns += [(name, backend, head) for backends, head in columns_of for backend in backends]
     return columns
 
 
 def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening) -> list[Measure]:
-    """Open every backend once and pair it with its metrics.
+    """Open every backend once and pair it with its metrics, one measure a column of `wanted`.
 
     A backend is opened for the heads that it is to measure, which for most is none. One that cannot run does not stop
     the others: its measures carry the reason instead.

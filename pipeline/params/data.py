@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
+
+from pipeline.params.strict import Strict
 
 Rate = Field(ge=0, le=1)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Kind = Literal["voxceleb1", "voxceleb2", "fomm_csv", "vox2_release", "crops", "video_folder"]
@@ -27,7 +25,7 @@ SPLITS: dict[Kind, tuple[Split, ...]] = {
 MANIFEST_SUFFIX = ".manifest.csv"
 
 
-class SourceParams(_Strict):
+class SourceParams(Strict):
     """One data set: a folder of videos and what says which parts of them are clips (docs/sources.md has one of each).
 
     Attributes:
@@ -75,7 +73,7 @@ class SourceParams(_Strict):
         return self
 
 
-class DataParams(_Strict):
+class DataParams(Strict):
     """The two test sets of the tables; the people of `first` who are not for testing are trained on.
 
     Attributes:
@@ -95,7 +93,7 @@ class DataParams(_Strict):
         return self
 
 
-class TubeParams(_Strict):
+class TubeParams(Strict):
     """FOMM's rules for cutting an annotated track into clips with one fixed box (crop_vox.py).
 
     Attributes:
@@ -113,7 +111,7 @@ class TubeParams(_Strict):
     pixels: Literal["stored", "square"]
 
 
-class CropParams(_Strict):
+class CropParams(Strict):
     """Everything that changes a cropped clip's bytes, and how many clips may fail."""
 
     size_px: PositiveInt
@@ -125,7 +123,7 @@ class CropParams(_Strict):
     max_missing_rate: float = Rate
 
 
-class PairParams(_Strict):
+class PairParams(Strict):
     """How many pairs each test person gives to each task of each data set."""
 
     seed: int = Field(ge=0)

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pipeline.params.strict import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -10,11 +12,7 @@ TrackerName = Literal["deca", "deep3d", "landmarks", "puppet_tracker"]  # keys o
 Steps = Annotated[int, Field(ge=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LandmarkFitParams(_Strict):
+class LandmarkFitParams(Strict):
     """The least-squares fitter; each key is explained in `model.trackers.landmark_fit.FitSettings`."""
 
     landmark_sigma: Positive
@@ -29,7 +27,7 @@ class LandmarkFitParams(_Strict):
     frame_steps: Steps
 
 
-class FitParams(_Strict):
+class FitParams(Strict):
     """How every frame of every clip is fitted.
 
     Attributes:

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
+
+from pipeline.params.strict import Strict
 
 FrameSize = tuple[Annotated[int, Field(ge=256, multiple_of=2)], Annotated[int, Field(ge=256, multiple_of=2)]]
 
 
-class CorpusParams(BaseModel):
+class CorpusParams(Strict):
     """One corpus: who is in it, how it looks and how it is annotated.
 
     Attributes:
@@ -19,8 +21,6 @@ class CorpusParams(BaseModel):
         first_test_id: number of the first test person.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     annotation: Literal["voxceleb1", "voxceleb2"]
     palette: str
     train_people: Annotated[int, Field(ge=0, le=5000)]
@@ -29,7 +29,7 @@ class CorpusParams(BaseModel):
     first_test_id: Annotated[int, Field(ge=0, le=99999)]
 
 
-class PuppetParams(BaseModel):
+class PuppetParams(Strict):
     """Everything that changes a puppet video.
 
     Attributes:
@@ -50,8 +50,6 @@ class PuppetParams(BaseModel):
         texture_size: side of a person's texture in pixels.
         corpora: the corpora by name.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: Annotated[int, Field(ge=0, lt=1000)]
     frames: PositiveInt

@@ -5,21 +5,15 @@ A trained row is `recipe.head.guidance`, so that the rows of one table share all
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from model.pwm.config import GeneratorConfig, GuidanceConfig, check_guidance
-from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
+from model.pwm.config import check_guidance
+from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
 
 
-class RecipeSection(BaseModel):
-    """A group of a recipe: frozen, and a key it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LearningRates(RecipeSection):
+class LearningRates(Strict):
     """Adam's steps: each starts at its value and is multiplied by `drop_factor` at every drop."""
 
     generator: PositiveFloat
@@ -30,7 +24,7 @@ class LearningRates(RecipeSection):
     betas: tuple[float, float]
 
 
-class GeneratorSection(RecipeSection):
+class GeneratorSection(Strict):
     """Sizes of the encoder and the progressive warping modules (model/pwm/generator.py)."""
 
     channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
@@ -44,7 +38,7 @@ class GeneratorSection(RecipeSection):
     nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
 
 
-class DiscriminatorSection(RecipeSection):
+class DiscriminatorSection(Strict):
     """Sizes of the multi-scale Patch-GAN (model/training/discriminator.py)."""
 
     scales: PositiveInt
@@ -53,7 +47,7 @@ class DiscriminatorSection(RecipeSection):
     max_width: PositiveInt
 
 
-class LossSection(RecipeSection):
+class LossSection(Strict):
     """Weights of the losses (model/training/losses.py)."""
 
     perceptual: float = Weight
@@ -64,18 +58,18 @@ class LossSection(RecipeSection):
     warped: float = Weight  # factor on all of them for the warped source I_w; 1 in the paper
 
 
-class PerceptualSection(RecipeSection):
+class PerceptualSection(Strict):
     """The network whose features the perceptual loss compares (model/training/perceptual.py).
 
     `vgg19_first` and `vgg19_last` read the first or the last convolution of each block.
     """
 
     backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker"]
-    weights: str  # file of its weights, relative to the project
+    weights: str  # name of an asset (vgg19), or path of a file of the project
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
 
 
-class GuidanceSection(RecipeSection):
+class GuidanceSection(Strict):
     """How guidance is rendered (model/pwm/guidance.py)."""
 
     render_px: PositiveInt
@@ -84,7 +78,7 @@ class GuidanceSection(RecipeSection):
     code_frequency: PositiveFloat
 
 
-class AugmentSection(RecipeSection):
+class AugmentSection(Strict):
     """What is done to training pairs (pipeline/training/augment.py)."""
 
     colour: float = Field(ge=0.0, le=0.5)  # largest logarithm of exposure and of each channel's gain
@@ -92,7 +86,7 @@ class AugmentSection(RecipeSection):
     log_scale: float = Field(ge=0.0, le=0.5)  # of each frame's crop
 
 
-class RunSection(RecipeSection):
+class RunSection(Strict):
     """Bookkeeping and arithmetic of the run."""
 
     log_every: PositiveInt
@@ -103,7 +97,7 @@ class RunSection(RecipeSection):
     channels_last: bool
 
 
-class Recipe(RecipeSection):
+class Recipe(Strict):
     """One way to train, for any head and guidance."""
 
     image_px: PositiveInt
@@ -127,38 +121,6 @@ class Recipe(RecipeSection):
                 f"batch_size {self.batch_size}; choose a divisor"
             )
         return self
-
-    def guidance_config(self, name: str) -> GuidanceConfig:
-        """What `model.pwm.guidance.Guidance` needs, for one guidance name."""
-        return GuidanceConfig(name=name, **self.guidance.model_dump())
-
-    def generator_config(self) -> GeneratorConfig:
-        """What `model.pwm.generator.Generator` needs."""
-        return GeneratorConfig(**self.generator.model_dump())
-
-    def discriminator_config(self) -> DiscriminatorConfig:
-        """What `model.training.discriminator.Discriminator` needs."""
-        return DiscriminatorConfig(**self.discriminator.model_dump())
-
-    def loss_config(self) -> LossConfig:
-        """What `model.training.losses` needs."""
-        return LossConfig(**self.losses.model_dump())
-
-    def train_config(self) -> TrainConfig:
-        """What `model.training.loop.fit` needs."""
-        rates = self.learning_rate
-        return TrainConfig(
-            iterations=self.iterations,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            lr_generator=rates.generator,
-            lr_discriminator=rates.discriminator,
-            lr_codes=rates.codes,
-            lr_drop_steps=tuple(rates.drop_steps),
-            lr_drop_factor=rates.drop_factor,
-            betas=rates.betas,
-            **self.run.model_dump(exclude={"cpu_processes", "cpu_threads"}),
-        )
 
 
 def split_row(row: str) -> tuple[str, str, str]:

@@ -1,58 +1,76 @@
 """Typed parameters of evaluation, metrics and reports (sections of params.yaml)."""
 
-from typing import Literal
+from collections import Counter
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from pipeline.params.strict import Strict
 
 
-class Strict(BaseModel):
-    """A section in which a misspelt key is an error."""
+def _listed(value: Any) -> Any:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise PydanticCustomError("no_backend", "Input should be a backend's name or a list of such names")
+    return names
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        said = {"names": ", ".join(doubled)}
+        raise PydanticCustomError("doubled_backend", "{names} named twice: a backend is one column of a metric", said)
+    return names
+
+
+# One name, or a list of distinct ones: tables print the first, scores.csv has all.
+Name = TypeVar("Name", bound=str)
+Backends = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
 
 
 class PooledBackend(Strict):
-    """Backend of FID: a network with pooled features."""
+    """Backends of FID: networks with pooled features."""
 
-    backend: Literal["puppet_judge", "inception"]
+    backend: Backends[Literal["puppet_judge", "inception"]]
 
 
 class IdentityBackend(Strict):
-    """Backend of CSIM: a network with an identity embedding."""
+    """Backends of CSIM: networks with an identity embedding."""
 
-    backend: Literal["puppet_judge", "arcface"]
+    backend: Backends[Literal["puppet_judge", "arcface"]]
 
 
 class LandmarkBackend(Strict):
-    """Backend of AKD: a detector of 68 landmarks."""
+    """Backends of AKD: detectors of 68 landmarks."""
 
-    backend: Literal["puppet_judge", "fan"]
+    backend: Backends[Literal["puppet_judge", "fan"]]
 
 
 HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks"]
 
 
 class HeadBackends(Strict):
-    """Backends of AED and APD: a tracker for the first head and one for the second (Table 3)."""
+    """Backends of AED and APD: trackers for the first head and for the second (Table 3)."""
 
-    backend: HeadBackend
-    second_backend: HeadBackend
+    backend: Backends[HeadBackend]
+    second_backend: Backends[HeadBackend]
 
 
 class PixelBackend(Strict):
     """L1 and SSIM compare pixels and need no network."""
 
-    backend: Literal["pixels"]
+    backend: Backends[Literal["pixels"]]
 
 
 class PerceptualBackend(Strict):
-    """Backend of LPIPS: a network with feature maps."""
+    """Backends of LPIPS: networks with feature maps."""
 
-    backend: Literal["puppet_judge", "lpips_alex"]
+    backend: Backends[Literal["puppet_judge", "lpips_alex"]]
 
 
 class MetricParams(Strict):
-    """Section `metrics`: which network stands behind each column."""
+    """Section `metrics`: which networks measure each metric, a column each; tables print the first."""
 
     fid: PooledBackend
     csim: IdentityBackend

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -13,6 +13,7 @@ from pipeline.params.fitting import FitParams
 from pipeline.params.puppets import PuppetParams
 from pipeline.params.recipe import Recipe
 from pipeline.params.reports import EvaluateParams, MetricParams, ReportParams
+from pipeline.params.strict import Strict
 
 Guidance = Literal["geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes"]
 
@@ -21,13 +22,7 @@ class ParamsError(ValueError):
     """params.yaml says something that cannot be; the message names the file, the key and the remedy."""
 
 
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and a key it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RowParams(Section):
+class RowParams(Strict):
     """The row under study: it picks the headline metrics and adds its row to every table."""
 
     recipe: str
@@ -35,7 +30,7 @@ class RowParams(Section):
     guidance: Guidance
 
 
-class BenchParams(Section):
+class BenchParams(Strict):
     """What the fixed rows of the tables are made of."""
 
     name: str  # folder below reports/
@@ -53,7 +48,7 @@ class BenchParams(Section):
         return self
 
 
-class DaskParams(Section):
+class DaskParams(Strict):
     """Where crop and fit work. No result depends on it, so no stage of the graph does either."""
 
     scheduler: str | None = Field(
@@ -61,7 +56,7 @@ class DaskParams(Section):
     )  # address of a running scheduler; null works on this machine
 
 
-class Params(Section):
+class Params(Strict):
     """The whole of params.yaml."""
 
     model: RowParams

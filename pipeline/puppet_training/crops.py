@@ -125,7 +125,8 @@ def face_fit(puppet: HeadModel, face: HeadModel, fit: HeadFit) -> HeadFit:
     """True codes of the head "puppet_face" in the same frame, from those of the head "puppet"."""
     values = (getattr(fit, name).numpy() for name in ("shape", "expression", "pose", "camera"))
     codes = true_face_codes(puppet.arrays, face.arrays, *values)
-    return HeadFit(*(torch.from_numpy(value) for value in codes), fit.tracker_map)
+    shape, expression, pose, camera = (torch.from_numpy(value) for value in codes)
+    return HeadFit(shape, expression, pose, camera, fit.tracker_map)
 
 
 def whole_frame_fit(head: HeadModel, fit: HeadFit) -> HeadFit:

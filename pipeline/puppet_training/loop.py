@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,8 @@ def optimise(
     generator = torch.Generator().manual_seed(settings.seed)
     optimiser = torch.optim.AdamW(modules.parameters(), lr=0.0, weight_decay=settings.weight_decay)
     modules.train()
-    started, means, step = time.monotonic(), {}, 0
+    started, step = time.monotonic(), 0
+    means: dict[str, float] = {}
     for rows in shuffled_batches(count, settings.batch, generator):
         elapsed = (time.monotonic() - started) / 60
         progress = step / settings.steps if settings.steps else elapsed / settings.minutes
@@ -76,7 +78,7 @@ def optimise(
             group["lr"] = rate
         losses = loss_of(rows)
         optimiser.zero_grad(set_to_none=True)
-        sum(losses.values()).backward()
+        cast(Tensor, sum(losses.values())).backward()
         nn.utils.clip_grad_norm_(modules.parameters(), 5.0)
         optimiser.step()
         for name, value in losses.items():

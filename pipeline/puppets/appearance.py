@@ -188,8 +188,8 @@ class Canvas:
         """Draw one short hair into a mask."""
         import cv2
 
-        ends = [tuple(np.round(p * 16).astype(int).tolist()) for p in (foot, tip)]
-        cv2.line(mask, *ends, strength, max(1, round(0.07 * self.px_per_cm)), cv2.LINE_AA, 4)
+        start, end = (np.round(p * 16).astype(int).tolist() for p in (foot, tip))
+        cv2.line(mask, start, end, strength, max(1, round(0.07 * self.px_per_cm)), cv2.LINE_AA, 4)
 
     def noise(self, rng: np.random.Generator, cell_cm: float) -> np.ndarray:
         """Smooth noise of unit strength with cells of a given size, closed around the head."""

@@ -14,8 +14,8 @@ def make_backdrop(look: Look) -> np.ndarray:
 
     rng = np.random.default_rng([look.seed, 4])
     y, x = np.mgrid[0:TEXTURE, 0:TEXTURE].astype(np.float32) / TEXTURE
-    image = _PAINTERS[look.backdrop](rng, look, x, y).astype(np.float32)
-    image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(1.2, 3.5)))
+    painted = _PAINTERS[look.backdrop](rng, look, x, y).astype(np.float32)
+    image = cv2.GaussianBlur(painted, (0, 0), float(rng.uniform(1.2, 3.5)))
     vignette = 1.06 - 0.35 * ((x - rng.uniform(0.3, 0.7)) ** 2 + (y - 0.4) ** 2)
     grain = rng.normal(0, 0.006, (TEXTURE, TEXTURE, 1))
     return np.clip(image * vignette[..., None] + grain, 0, 1).astype(np.float32)

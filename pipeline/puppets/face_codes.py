@@ -67,7 +67,8 @@ def true_face_codes(
     for start in range(0, len(expression), _CHUNK):
         rows = slice(start, start + _CHUNK)
         who = person[rows]
-        moved = region_points(puppet, region, people[who], np.float32(expression[rows]), np.float32(pose[rows]))
+        codes = (np.asarray(values[rows], np.float32) for values in (expression, pose))
+        moved = region_points(puppet, region, people[who], *codes)
         psi = solve((moved - neutral[who]) * (region.scale / (1.0 + growth[who]))[:, None, None])
         points = face.template + _combine(identity[who], face.shape_basis) + _combine(psi, face.expression_basis)
         turn = Rotation.from_rotvec(pose[rows, :3]).as_matrix()

@@ -6,10 +6,14 @@ viewer's right, pi back) and its height y.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.puppets.people import Look
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 # Hairline: height in cm at an azimuth in degrees; it dips at the sideburn and rises around the ear.
 _LINE_AZIMUTH = np.array([0, 22, 38, 50, 60, 68, 76, 84, 94, 108, 122, 145, 180.0])
@@ -202,8 +206,8 @@ def grow_locks(
         heading = _unit(point - line[-1])
         line.append(point)
         out.append(normal)
-    centre, out = np.stack(line, 1), np.stack(out, 1)  # (N, K, 3)
-    locks = _ribbons(rng, style, look, centre, out, anchor)
+    centre, outwards = np.stack(line, 1), np.stack(out, 1)  # (N, K, 3)
+    locks = _ribbons(rng, style, look, centre, outwards, anchor)
     return _with_knot(locks, look, anchor) if style.comb == "gathered" else locks
 
 
@@ -240,7 +244,7 @@ def _flat(direction: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 
 def _off_the_head(
-    point: np.ndarray, tree: object, surface: np.ndarray, normals: np.ndarray, distance: np.ndarray
+    point: np.ndarray, tree: "cKDTree", surface: np.ndarray, normals: np.ndarray, distance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Push points out until they are `distance` off the nearest skin; also return that skin's normals."""
     _, nearest = tree.query(point)

@@ -44,9 +44,11 @@ class Lamps:
         """Set the lamps of a look up."""
         direction, viewer = look.light_direction, np.array([0.0, 0.0, 1.0])
         low = direction * np.array([0.8, 0.35, 1.0])  # a lower lamp for eyes, or lids would hide its reflection
-        halves = (middle / np.linalg.norm(middle) for middle in (direction + viewer, low + viewer))
+        half, half_eye = (middle / np.linalg.norm(middle) for middle in (direction + viewer, low + viewer))
         colours = (colour[:, None] for colour in (look.light_colour, look.ambient_colour))
-        return Lamps(*(value.astype(np.float32) for value in (direction, *halves, *colours)), look.rim)
+        key, ambient = (colour.astype(np.float32) for colour in colours)
+        towards, half, half_eye = (v.astype(np.float32) for v in (direction, half, half_eye))
+        return Lamps(towards, half, half_eye, key, ambient, look.rim)
 
     def light(
         self,

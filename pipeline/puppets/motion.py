@@ -170,7 +170,8 @@ def _expression(rng: np.random.Generator, head: HeadArrays, seconds: np.ndarray,
 
     Left and right follow one signal, one side a little weaker.
     """
-    blink, columns = _blinks(rng, seconds), []
+    blink = _blinks(rng, seconds)
+    columns: list[np.ndarray] = []
     brow = 1.4 * wander(rng, seconds, 1.2)
     smile = np.clip(0.2 + 1.1 * wander(rng, seconds, 1.0), 0, 1)
     pairs = _pairs(head)

@@ -111,10 +111,10 @@ def make_glasses(look: Look) -> Surface | None:
     gap = EYE[0] - size[0]
     bridge = np.stack([gap * 1.1 * step, 0.35 - 0.35 * step**2, EYE[2] + 0.45 - 0.2 * step**2], -1)
     tubes.append(_tube(bridge, 0.16, closed=False))
-    points, triangles, first = [], [], 0
+    placed, joined, first = [], [], 0
     for tube_points, tube_triangles in tubes:
-        points.append(tube_points)
-        triangles.append(tube_triangles + first)
+        placed.append(tube_points)
+        joined.append(tube_triangles + first)
         first += len(tube_points)
-    points, triangles = np.concatenate(points), np.concatenate(triangles)
+    points, triangles = np.concatenate(placed), np.concatenate(joined)
     return Surface(points, triangles, np.full((len(points), 2), 0.5))

@@ -152,10 +152,10 @@ def _paint(
                 strands = _blend(along, corners, weights) if part == PART["hair"] else None
                 surface = (_blend(normals, corners, weights), strands, openness, direct)
                 _words(lit)[where] = _lit(lamps, paint, part, painted, *surface)
-                if with_albedo:
+                if plain is not None:
                     _words(plain)[where] = _words(paint)
     image, label = cv2.cvtColor(lit, cv2.COLOR_RGBA2RGB), cv2.extractChannel(lit, 3)
-    albedo = cv2.cvtColor(plain, cv2.COLOR_RGBA2RGB) if with_albedo else None
+    albedo = cv2.cvtColor(plain, cv2.COLOR_RGBA2RGB) if plain is not None else None
     if supersample == 1:
         return Picture(_smooth_edges(image, label), label, albedo)
     return _shrunk(image, label, albedo, backdrop, supersample)
@@ -226,10 +226,11 @@ def _surface(
         _mix(planes, [triangle] * 3, weights, out[0])
     uv *= len(actor.texture.label)
     uv -= 0.5
-    paint = cv2.remap(actor.texture.albedo, *uv, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    u, v = uv
+    paint = cv2.remap(actor.texture.albedo, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     if part != PART["skin"]:
         return paint, None
-    return paint, cv2.remap(actor.texture.label, *uv, cv2.INTER_NEAREST, borderMode=cv2.BORDER_WRAP)[0]
+    return paint, cv2.remap(actor.texture.label, u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_WRAP)[0]
 
 
 def _lit(

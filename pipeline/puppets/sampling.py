@@ -14,7 +14,7 @@ from model.heads.fit import HeadFit
 from pipeline.puppets.framing import box_map, cameras, face_box
 from pipeline.puppets.motion import MotionLimits, random_codes
 from pipeline.puppets.people import TRAINING_SEEDS, Person, make_identity, make_look
-from pipeline.puppets.render import Camera
+from pipeline.puppets.render import Camera, Picture
 from pipeline.puppets.scene import Studio
 
 
@@ -86,7 +86,8 @@ def random_crops(
         talking: share of crops whose face is one of a talking clip (`pipeline.puppets.motion.random_codes`).
     """
     rng = np.random.default_rng([seed, 20])
-    head, film, batches = studio.head, Camera(studio), []
+    head, film = studio.head, Camera(studio)
+    batches: list[tuple[list[Picture], HeadFit, np.ndarray, int, int]] = []
     done = 0
     while done < count:
         number = len(batches)

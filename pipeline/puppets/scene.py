@@ -141,8 +141,8 @@ class Studio:
         normals = vertex_normals(rest[None], torch.from_numpy(self.triangles))[0].numpy().astype(np.float64)
         rest_np = rest.numpy().astype(np.float64)
         look, collected = person.look, _Parts([], [], [])
-        grown = {"hair": hair.grow_shell(look, rest_np, self.template, self.hairy), "beard": self._beard(person)}
-        grown = {part: shell for part, shell in grown.items() if shell}
+        tried = {"hair": hair.grow_shell(look, rest_np, self.template, self.hairy), "beard": self._beard(person)}
+        grown = {part: shell for part, shell in tried.items() if shell}
         shells = list(grown.values())
         hidden = self._hidden(shells)
         collected.add(self.triangles[~hidden], self.uv[~hidden], self.part[~hidden])

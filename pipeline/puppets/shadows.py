@@ -23,7 +23,8 @@ def find_shadows(
     half[half == 0] = half.max() + 4.0
     px_per_cm *= 0.5
     shares = (1.0 - _creases(half, px_per_cm), 1.0 - 0.85 * _shade(half, towards_lamp, px_per_cm))
-    return tuple(cv2.resize(share, (width, height)) for share in shares)
+    ambient, lamp = (cv2.resize(share, (width, height)) for share in shares)
+    return ambient, lamp
 
 
 def _creases(depth: np.ndarray, px_per_cm: float) -> np.ndarray:
@@ -33,7 +34,7 @@ def _creases(depth: np.ndarray, px_per_cm: float) -> np.ndarray:
     total = np.zeros_like(depth)
     for radius_cm, strength in ((0.45, 0.55), (1.6, 0.30)):
         side = max(3, int(radius_cm * px_per_cm) * 2 + 1)
-        deeper = cv2.blur(depth, (side, side))
+        deeper: np.ndarray = cv2.blur(depth, (side, side))
         np.subtract(depth, deeper, out=deeper)
         deeper /= radius_cm
         deeper.clip(0, 1, out=deeper)

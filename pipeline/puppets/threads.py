@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.puppets.people import Look
 
 
-def over(image: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def over(image: np.ndarray, colour: np.ndarray | list[float], mask: np.ndarray) -> np.ndarray:
     """Lay a colour over an image, in place, where the mask says; works on the part that the mask touches."""
     touched = mask > 0.004
     rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))

@@ -36,7 +36,8 @@ def face_fit(fit: HeadFit, head: HeadModel, face: HeadModel) -> HeadFit:
     """True codes of the face head for true codes of the puppet head, in the same tracker frame."""
     arrays = (fit.shape.numpy(), fit.expression.numpy(), fit.pose.numpy(), fit.camera.numpy())
     codes = true_face_codes(head.arrays, face.arrays, *arrays)
-    return HeadFit(*(torch.from_numpy(np.ascontiguousarray(c)) for c in codes), fit.tracker_map)
+    shape, expression, pose, camera = (torch.from_numpy(np.ascontiguousarray(c)) for c in codes)
+    return HeadFit(shape, expression, pose, camera, fit.tracker_map)
 
 
 def _table(model: HeadModel, clip: Clip, fit: HeadFit) -> pa.Table:

@@ -76,7 +76,9 @@ def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict
         elif part == "nmfc":
             coloured = [colour_nmfc(one) for one in guide[:, used:]]
         else:
-            colours = principal_colours(runner.animator.guidance.codes.detach().cpu().numpy())
+            codes = runner.animator.guidance.codes
+            assert codes is not None  # a row with this part has them
+            colours = principal_colours(codes.detach().cpu().numpy())
             coloured = [colour_codes(one, *colours) for one in guide[:, used:]]
         panels[GUIDANCE_HEADERS[part]] = np.stack(coloured)
     return panels

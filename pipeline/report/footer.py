@@ -23,6 +23,8 @@ def footer_lines(
         "Measured on saved 8-bit frames by: " + "; ".join(_backend(m) for m in measures if not m.reason) + ".",
     ]
     lines += [_noise_floor(fit_reports / f"{head}.json", head) for head in heads]
+    if further := results.further(measures):
+        lines.append("Further instruments in scores.csv: " + "; ".join(_further(m) for m in further) + ".")
     reasons: dict[str, list[str]] = {}
     for measure in measures:
         if measure.reason:
@@ -47,6 +49,10 @@ def _counts(results: Results) -> str:
 def _backend(measure: Measured) -> str:
     weights = f" weights {measure.weights_sha256[:SHORT]}" if measure.weights_sha256 else ""
     return f"{measure.id}{weights}"
+
+
+def _further(measure: Measured) -> str:
+    return f"{measure.id}, a dash: {measure.reason}" if measure.reason else _backend(measure)
 
 
 def _noise_floor(path: Path, head: str) -> str:

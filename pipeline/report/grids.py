@@ -96,7 +96,7 @@ def _grid(
     results: Results, table: int, dataset: str, columns: Sequence[Column], blocks: Sequence[Sequence[Row]]
 ) -> Grid:
     best = [_best(results, dataset, column, [row for block in blocks for row in block]) for column in columns]
-    lines = []
+    lines: list[list[Line]] = []
     for block in blocks:
         lines.append([])
         for row in block:

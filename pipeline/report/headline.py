@@ -12,7 +12,8 @@ from pipeline.report.stats import Resampling
 def headline_metrics(row: Row, results: Path, pairs: Pairs, head2: str) -> dict[str, Any]:
     """Return {"row": key, data set: {task: {metric: value or None}}}.
 
-    AED and APD on the second head are called `aed_<head2>` and `apd_<head2>`.
+    Of a metric with several instruments it is the number that tables print. AED and APD on the second head are called
+    `aed_<head2>` and `apd_<head2>`.
 
     Raises:
         FileNotFoundError: the row has not been evaluated.
@@ -23,6 +24,8 @@ def headline_metrics(row: Row, results: Path, pairs: Pairs, head2: str) -> dict[
     found = Results([row], results, pairs, no_intervals)
     metrics: dict[str, Any] = {"row": row.key}
     for cell in found.cells():
+        if not found.printed(cell.measure):
+            continue
         name = f"{cell.measure.name}_{head2}" if cell.measure.head == head2 else cell.measure.name
         value = cell.value if math.isfinite(cell.value) else None
         metrics.setdefault(cell.dataset, {}).setdefault(cell.task, {})[name] = value

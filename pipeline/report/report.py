@@ -1,4 +1,4 @@
-"""Put a benchmark's report together: tables, long form, differences, page."""
+"""Put a benchmark's report together: tables, long form, differences, plot data, page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from pipeline.report.footer import footer_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
 from pipeline.report.paper import Paper, read_paper
+from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Pairs, Results
 from pipeline.report.rows import Row
 from pipeline.report.stats import Resampling
@@ -28,7 +29,7 @@ def write_report(
     figures: Path,
     out: Path,
 ) -> None:
-    """Write `tables/table{1,2,3}.{md,csv}`, `tables/scores.csv`, `tables/differences.csv` and `index.html`.
+    """Write `tables/table{1,2,3}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
     Args:
         params: all parameters; `bench` and `report` are read.
@@ -58,6 +59,7 @@ def write_report(
         write_text(folder / f"table{number}.csv", table_csv(grids))
     write_text(folder / "scores.csv", scores_csv(found.cells()))
     write_text(folder / "differences.csv", differences_csv(found))
+    write_text(out / "plots" / "rows.csv", rows_csv(found.cells(), heads[0]))
     shown = [(file.stem.replace("_", " "), picture(file, out, options.embed_pictures)) for file in _pictures(figures)]
     text = page(params.bench.name, tables, footers, published, options.paper_beside, shown)
     write_text(out / "index.html", text)

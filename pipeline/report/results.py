@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
 from pipeline.bench.pairs import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
 from pipeline.report.rows import Row
 from pipeline.report.stats import Estimate, Resampling, estimate_distance, estimate_mean
-from pipeline.store.columns import column_array, numbers
+from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 
+ROLES = ("generated", "reference")
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
@@ -73,10 +75,12 @@ class Result:
     """Scores and features of one method.
 
     Raises:
-        ValueError: it was scored on another pair list than `pairs`.
+        ValueError: it was scored on another pair list than `pairs`, or by an earlier version.
     """
 
     def __init__(self, folder: Path, pairs: Pairs) -> None:
+        refuse_unnamed(folder)
+        self.folder = folder
         scores = read_table(folder / "scores.parquet", SCORES)
         facts = metadata_of(scores)
         if facts["pairs_sha256"] != pairs.sha256:
@@ -87,22 +91,43 @@ class Result:
         self.subset_sha256 = facts["subset_sha256"]
         self.measures = [Measured(**{**m, "tasks": tuple(m["tasks"])}) for m in json.loads(facts["measures"])]
         self._scores = _by_key(scores, ("dataset", "task", "metric"), numbers(scores.column("value")))
-        features = read_table(folder / "features.parquet")
-        self._features = _by_key(features, ("dataset", "task", "role"), column_array(features, "features"))
+        self._features: dict[str, Features] = {}
 
-    def values(self, dataset: str, task: str, metric_id: str, pair_ids: Sequence[str]) -> np.ndarray | None:
-        """Scores (N,) of these pairs, or None where this method has none."""
-        found = self._scores.get((dataset, task, metric_id))
-        return None if found is None else np.array([found[name] for name in pair_ids])
+    def reason(self, metric_id: str) -> str:
+        """Why this method has no number in a column; empty where its instrument ran."""
+        return next(measure.reason for measure in self.measures if measure.id == metric_id)
 
-    def features(self, dataset: str, task: str, role: str, pair_ids: Sequence[str]) -> np.ndarray | None:
-        """Features (N, D) of these pairs, or None where this method has none."""
-        found = self._features.get((dataset, task, role))
-        return None if found is None else np.stack([found[name] for name in pair_ids])
+    def values(self, dataset: str, task: str, metric_id: str, pair_ids: Sequence[str]) -> np.ndarray:
+        """Scores (N,) of these pairs.
+
+        Raises:
+            NotMeasured: there are none of some pairs.
+        """
+        found = self._scores.get((dataset, task, metric_id), {})
+        lost = [name for name in pair_ids if name not in found]
+        if lost:
+            raise NotMeasured(
+                f"{self.folder} lacks {metric_id} of {len(lost)} of {len(pair_ids)} pairs of {dataset} {task}, "
+                f"first {lost[0]}: {AGAIN}"
+            )
+        return np.array([found[name] for name in pair_ids])
+
+    def features(self, dataset: str, task: str, metric_id: str, role: str, pair_ids: Sequence[str]) -> np.ndarray:
+        """Features (N, D) of these pairs, read from the file.
+
+        Raises:
+            NotMeasured: those of some pairs are not there.
+        """
+        if metric_id not in self._features:
+            self._features[metric_id] = Features(self.folder, metric_id)
+        return self._features[metric_id].of_set(dataset, task, role, pair_ids)
 
 
 class Results:
     """All rows of the tables with what was measured of them.
+
+    `measures` are all columns in the order of params.yaml, each described as by a row that could be measured, if any
+    could; where a metric has several, tables print the first.
 
     Args:
         rows: the row list, in the tables' order.
@@ -125,11 +150,13 @@ class Results:
         if not self.of_row:
             raise FileNotFoundError(f"no results in {folder}: run the stage `evaluate`")
         first = next(iter(self.of_row.values()))
-        self.measures, self.subset_sha256 = first.measures, first.subset_sha256
+        self.subset_sha256 = first.subset_sha256
         for key, result in self.of_row.items():
-            if [m.id for m in result.measures] != [m.id for m in self.measures]:
+            if [m.id for m in result.measures] != [m.id for m in first.measures]:
                 raise ValueError(f"row {key} was scored with other metrics than the rest: evaluate it again")
-        self._cells = {
+        columns = zip(*(result.measures for result in self.of_row.values()), strict=True)
+        self.measures = [next((m for m in of_rows if not m.reason), of_rows[0]) for of_rows in columns]
+        self._cells: dict[tuple[str, str, str, str], Cell] = {
             (dataset, task, row.key, measure.id): self._cell(dataset, task, row, measure)
             for dataset in pairs.datasets
             for measure in self.measures
@@ -147,22 +174,28 @@ class Results:
         return self._cells.get((dataset, task, row.key, measure.id))
 
     def measure(self, name: str, head: str = "") -> Measured:
-        """Column by metric name and head."""
+        """Column that tables print, by metric name and head: the first of the metric's instruments."""
         return next(m for m in self.measures if m.name == name and m.head == head)
 
+    def printed(self, measure: Measured) -> bool:
+        """Whether tables print this column."""
+        return measure == self.measure(measure.name, measure.head)
+
+    def further(self, measures: Sequence[Measured]) -> list[Measured]:
+        """Columns of other instruments beside these, of the same metrics and heads."""
+        shown = {(m.name, m.head) for m in measures}
+        return [m for m in self.measures if (m.name, m.head) in shown and m not in measures]
+
     def _cell(self, dataset: str, task: str, row: Row, measure: Measured) -> Cell:
-        members = self.pairs.members(dataset, task)
-        result = self.of_row.get(row.key)
-        reason = ""
-        if result is None:
-            reason = row.absent or NOT_EVALUATED
-        elif measure.reason:
-            reason = measure.reason
-        elif not members:
-            reason = "no pairs"
-        if reason or result is None:
-            return Cell(dataset, task, row, measure, Estimate(np.nan, np.nan, np.nan, 0, 0, 0), reason)
-        estimate = estimate_cell(result, dataset, task, measure, members, self.how)
+        members, result = self.pairs.members(dataset, task), self.of_row.get(row.key)
+        try:
+            if result is None:
+                raise NotMeasured(row.absent or NOT_EVALUATED)
+            if reason := result.reason(measure.id) or ("" if members else "no pairs"):
+                raise NotMeasured(reason)
+            estimate = estimate_cell(result, dataset, task, measure, members, self.how)
+        except NotMeasured as why:
+            return Cell(dataset, task, row, measure, Estimate(np.nan, np.nan, np.nan, 0, 0, 0), str(why))
         failed = "" if np.isfinite(estimate.value) else "no pair could be read"
         return Cell(dataset, task, row, measure, estimate, failed)
 
@@ -170,11 +203,14 @@ class Results:
 def estimate_cell(
     result: Result, dataset: str, task: str, measure: Measured, members: dict[str, str], how: Resampling
 ) -> Estimate:
-    """Estimate one cell from a method's scores, or from its features where the metric compares sets."""
+    """Estimate one cell from a method's scores, or from its features where the metric compares sets.
+
+    Raises:
+        NotMeasured: scores or features are not there.
+    """
     ids, people = list(members), list(members.values())
     if measure.of_sets:
-        generated = result.features(dataset, task, "generated", ids)
-        reference = result.features(dataset, task, "reference", ids)
+        generated, reference = (result.features(dataset, task, measure.id, role, ids) for role in ROLES)
         return estimate_distance(frechet_distance, generated, reference, people, how)
     return estimate_mean(result.values(dataset, task, measure.id, ids), people, how)
 

@@ -44,9 +44,17 @@ class BenchNames(Protocol):
 class ModelNames(Protocol):
     """What the row list reads of `params.model`."""
 
-    recipe: str
-    head: str
-    guidance: str
+    @property
+    def recipe(self) -> str:
+        """A key of `recipes`."""
+
+    @property
+    def head(self) -> str:
+        """`bench.head` or `bench.head2`."""
+
+    @property
+    def guidance(self) -> str:
+        """A key of `model.pwm.config.GUIDANCE_PARTS`."""
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,12 @@ class Resampling:
 
 def estimate_mean(values: np.ndarray, people: Sequence[str], how: Resampling) -> Estimate:
     """Mean of (N,) values with a percentile bootstrap over people; NaN values are failed pairs."""
-    values, people = np.asarray(values, np.float64), np.asarray(people)
+    values = np.asarray(values, np.float64)
     ok = np.isfinite(values)
     n, n_failed = int(ok.sum()), int((~ok).sum())
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0, n_failed, 0)
-    _, owner = np.unique(people[ok], return_inverse=True)
+    _, owner = np.unique(np.asarray(people)[ok], return_inverse=True)
     num_people = int(owner.max()) + 1
     low, high = np.nan, np.nan
     if num_people >= how.min_people:
@@ -76,14 +76,13 @@ def estimate_distance(
 
     The interval is value +- t * standard error with t of (people - 1) degrees of freedom, not below zero.
     """
-    people = np.asarray(people)
     ok = np.isfinite(generated).all(1) & np.isfinite(reference).all(1)
-    generated, reference, people = generated[ok], reference[ok], people[ok]
+    generated, reference, owner = generated[ok], reference[ok], np.asarray(people)[ok]
     value = distance(generated, reference)
-    names = np.unique(people)
+    names = np.unique(owner)
     low, high = np.nan, np.nan
     if len(names) >= how.min_people:
-        left_out = [distance(generated[people != p], reference[people != p]) for p in names]
+        left_out = [distance(generated[owner != p], reference[owner != p]) for p in names]
         half = jackknife_half_width(np.array(left_out))
         low, high = max(value - half, 0.0), value + half
     return Estimate(float(value), float(low), float(high), int(ok.sum()), int((~ok).sum()), len(names))
@@ -112,14 +111,13 @@ def paired_distance_difference(
     how: Resampling,
 ) -> Estimate:
     """Distance of a minus distance of b to the same reference, with a jackknife of the difference."""
-    people = np.asarray(people)
     ok = np.isfinite(np.concatenate([generated_a, generated_b, reference], 1)).all(1)
-    a, b, reference, people = generated_a[ok], generated_b[ok], reference[ok], people[ok]
+    a, b, reference, owner = generated_a[ok], generated_b[ok], reference[ok], np.asarray(people)[ok]
     value = distance(a, reference) - distance(b, reference)
-    names = np.unique(people)
+    names = np.unique(owner)
     low, high = np.nan, np.nan
     if len(names) >= how.min_people:
-        kept = [people != p for p in names]
+        kept = [owner != p for p in names]
         left_out = [distance(a[k], reference[k]) - distance(b[k], reference[k]) for k in kept]
         half = jackknife_half_width(np.array(left_out))
         low, high = value - half, value + half

@@ -102,9 +102,9 @@ def table_csv(grids: Sequence[Grid]) -> str:
     for grid in grids:
         for name, block in zip(BLOCKS[grid.table], grid.blocks, strict=False):
             for line in block:
-                values = ["" if c is None else _plain(c.value) or "-" for c in line.cells]
+                values = ["" if c is None else plain(c.value) or "-" for c in line.cells]
                 lines.append([grid.dataset, name, line.row.label, *values])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def scores_csv(cells: Iterable[Cell]) -> str:
@@ -113,13 +113,13 @@ def scores_csv(cells: Iterable[Cell]) -> str:
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
-        numbers = [_plain(e.value), _plain(e.low), _plain(e.high), str(e.n), str(e.n_failed)]
+        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
         lines.append([cell.dataset, cell.task, cell.row.label, m.id, *numbers, m.backend, cell.reason])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def differences_csv(results: Results) -> str:
-    """Each row against `copy source` and against the best row, over the same pairs, with paired intervals."""
+    """Each row against `copy source` and against the best row of the column, for all columns, with paired intervals."""
     lines = [["dataset", "task", "method", "reference", "metric", "difference", "ci_low", "ci_high", "n"]]
     competing = [row for row in results.rows if row.kind != "control"]
     source = [row for row in results.rows if row.key == "copy_source"]
@@ -135,34 +135,35 @@ def differences_csv(results: Results) -> str:
             for other in references:
                 if cell.row != other.row and cell.row not in source:
                     e = _difference(results, cell, other)
-                    numbers = [_plain(e.value), _plain(e.low), _plain(e.high), str(e.n)]
+                    numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n)]
                     lines.append([dataset, task, cell.row.label, other.row.label, metric, *numbers])
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def _difference(results: Results, cell: Cell, other: Cell) -> Estimate:
     members = results.pairs.members(cell.dataset, cell.task)
     ids, people = list(members), list(members.values())
-    where = (cell.dataset, cell.task)
+    where = (cell.dataset, cell.task, cell.measure.id)
     a, b = _of(results, cell.row), _of(results, other.row)
     if cell.measure.of_sets:
-        features = [one.features(*where, "generated", ids) for one in (a, b)]
+        of_a, of_b = (one.features(*where, "generated", ids) for one in (a, b))
         reference = a.features(*where, "reference", ids)
-        return paired_distance_difference(frechet_distance, *features, reference, people, results.how)
-    values = [one.values(*where, cell.measure.id, ids) for one in (a, b)]
-    return paired_difference(*values, people, results.how)
+        return paired_distance_difference(frechet_distance, of_a, of_b, reference, people, results.how)
+    values_a, values_b = (one.values(*where, ids) for one in (a, b))
+    return paired_difference(values_a, values_b, people, results.how)
 
 
 def _of(results: Results, row: Row) -> Result:
     return results.of_row[row.key]
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """Six significant digits, empty for NaN."""
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
-def _csv(lines: Iterable[Sequence[str]]) -> str:
+def csv_text(lines: Iterable[Sequence[str]]) -> str:
+    """Lines as CSV, the same bytes on every system."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(lines)
     return stream.getvalue()

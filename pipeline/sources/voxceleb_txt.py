@@ -7,7 +7,7 @@ frame (VoxCeleb2's fractions: of a 640x360 one).
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pipeline.params.data import SourceParams, TubeParams
 from pipeline.sources.boxes import Box, TubeBox, follow
@@ -54,10 +54,10 @@ def list_tree(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
             clips.unreadable.append(LedgerRow(source.name, split, name, person, video, error.reason, error.message))
             continue
         scale = (640.0, 360.0) if unit == "fraction" and detected is None else (1.0, 1.0)
-        reference = [tuple(v * s for v, s in zip(box, scale * 2, strict=True)) for box in track]
+        reference = [cast(Box, tuple(v * s for v, s in zip(box, scale * 2, strict=True))) for box in track]
         for piece in follow(reference, tube.iou_with_first, tube.max_frames):
             start, end = first_frame + piece.first, first_frame + piece.end
-            box = tuple(v / s for v, s in zip(piece.box, scale * 2, strict=True))
+            box = cast(Box, tuple(v / s for v, s in zip(piece.box, scale * 2, strict=True)))
             clips.requests.append(
                 ClipRequest(
                     clip=clip_name(person, video, start, end),
@@ -90,7 +90,8 @@ def read_track(path: Path, unit: Unit) -> tuple[int, list[Box]]:
     found = [name.strip() for name in lines[HEADER_LINE - 1].split("\t")] if len(lines) >= HEADER_LINE else []
     if [name for name in found if name] != COLUMNS:
         raise ClipError("bad_annotation", f"{path}:{HEADER_LINE}: expected header {' '.join(COLUMNS)}, found {found}")
-    frames, track = [], []
+    frames: list[int] = []
+    track: list[Box] = []
     for number, line in enumerate(lines[HEADER_LINE:], HEADER_LINE + 1):
         if line.strip():
             frame, box = _read_line(line, f"{path}:{number}", unit)

@@ -2,14 +2,17 @@
 
 The one way to make a fingerprint of code: nobody lists files by hand. A file's imports are read from its text, those
 inside functions included, and the rooms above a module count, because Python runs their `__init__.py` as well.
-Four things are left out:
+Left out are:
 
 * `__init__.py` of model, pipeline and stages, which only tame OpenMP and Arrow's memory;
-* rooms that only declare or talk: parameters, whose values stand in keys themselves, and the console;
-* doors: tables of what there is (assets, rows of the tables), which decide on no result of their own;
-* for a key, what a plug-in table names ("module:Class"): whoever makes the key names the plug-in's module.
+* rooms that only declare or talk: parameters, whose values stand in keys themselves, the console, options of commands;
+* tables of what there is (assets, rows of the tables), which decide on no result of their own;
+* how keys are made and where pieces lie: a piece under another name is not found, and none can hold another result;
+* how an asset is found: its hash stands in keys itself;
+* for a key, plug-in tables and what they name ("module:Class"): whoever makes the key names the plug-in's module.
 
-Beside our files a key holds the versions of the libraries that they import.
+Beside our files a key holds the versions of the libraries that they import. Every file is read once a process, so that
+all keys of a process are of one state of the tree, the one it took its own code from.
 """
 
 import ast
@@ -23,8 +26,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
-DECLARE_ONLY = ("pipeline.params", "pipeline.console")
+DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options", "pipeline.run_stage")
 DOORS = ("pipeline.assets", "pipeline.report.rows")
+KEEPING = ("pipeline.store.assets", "pipeline.store.closure", "pipeline.store.scratch_root")
+PLUGIN_TABLES = ("pipeline.trackers.table",)  # nothing but a table, so that a key can leave the file out
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.
 NO_RESULT = frozenset({"typer", "rich", "pydantic", "ruamel", "safetensors", "dask", "distributed"})
 
@@ -33,74 +38,127 @@ _PLUGIN = re.compile(r"^((?:model|pipeline)(?:\.\w+)+):\w+$")
 
 def module_file(module: str) -> Path | None:
     """File of one of our modules, or None where the name is no module (a class or a function in one)."""
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+    return TREE.module_file(module)
 
 
 def closure(*modules: str, plugins: bool) -> list[Path]:
-    """Files that modules reach, themselves included, sorted.
+    """Files that modules of this project reach; see `SourceTree.closure`."""
+    return TREE.closure(*modules, plugins=plugins)
+
+
+def code_sha256(*modules: str, through: tuple[str, ...] = ()) -> str:
+    """Hash the code that modules of this project reach, without plug-ins; see `SourceTree.code_sha256`."""
+    return TREE.code_sha256(*modules, through=through)
+
+
+class SourceTree:
+    """Our files below a root as they were when they were first looked at.
 
     Args:
-        modules: dotted names of our modules.
-        plugins: whether what plug-in tables name counts as reached, as it does for a whole stage.
-
-    Raises:
-        ModuleNotFoundError: a name is none of our modules.
+        root: folder that holds model, pipeline and stages.
     """
-    return sorted(_reached(modules, plugins))
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._bytes: dict[Path, bytes] = {}
+        self._imports: dict[Path, _Imports] = {}
+        self._keys: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
+        self._whole = ""
+
+    def bytes_of(self, path: Path) -> bytes:
+        """Bytes of a file when it was first asked for."""
+        if path not in self._bytes:
+            self._bytes[path] = path.read_bytes()
+        return self._bytes[path]
+
+    def whole_sha256(self) -> str:
+        """Hash every Python file of model and pipeline: equal only where two trees are one version of the project."""
+        if not self._whole:
+            files = [path for name in ("model", "pipeline") for path in (self.root / name).rglob("*.py")]
+            self._whole = self._hash(files).hexdigest()
+        return self._whole
+
+    def module_file(self, module: str) -> Path | None:
+        """File of one of our modules, or None where the name is no module (a class or a function in one)."""
+        base = self.root.joinpath(*module.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path in self._bytes or path.is_file():
+                return path
+        return None
+
+    def closure(self, *modules: str, plugins: bool) -> list[Path]:
+        """Files that modules reach, themselves included, sorted.
+
+        Args:
+            modules: dotted names of our modules.
+            plugins: whether what plug-in tables name counts as reached, as it does for a whole stage.
+
+        Raises:
+            ModuleNotFoundError: a name is none of our modules.
+            ValueError: a name is one of those that every closure leaves out, so that its key would say nothing.
+        """
+        for module in modules:
+            if module.split(".")[0] not in OURS or self.module_file(module) is None:
+                raise ModuleNotFoundError(f"{module} is no module of {', '.join(OURS)}")
+            if _left_out(module, plugins):
+                raise ValueError(f"{module} is left out of every closure: its key would never change")
+        seen: set[str] = set()
+        files: set[Path] = set()
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            if module in seen or _left_out(module, plugins):
+                continue
+            seen.add(module)
+            waiting += _rooms(module)
+            if path := self.module_file(module):  # none where a room has no __init__.py
+                files.add(path)
+                found = self._imports_of(path)
+                waiting += [*found.ours, *(found.plugins if plugins else ())]
+        return sorted(files)
+
+    def code_sha256(self, *modules: str, through: tuple[str, ...] = ()) -> str:
+        """Hash the files that modules reach (without plug-ins) and the versions of the libraries that these import.
+
+        Args:
+            modules: as for `closure`.
+            through: further libraries whose version decides, because an imported one computes with them.
+        """
+        asked = (modules, through)
+        if asked not in self._keys:
+            files = self.closure(*modules, plugins=False)
+            digest = self._hash(files)
+            for name, found in self.libraries(files, through).items():
+                digest.update(f"{name} {found}\0".encode())
+            self._keys[asked] = digest.hexdigest()
+        return self._keys[asked]
+
+    def libraries(self, files: Iterable[Path], through: Iterable[str] = ()) -> dict[str, str]:
+        """Versions of the third-party libraries that files import and that decide on results, and of further ones."""
+        names = {name for path in files for name in self._imports_of(path).foreign} - NO_RESULT
+        return {name: _version(name) for name in sorted(names.union(through))}
+
+    def _hash(self, files: Iterable[Path]) -> "hashlib._Hash":
+        digest = hashlib.sha256()
+        for path in sorted(files):
+            digest.update(path.relative_to(self.root).as_posix().encode() + b"\0" + self.bytes_of(path) + b"\0")
+        return digest
+
+    def _imports_of(self, path: Path) -> "_Imports":
+        if path not in self._imports:
+            self._imports[path] = _Imports(self, path)
+        return self._imports[path]
 
 
-def code_sha256(*modules: str) -> str:
-    """Hash the files that modules reach (without plug-ins) and the versions of the libraries that these import."""
-    return _code_sha256(modules)
+def _left_out(module: str, plugins: bool) -> bool:
+    if module in OURS or module in DOORS or module in KEEPING:
+        return True
+    if module in PLUGIN_TABLES:
+        return not plugins
+    return module in DECLARE_ONLY or module.startswith(tuple(f"{name}." for name in DECLARE_ONLY))
 
 
-def file_hashes(*modules: str, plugins: bool) -> dict[Path, str]:
-    """The sha256 of every file that modules reach."""
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in closure(*modules, plugins=plugins)}
-
-
-def libraries(files: Iterable[Path]) -> dict[str, str]:
-    """Versions of the third-party libraries that files import and that decide on results."""
-    names = {name for path in files for name in _imports(path).foreign} - NO_RESULT
-    return {name: _version(name) for name in sorted(names)}
-
-
-@cache
-def _code_sha256(modules: tuple[str, ...]) -> str:
-    files = closure(*modules, plugins=False)
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for name, found in libraries(files).items():
-        digest.update(f"{name} {found}\0".encode())
-    return digest.hexdigest()
-
-
-def _reached(modules: Iterable[str], plugins: bool) -> set[Path]:
-    seen: set[str] = set()
-    files: set[Path] = set()
-    waiting = list(modules)
-    for module in waiting:
-        if module_file(module) is None:
-            raise ModuleNotFoundError(f"{module} is no module of {', '.join(OURS)}")
-    while waiting:
-        module = waiting.pop()
-        if module in seen or module.startswith(tuple(f"{name}." for name in DECLARE_ONLY)):
-            continue
-        seen.add(module)
-        if module in DECLARE_ONLY or module in DOORS or (path := module_file(module)) is None:
-            continue
-        files.add(path)
-        found = _imports(path)
-        waiting += [*found.ours, *_packages(module), *(found.plugins if plugins else ())]
-    return files
-
-
-def _packages(module: str) -> Iterator[str]:
+def _rooms(module: str) -> Iterator[str]:
     """The rooms that a module lies in, innermost first."""
     while (module := module.rpartition(".")[0]) not in ("", *OURS):
         yield module
@@ -109,34 +167,31 @@ def _packages(module: str) -> Iterator[str]:
 class _Imports:
     """Names that a file imports: of ours, of plug-ins ("module:Class") and of third-party libraries."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, tree: SourceTree, path: Path) -> None:
         self.ours: set[str] = set()
         self.plugins: set[str] = set()
         self.foreign: set[str] = set()
-        for node in ast.walk(ast.parse(text)):
+        room = path.parent.relative_to(tree.root).parts
+        for node in ast.walk(ast.parse(tree.bytes_of(path))):
             if isinstance(node, ast.Import):
-                self._add({alias.name for alias in node.names})
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                self._add({node.module} | {f"{node.module}.{alias.name}" for alias in node.names})
+                self._add(tree, {alias.name for alias in node.names})
+            elif isinstance(node, ast.ImportFrom):
+                above = room[: len(room) + 1 - node.level] if node.level else ()
+                base = ".".join(filter(None, (*above, node.module)))
+                self._add(tree, {base} | {f"{base}.{alias.name}" for alias in node.names})
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (m := _PLUGIN.match(node.value)):
                 self.plugins.add(m.group(1))
 
-    def _add(self, names: set[str]) -> None:
+    def _add(self, tree: SourceTree, names: set[str]) -> None:
         for name in names:
             top = name.split(".")[0]
             if top not in OURS:
                 self.foreign |= {top} - sys.stdlib_module_names
-            elif name not in OURS and module_file(name):
+            elif name not in OURS and tree.module_file(name):
                 self.ours.add(name)
 
 
-def _imports(path: Path) -> _Imports:
-    return _parsed(path, path.stat().st_mtime_ns)
-
-
-@cache
-def _parsed(path: Path, _changed: int) -> _Imports:
-    return _Imports(path.read_text())
+TREE = SourceTree(ROOT)
 
 
 @cache

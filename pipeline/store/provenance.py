@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,31 +29,6 @@ def sha256_text(*parts: object) -> str:
         digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")
     return digest.hexdigest()
-
-
-def sha256_sources(paths: Iterable[Path | str]) -> str:
-    """Hash source files, or folders of them, named relative to the project's root."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(p) for p in paths):
-        absolute = ROOT / path
-        for file in sorted(absolute.rglob("*.py")) if absolute.is_dir() else [absolute]:
-            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def scratch_root() -> Path:
-    """Folder of everything that is kept between kills.
-
-    It lies below `$DVC_ROOT`, which DVC sets to the main project also for runs in a temporary copy.
-    """
-    return Path(os.environ.get("DVC_ROOT", ".")) / "data" / "scratch"
-
-
-def scratch_dir(kind: str, fingerprint: str) -> Path:
-    """Folder where a stage keeps finished pieces between kills, keyed by all that they depend on."""
-    path = scratch_root() / kind / fingerprint[:20]
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -90,13 +90,17 @@ PREDICTIONS = pa.schema([("pair_id", pa.string()), ("png", pa.binary())])
 
 
 def features_schema(num_features: int) -> pa.Schema:
-    """Pooled features of each pair's generated and reference frame (`role`), for the Frechet distance."""
+    """Pooled features of each pair's generated and reference frame (`role`), for the Frechet distance.
+
+    `metric` is the id of the column, as in `SCORES`: one file a column, since instruments differ in width.
+    """
     return pa.schema(
         [
             ("pair_id", pa.string()),
             ("dataset", pa.string()),
             ("task", pa.string()),
             ("method", pa.string()),
+            ("metric", pa.string()),
             ("role", pa.string()),
             ("features", vector(num_features)),
         ]

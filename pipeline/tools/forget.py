@@ -7,6 +7,7 @@ Every file is written aside and exchanged: DVC's cache may hold the same bytes u
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline.bench.pairs import pairs_sha256
 from pipeline.cropping.packed import PackedFolder
 from pipeline.sources.forgotten import ForgottenList
-from pipeline.store.clips import ClipStore
+from pipeline.store.clips import ClipStore, Encoding
 from pipeline.store.fits import frame_runs
 from pipeline.store.schema import LEDGER, PAIRS, PREDICTIONS, TableWriter, metadata_of, read_table, write_table
 from pipeline.work.ledger import FORGOTTEN
@@ -98,7 +99,8 @@ def _repack(folder: Path, clips: set[str], shard_bytes: int) -> int:
     for row in covered:
         row.update(status=FORGOTTEN, reason=FORGOTTEN, detail="")
     store, facts = ClipStore(folder), metadata_of(ledger)
-    with PackedFolder(folder, facts["encoding"], shard_bytes, facts) as packed:
+    encoding = cast(Encoding, facts["encoding"])
+    with PackedFolder(folder, encoding, shard_bytes, facts) as packed:
         for row in _rows_one_by_one(store.index.drop_columns(["shard", "batch"])):
             if row["clip"] not in clips:
                 packed.add(row, store.images(row["clip"]).to_pylist())

@@ -20,7 +20,6 @@ class DecaReader(FaceReader):
     num_codes = (NUM_SHAPE, NUM_EXPRESSION)
     asset = "deca"
     part = "E_flame"
-    sources = ("model/trackers/deca.py", "pipeline/trackers/deca.py", "pipeline/trackers/deca_crop.py")
 
     def build(self) -> DecaEncoder:
         """Make the encoder."""

@@ -21,7 +21,6 @@ class Deep3dReader(FaceReader):
     num_codes = (NUM_SHAPE, NUM_EXPRESSION)
     asset = "deep3d"
     part = "net_recon"
-    sources = ("model/trackers/deep3d.py", "pipeline/trackers/deep3d.py", "pipeline/trackers/deep3d_crop.py")
 
     def build(self) -> Deep3dRegressor:
         """Make the regressor."""

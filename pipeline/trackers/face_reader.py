@@ -11,17 +11,15 @@ from torch import Tensor, nn
 from model.frame.coords import px_to_ndc
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from pipeline.assets import require
+from pipeline.store.assets import hash_of, require
+from pipeline.store.closure import code_sha256
 from pipeline.store.devices import full_precision
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
 from pipeline.trackers.released import load_released
 
 _BATCH = 16
-_SHARED = ("model/frame/coords.py", "model/heads", "model/frame/warp.py", "model/frame/alignment.py",
-           "model/trackers/resnet.py",
-           "pipeline/trackers/face_reader.py", "pipeline/trackers/protocol.py")  # fmt: skip
 
 
 class FaceReader(ABC):
@@ -33,7 +31,6 @@ class FaceReader(ABC):
         num_codes: how many identity and expression codes that head must have.
         asset: key of its weights in `pipeline.assets.ASSETS`.
         part: key of the network's state in the released file.
-        sources: files that its results depend on, besides those that all readers share.
         weights_sha256: of the released file.
         fingerprint: hash of all that its results depend on.
     """
@@ -43,7 +40,6 @@ class FaceReader(ABC):
     num_codes: ClassVar[tuple[int, int]]
     asset: ClassVar[str]
     part: ClassVar[str]
-    sources: ClassVar[tuple[str, ...]]
 
     def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: str) -> None:
         self.check_head(head.name)
@@ -54,9 +50,9 @@ class FaceReader(ABC):
             )
         self.head, self.finder, self.device = head, finder, device
         self.network = load_released(self.build, weights, self.part).to(device)
-        self.weights_sha256 = sha256_file(weights)
-        sources = sha256_sources([*_SHARED, *self.sources])
-        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, sources)
+        self.weights_sha256 = hash_of(weights)
+        code = code_sha256(type(self).__module__)
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, code)
 
     @classmethod
     def check_head(cls, name: str) -> None:

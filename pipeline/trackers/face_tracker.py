@@ -10,12 +10,11 @@ import torch
 from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.params.fitting import FitParams
+from pipeline.store.closure import code_sha256
 from pipeline.store.devices import device_named
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.face_reader import FaceReader
 from pipeline.trackers.protocol import OK, ClipInfo, FitRows, judge, landmark_residual
-
-_SOURCES = ("model/trackers/landmark_head.py", "pipeline/trackers/face_tracker.py")
 
 
 class FaceTracker:
@@ -33,7 +32,7 @@ class FaceTracker:
         self.reduced = LandmarkHead(reader.head, ("root",))
         self.weights_sha256 = reader.weights_sha256
         thresholds = (params.min_score, params.max_residual)
-        self.fingerprint = sha256_text(reader.fingerprint, thresholds, sha256_sources(_SOURCES))
+        self.fingerprint = sha256_text(reader.fingerprint, thresholds, code_sha256(type(self).__module__))
 
     @classmethod
     def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "FaceTracker":

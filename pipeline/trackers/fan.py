@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from pipeline.assets import require
+from pipeline.store.assets import hash_of, require
+from pipeline.store.closure import code_sha256
 from pipeline.store.devices import full_precision
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_text
 
 HALF_PX = 0.5  # from the package's whole pixels to the pixels' centres
 
@@ -56,9 +57,9 @@ class FanLandmarks:
 
     def __init__(self, fan: Path, s3fd: Path, device: str) -> None:
         self.net, self.device = _open_face_alignment(fan, s3fd, device), device
-        self.weights_sha256 = sha256_file(fan)
-        sources = sha256_sources(["pipeline/trackers/fan.py"])
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_file(s3fd), sources)
+        self.weights_sha256 = hash_of(fan)
+        code = code_sha256("pipeline.trackers.fan")
+        self.fingerprint = sha256_text(self.weights_sha256, hash_of(s3fd), device, code)
 
     def look(self, frames_u8: np.ndarray) -> Faces:
         """Look at frames one by one, as the package does; see `LandmarkFinder`."""

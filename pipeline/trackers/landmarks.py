@@ -12,8 +12,9 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.trackers.landmark_fit import FitSettings, LandmarkFitter
 from pipeline.params.fitting import FitParams
+from pipeline.store.closure import code_sha256
 from pipeline.store.landmark_table import LandmarkTable
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.protocol import (
     IDENTITY_MAP,
     ClipInfo,
@@ -26,9 +27,6 @@ from pipeline.trackers.protocol import (
 
 TABLE = "landmarks.parquet"
 FACE_SHARE = 0.7  # a perspective head's tracker frame (224 px a side) is so large that landmarks span this much
-_SOURCES = tuple(f"model/trackers/{name}.py" for name in ("landmark_fit", "landmark_head", "shared_least_squares"))
-_SOURCES += ("model/heads", "pipeline/trackers/landmarks.py", "pipeline/trackers/protocol.py",
-             "pipeline/store/landmark_table.py")  # fmt: skip
 
 
 class LandmarkTracker:
@@ -47,7 +45,8 @@ class LandmarkTracker:
         self.weights_sha256 = ""
         tables_sha256 = {name: table.sha256 for name, table in self.tables.items()}
         settings = params.model_dump(exclude={"tracker", "second_tracker", "max_fail_rate"})
-        self.fingerprint = sha256_text(head.sha256, settings, tables_sha256, sha256_sources(_SOURCES))
+        code = code_sha256("pipeline.trackers.landmarks")
+        self.fingerprint = sha256_text(head.sha256, settings, tables_sha256, code)
 
     @classmethod
     def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "LandmarkTracker":

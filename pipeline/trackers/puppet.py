@@ -12,12 +12,11 @@ from model.heads.head import HeadModel
 from model.puppet_nets.tracker import PuppetTracker, load_tracker
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.params.fitting import FitParams
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
 
 WEIGHTS = Path(__file__).parents[1] / "puppets" / "assets" / "tracker.safetensors"
-_SOURCES = ("model/puppet_nets/tracker.py", "model/puppet_nets/layers.py", "model/heads", "pipeline/trackers/puppet.py",
-            "pipeline/trackers/protocol.py")  # fmt: skip
 _BATCH = 64
 
 
@@ -33,7 +32,8 @@ class PuppetNetTracker:
         self.reduced = LandmarkHead(head, ("root",))
         self.weights_sha256 = network.weights_sha256 or ""
         thresholds = (params.min_score, params.max_residual)
-        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, thresholds, sha256_sources(_SOURCES))
+        code = code_sha256("pipeline.trackers.puppet")
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, thresholds, code)
 
     @classmethod
     def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "PuppetNetTracker":

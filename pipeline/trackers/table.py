@@ -1,4 +1,4 @@
-"""Head trackers by name. A new tracker is one file, one line here, one test and one card."""
+"""Head trackers by name. A new tracker is one file, one line here, one in weights.py, one test and one card."""
 
 TRACKERS = {
     "deca": "pipeline.trackers.deca:DecaTracker",

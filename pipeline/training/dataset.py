@@ -27,12 +27,12 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Copy everything to a device."""
-        return Batch(*(part.to(device) for part in (self.source, self.driving, self.fit_src, self.fit_drv)))
+        return Batch(self.source.to(device), self.driving.to(device), self.fit_src.to(device), self.fit_drv.to(device))
 
     def share(self, index: int, count: int) -> "Batch":
         """Every `count`-th pair from pair `index` on."""
         mine = slice(index, None, count)
-        return Batch(*(part[mine] for part in (self.source, self.driving, self.fit_src, self.fit_drv)))
+        return Batch(self.source[mine], self.driving[mine], self.fit_src[mine], self.fit_drv[mine])
 
     def pin_memory(self) -> "Batch":
         """Copy the images to memory that a GPU reads directly."""

@@ -1,50 +1,24 @@
-"""Train one row of the tables: data, networks and files around `model.training.loop.fit`."""
+"""Train one row of the tables: its files around one run, and what is said meanwhile."""
 
 import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
 
 import torch
 
 from model.checkpoint import save_animator
-from model.heads.head import HeadModel, load_head
-from model.puppet_nets.tracker import load_tracker
-from model.pwm.animator import Animator, AnimatorConfig
-from model.training.discriminator import Discriminator
-from model.training.loop import Losses, TrainingDiverged, fit
-from model.training.perceptual import Perceptual, Vgg19
-from model.training.replicas import Replicas, replicas
-from model.training.resume import CheckpointStore
+from model.training.loop import Losses
+from model.training.replicas import replicas
 from pipeline.console import say
-from pipeline.params.recipe import PerceptualSection, Recipe
-from pipeline.store.provenance import scratch_dir, sha256_file, sha256_sources, sha256_text, write_text
-from pipeline.training.augment import recolour, recrop
-from pipeline.training.dataset import Batch, PairDataset
-from pipeline.training.loader import batches_ahead
+from pipeline.params.recipe import Recipe
+from pipeline.store.provenance import write_text
+from pipeline.training.run import Report, TrainInputs, follow_run, train_run
 
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
-Report = Callable[[int, Losses], None]
-
-
-@dataclass(frozen=True)
-class TrainInputs:
-    """Files that a row is trained from.
-
-    Attributes:
-        clips: folder of packed training clips.
-        fits: fits of these clips with the row's head.
-        head: the head's .npz.
-    """
-
-    clips: Path
-    fits: Path
-    head: Path
 
 
 def train_row(
@@ -52,8 +26,7 @@ def train_row(
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
 
-    Checkpoints lie in a scratch folder keyed by all that the result depends on (recipe, guidance, head,
-    fits, clips, code), so a run that was killed resumes and a finished one is only written out again.
+    A run that was killed resumes, and a finished one is only written out again (`pipeline.training.run`).
 
     Args:
         row: key of the row, for messages and provenance.
@@ -72,65 +45,11 @@ def train_row(
     """
     count = recipe.run.cpu_processes if device.type == "cpu" else 1
     job = (row, guidance, recipe, inputs, device)
-    with replicas(count, _follow, *job) as team, progress(row, recipe.iterations) as report:
-        animator, provenance, curve = _train(team, *job, report)
+    with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
+        animator, provenance, curve = train_run(team, *job, report)
     save_animator(out, animator, recipe.iterations, provenance)
     write_text(out / "curve.csv", curve_csv(curve))
     return curve
-
-
-def _follow(team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device) -> None:
-    """Train beside the first process, which says what went wrong."""
-    with suppress(TrainingDiverged):
-        _train(team, row, guidance, recipe, inputs, device, lambda _step, _losses: None)
-
-
-def _train(
-    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device, report: Report
-) -> tuple[Animator, dict[str, object], list[Losses]]:
-    if device.type == "cpu":
-        torch.set_num_threads(recipe.run.cpu_threads)
-    head = load_head(inputs.head)
-    data = PairDataset(inputs.clips, inputs.fits, head)
-    _check_size(data, recipe.image_px)
-    provenance = _provenance(row, guidance, recipe, inputs, head)
-    code = sha256_sources(["model", "pipeline/training/dataset.py", "pipeline/training/augment.py"])
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, code)))
-    torch.manual_seed(recipe.seed)
-    animator = Animator(
-        head,
-        AnimatorConfig(guidance=recipe.guidance_config(guidance), generator=recipe.generator_config()),
-    )
-    discriminator = Discriminator(recipe.discriminator_config())
-    perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
-
-    def drawn(step: int) -> Batch:
-        pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
-        return recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
-
-    with batches_ahead(drawn, recipe.iterations, device) as batch_at:
-        curve = fit(
-            animator,
-            discriminator,
-            perceptual,
-            batch_at,
-            recipe.loss_config(),
-            recipe.train_config(),
-            device,
-            store,
-            report,
-            team,
-        )
-    return animator, provenance, curve
-
-
-def load_backbone(config: PerceptualSection) -> torch.nn.Module:
-    """Load the perceptual loss's network from the recipe's weights."""
-    weights = Path(config.weights)
-    if config.backbone == "puppet_tracker":
-        return load_tracker(weights)
-    return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
 
 
 def curve_csv(curve: list[Losses]) -> str:
@@ -140,25 +59,6 @@ def curve_csv(curve: list[Losses]) -> str:
     writer.writeheader()
     writer.writerows({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()} for row in curve)
     return text.getvalue()
-
-
-def _check_size(data: PairDataset, image_px: int) -> None:
-    size = tuple(data.batch(0, 0, 1).source.shape[-2:])
-    if size != (image_px, image_px):
-        raise ValueError(f"the clips are {size[1]}x{size[0]} px, but the recipe's image_px is {image_px}")
-
-
-def _provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, head: HeadModel) -> dict[str, object]:
-    shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
-    return {
-        "row": row,
-        "guidance": guidance,
-        "recipe": recipe.model_dump(mode="json"),
-        "head_sha256": head.sha256,
-        "fits_sha256": sha256_file(inputs.fits),
-        "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
-        "perceptual_sha256": sha256_file(Path(recipe.perceptual.weights)),
-    }
 
 
 @contextmanager

@@ -16,6 +16,7 @@ Frames that follow one another are read without a seek, so what else the file ho
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,9 +85,7 @@ def _sought(keys: np.ndarray, numbers: Sequence[int]) -> set[int]:
     """Places of the key frames that decord seeks to on its way through `numbers`: the first always."""
     asked = np.asarray(numbers, np.int64)
     at = np.concatenate([[0], asked[:-1] + 1])  # where it stands before each
-    if not len(keys):
-        return {0}
-    keys = np.concatenate([[0], keys[1:]])  # it takes the beginning for what lies before the second
+    keys = np.union1d([0], keys)  # it takes the beginning for what lies before the first
     wanted, current = (keys[np.searchsorted(keys, places, side="right") - 1] for places in (asked, at))
     return {0, *wanted[(asked != at) & (wanted != current)].tolist()}
 
@@ -101,7 +100,7 @@ def _leads_elsewhere(packets: Packets, place: int) -> bool:
     return bool(len(later)) and packets.dts[later[0]] <= time
 
 
-def _same_times(video: object, packets: Packets) -> bool:
+def _same_times(video: Any, packets: Packets) -> bool:
     """Whether decord's table of times (32-bit seconds) is that of the packets."""
     found = np.asarray(video.get_frame_timestamp(range(len(packets.pts))), np.float64)[:, 0]
     ticks = packets.pts - packets.pts[0]

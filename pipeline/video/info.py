@@ -22,7 +22,7 @@ from pipeline.video.track import Undecodable, open_video, video_track
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
 CLOCK_S = 0.001  # Matroska and WebM round times to it
-NEVER = -(2**62)
+NEVER = -(2**62)  # before every presentation time
 TIMELESS = "avi"  # packets have a rhythm, and FFmpeg's guess at their times is wrong for H.264 with B-frames
 
 
@@ -55,7 +55,8 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
         fps, times_s = _timing(pts * float(track.time_base), float(rate))
         held = len(read.times)
         lost = max(0, track.frames - held) if track.frames else _lost_by_duration(container, track, pts, fps, times_s)
-        aspect = track.sample_aspect_ratio or Fraction(1)
+        stated = track.sample_aspect_ratio
+        aspect = stated if stated and stated > 0 else Fraction(1)
         info = VideoInfo(
             width,
             height,
@@ -165,11 +166,13 @@ class _Track:
         They are those before the first packet from which decoding may begin, and those behind it that are shown
         earlier, unless it is known to stand alone.
         """
-        if not self.starts or self.times[self.starts[0]] is None:
+        first = self.starts[0] if self.starts else None
+        begin = None if first is None else self.times[first]
+        if first is None or begin is None:
             return
-        first = self.starts[0]
+        alone = first in self.resets
         for place, time in enumerate(self.times):
-            if place < first or (time is not None and time < self.times[first] and first not in self.resets):
+            if place < first or (not alone and time is not None and time < begin):
                 self.shown[place] = False
 
 

@@ -12,13 +12,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pipeline.console import say
-from pipeline.store.provenance import sha256_sources
+from pipeline.store.closure import TREE
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -135,7 +134,7 @@ def _run_on(client: Any, function: Callable, items: Sequence, timeout_s: float) 
     submitted: dict[str, int] = {}
     waiting = iter(range(len(items)))
     where = str(Path.cwd())
-    code = _code_sha256()
+    code = TREE.whole_sha256()
 
     def submit(room: int) -> list[Any]:
         futures = []
@@ -184,20 +183,15 @@ def _collect(index: int, future: Any, timeout_s: float) -> Outcome:
 def _guarded(
     function: Callable[[Item], Value], index: int, item: Item, timeout_s: float, where: str, code: str
 ) -> Outcome[Value]:
-    if _code_sha256() != code:
+    if TREE.whole_sha256() != code:
         raise ClusterError("a worker has another version of this project: update it and start the worker again")
     # A timer inside the interpreter's C code: it fires even while a native call holds Python's lock.
-    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         with contextlib.chdir(where):
             return _outcome(index, function, item)
     finally:
         faulthandler.cancel_dump_traceback_later()
-
-
-@lru_cache(maxsize=1)
-def _code_sha256() -> str:
-    return sha256_sources(["model", "pipeline"])
 
 
 def _quote(error: BaseException) -> str:

@@ -66,12 +66,18 @@ def sweep(store: Path) -> None:
 
 
 def remove_pieces(stores: Path, name: str) -> int:
-    """Remove every piece and failure record of a person or a video from all `stores`/<stage>/<store>.
+    """Remove every piece and failure record of a person or a video, from the stores of every layout.
+
+    Args:
+        stores: the scratch folder (`pipeline.store.scratch_root.scratch_root`).
+        name: of the person or the video.
 
     Returns:
         Number of files removed.
     """
-    found = {*stores.glob(f"*/*/{_hash(name)}/*"), *stores.glob(f"*/*/*/{_hash(name)}-*")}
+    layouts = (stores, *stores.glob("layout*"))  # of the first, stores lie in the folder itself
+    patterns = (f"*/*/{_hash(name)}/*", f"*/*/*/{_hash(name)}-*")
+    found = {path for layout in layouts for pattern in patterns for path in layout.glob(pattern)}
     for file in found:
         file.unlink(missing_ok=True)
     return len(found)

@@ -1,15 +1,19 @@
 """dvc.yaml against the code: the rows, what each stage depends on, and how fast commands start."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from dvc.cli import main as dvc
 from dvc.repo import Repo
+from dvc.repo.artifacts import check_name_format
+from dvc.repo.plots import infer_data_sources
 from ruamel.yaml import YAML
 
 from pipeline.params.tree import load_params
-from pipeline.report.rows import pwm_rows
+from pipeline.report.rows import pwm_rows, selected_row
 from tests.arch.stage_deps import is_code, rooms, stage_script
 from tests.helpers import ROOT
 
@@ -23,13 +27,20 @@ def stage_bodies() -> dict[str, dict]:
 
 
 @pytest.fixture(params=PROFILES)
-def profile(request, tmp_path):
-    """The graph of one profile, loaded by DVC itself."""
+def project(request, tmp_path):
+    """A DVC project with the graph and the parameters of one profile, without code and data."""
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     (tmp_path / "params.yaml").write_text((ROOT / "profiles" / f"{request.param}.yaml").read_text())
     Repo.init(str(tmp_path), no_scm=True).close()
-    with Repo(str(tmp_path)) as repo:
-        yield load_params(tmp_path / "params.yaml"), {stage.name: stage for stage in repo.index.stages}
+    shutil.copytree(ROOT / ".dvc" / "plots", tmp_path / ".dvc" / "plots")
+    return tmp_path
+
+
+@pytest.fixture
+def profile(project):
+    """The parameters and the stages of one profile, loaded by DVC itself."""
+    with Repo(str(project)) as repo:
+        yield load_params(project / "params.yaml"), {stage.name: stage for stage in repo.index.stages}
 
 
 def test_params_yaml_is_a_copy_of_the_puppets_profile():
@@ -51,6 +62,15 @@ def test_the_report_depends_on_the_results_of_every_row(profile):
         assert wanted <= deps | ({"data/results/controls"} if name == "figures" else set())
 
 
+def test_no_stage_reads_a_whole_folder_of_which_another_reads_a_part(profile):
+    """In a clone, `dvc repro --pull` completes no folder of which a part is there already."""
+    params, stages = profile
+    deps = {Path(d.def_path) for stage in stages.values() for d in stage.deps}
+    data = [path for path in deps if path.parts[0] in ("data", "reports")]
+    assert Path(f"data/heads/{params.bench.head}.npz") in data
+    assert not [(str(whole), str(part)) for whole in data for part in data if whole in part.parents]
+
+
 def test_outputs_are_unique_and_keep_the_run_cache(profile):
     _, stages = profile
     outs = [out.def_path for stage in stages.values() for out in stage.outs]
@@ -58,6 +78,42 @@ def test_outputs_are_unique_and_keep_the_run_cache(profile):
     for name, stage in stages.items():
         if name.split("@")[0] in {"videos", "crop", "fit", "pairs", "train", "evaluate"}:
             assert all(out.use_cache and not out.persist for out in stage.outs), name
+
+
+def test_dvc_lists_and_draws_the_graph(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    assert dvc(["stage", "list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert len(listed) == len(set(listed)) > 15
+    assert dvc(["dag", "--dot"]) == 0
+    drawn = capsys.readouterr().out
+    assert not [name for name in listed if f'"{name}"' not in drawn]
+    params = load_params(project / "params.yaml")
+    for row in pwm_rows(params.bench, params.model):
+        assert f'"train@{row.key}" -> "evaluate@{row.key}"' in drawn
+
+
+def test_top_level_keys_name_what_stages_write(project):
+    params = load_params(project / "params.yaml")
+    rows = {row.key for row in pwm_rows(params.bench, params.model)}
+    with Repo(str(project)) as repo:
+        (plots,), (metrics,), (files,) = (
+            of.values() for of in (repo.index._plots, repo.index._metrics, repo.index._params)
+        )
+        written = {out.def_path for stage in repo.index.stages for out in stage.outs}
+        artifacts = repo.artifacts.read()["dvc.yaml"]
+    assert files == ["params.yaml"]
+    assert metrics == [f"reports/{params.bench.name}/metrics.json"]
+    drawn = {source for plot in plots for name, how in plot.items() for source in infer_data_sources(name, how)}
+    assert drawn == {f"data/models/{row}/curve.csv" for row in rows} | {f"reports/{params.bench.name}/plots/rows.csv"}
+    for path in drawn | set(metrics):
+        assert any(path == out or path.startswith(f"{out}/") for out in written), path
+    templates = {how["template"] for plot in plots for how in plot.values()}
+    assert templates == {file.stem for file in (ROOT / ".dvc" / "plots").glob("*.json")}
+    assert {Path(artifact.path).as_posix() for artifact in artifacts.values()} == {f"data/models/{r}" for r in rows}
+    assert artifacts["selected"].path == f"data/models/{selected_row(params.bench, params.model).key}"
+    for name in artifacts:
+        check_name_format(name)
 
 
 @pytest.mark.parametrize("stage", sorted(stage_bodies()))

@@ -13,6 +13,7 @@ import pytest
 import stages.crop
 import stages.fit
 from pipeline.params.tree import load_params
+from pipeline.store.scratch_root import LAYOUT
 from pipeline.work.dask_run import ClusterError, run
 from tests.helpers import ROOT
 from tests.small_corpus import HEAD, digests, make_corpus
@@ -89,7 +90,8 @@ def test_a_killed_worker_changes_nothing(tmp_path, cluster, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", "there")
     finished_before: list[int] = []
-    killer = threading.Thread(target=kill_in_the_middle, args=(killed, Path("there/data/scratch"), finished_before))
+    scratch = Path("there/data/scratch") / LAYOUT
+    killer = threading.Thread(target=kill_in_the_middle, args=(killed, scratch, finished_before))
     killer.start()
     found = run_stages(Path("corpus"), Path("there"), scheduler=cluster.address)
     killer.join()

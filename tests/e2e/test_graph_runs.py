@@ -1,5 +1,8 @@
 """The whole graph, small, as a user runs it: a copy of the project, `dvc repro`, `dvc exp run`."""
 
+import json
+import re
+import shlex
 import sys
 
 import pytest
@@ -10,16 +13,8 @@ from tests.helpers import ROOT
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A git repository with this working tree and the small parameters."""
-    return copy_project(tmp_path_factory.mktemp("graph") / "project", ROOT / "tests" / "data" / "small.yaml")
-
-
-@pytest.fixture(scope="module")
-def reproduced(project):
-    run("dvc", "repro", cwd=project)
-    return project
+ROWS = ("nmfc", "geom_disp", "neural_codes", "geom_disp+neural_codes")
+LABELS = {"PWM + NMFC", "PWM + geom. disp.", "PWM + neural codes", "copy source", "ground truth"}
 
 
 def test_repro_writes_every_table_and_figure(reproduced):
@@ -34,10 +29,16 @@ def test_repro_writes_every_table_and_figure(reproduced):
     assert (reproduced / "reports" / "small" / "metrics.json").exists()
 
 
-def test_a_second_repro_runs_nothing(reproduced):
-    output = run("dvc", "repro", cwd=reproduced)
-    assert "Running stage" not in output
-    assert "up to date" in output
+def test_a_second_repro_runs_nothing_whatever_an_editor_left_behind(reproduced):
+    for name in ("model/pwm/.generator.py.swp", "pipeline/store/.ipynb_checkpoints/clips-checkpoint.py",
+                 "pipeline/metrics/.DS_Store", "stages/look.ipynb"):  # fmt: skip
+        (reproduced / name).parent.mkdir(exist_ok=True)
+        (reproduced / name).write_text("left behind")
+    for options in (["--dry"], []):
+        output = run("dvc", "repro", *options, cwd=reproduced)
+        assert "Running stage" not in output
+        assert "is cached" not in output
+        assert "up to date" in output
 
 
 def test_selecting_a_trained_row_trains_nothing(reproduced):
@@ -45,6 +46,53 @@ def test_selecting_a_trained_row_trains_nothing(reproduced):
     assert "Running stage 'headline'" in output
     assert "Running stage 'train" not in output
     assert "Running stage 'evaluate" not in output
+
+
+def test_plots_of_every_row_are_on_the_page(reproduced):
+    run("dvc", "plots", "show", cwd=reproduced)
+    page = (reproduced / "dvc_plots" / "index.html").read_text()
+    specs = [json.loads(found) for found in re.findall(r"var spec = (\{.*\});$", page, flags=re.MULTILINE)]
+    plots = {spec["title"]: spec["data"]["values"] for spec in specs}
+    assert set(plots) == {"generator loss", "discriminator loss", "FID", "CSIM", "AKD", "AED", "APD", "L1", "SSIM",
+                          "LPIPS", "FID against AKD"}  # fmt: skip
+    for loss in ("generator", "discriminator"):
+        points = plots[f"{loss} loss"]
+        curves = {f"toy64.puppet.{name}/curve.csv" for name in ROWS} | {f"toy64.puppet_face.{ROWS[-1]}/curve.csv"}
+        assert {point["filename"] for point in points} == curves
+        assert all(float(point[loss]) > 0 for point in points)
+        assert len(points) >= 2 * len(curves)
+    for metric in ("FID", "CSIM", "AKD", "AED", "APD", "L1", "SSIM", "LPIPS"):
+        assert {point["method"] for point in plots[metric] if point[metric.lower()]} >= LABELS
+    assert {point["method"] for point in plots["FID against AKD"] if point["fid"] and point["akd"]} >= LABELS
+
+
+def test_metrics_params_and_plots_of_two_revisions(reproduced):
+    run("dvc", "exp", "run", "-S", "model.guidance=geom_disp", cwd=reproduced)
+    shown = run("dvc", "metrics", "show", cwd=reproduced)
+    assert "VoxCeleb1.same.fid" in shown
+    assert "toy64.puppet.geom_disp" in shown
+    diff = json.loads(run("dvc", "metrics", "diff", "HEAD", "--json", cwd=reproduced))
+    changed = diff["reports/small/metrics.json"]
+    assert changed["row"]["old"] == "toy64.puppet.neural_codes"
+    assert changed["VoxCeleb1.same.fid"]["diff"] != 0
+    assert "model.guidance" in run("dvc", "params", "diff", "HEAD", cwd=reproduced)
+    run("dvc", "plots", "diff", "HEAD", "--out", "compared", cwd=reproduced)
+    page = (reproduced / "compared" / "index.html").read_text()
+    assert '"rev": "HEAD"' in page
+    assert '"rev": "workspace"' in page
+
+
+def test_experiments_are_shown_with_the_metrics_of_the_row(reproduced):
+    (line,) = [x for x in (ROOT / "README.md").read_text().splitlines() if x.startswith("dvc exp show")]
+    run("dvc", "exp", "run", "--name", "displacement", "-S", "model.guidance=geom_disp", cwd=reproduced)
+    header, _, *rows = run(*shlex.split(line), "--md", cwd=reproduced).strip().splitlines()
+    columns = [name.strip() for name in header.strip("|").split("|")]
+    assert "model.guidance" in columns
+    assert "VoxCeleb1.same.fid" in columns
+    assert not [name for name in columns if name.startswith(("data", "reports", "pipeline", "Created"))]
+    assert any("displacement" in row and "geom_disp" in row for row in rows)
+    workspace = json.loads(run("dvc", "exp", "show", "--json", cwd=reproduced))[0]["data"]
+    assert workspace["metrics"]["reports/small/metrics.json"]["data"]["VoxCeleb1"]["same"]["fid"] > 0
 
 
 def test_an_unknown_guidance_ends_in_one_message(reproduced):

@@ -47,7 +47,7 @@ def made(out: Path) -> dict[str, str]:
 
 def pieces(out: Path) -> int:
     """Clips that are finished: cropped ones and fitted ones."""
-    return sum(1 for path in out.glob("data/scratch/*/*/*/*") if path.suffix in (".arrow", ".parquet"))
+    return sum(1 for path in out.glob("data/scratch/*/*/*/*/*") if path.suffix in (".arrow", ".parquet"))
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from model.frame.alignment import TEMPLATE_112_PX, five_points, similarity_to
-from pipeline.assets import require
 from pipeline.metrics.backends.fan import Fan
 from pipeline.metrics.protocols import Opening
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.assets import hash_of, require
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 
 ALIGNED_PX = 112
 
@@ -28,9 +29,9 @@ class ArcFace:
 
         self.net = ArcFaceONNX(model_file=str(weights))
         self.landmarks = landmarks
-        self.weights_sha256 = sha256_file(weights)
-        sources = sha256_sources([Path(__file__)])
-        self.fingerprint = sha256_text(self.weights_sha256, landmarks.fingerprint, sources)
+        self.weights_sha256 = hash_of(weights)
+        code = code_sha256("pipeline.metrics.backends.arcface", through=("onnxruntime",))
+        self.fingerprint = sha256_text(self.weights_sha256, landmarks.fingerprint, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "ArcFace":

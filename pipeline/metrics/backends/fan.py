@@ -6,7 +6,8 @@ A frame without a detected face reads as NaN, so its pair counts as failed.
 import numpy as np
 
 from pipeline.metrics.protocols import Opening
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan
 
 
@@ -18,7 +19,7 @@ class Fan:
     def __init__(self, finder: LandmarkFinder, weights_sha256: str) -> None:
         self.finder = finder
         self.weights_sha256 = weights_sha256
-        self.fingerprint = sha256_text(finder.fingerprint, sha256_sources(["pipeline/metrics/backends/fan.py"]))
+        self.fingerprint = sha256_text(finder.fingerprint, code_sha256("pipeline.metrics.backends.fan"))
 
     @classmethod
     def open(cls, opening: Opening) -> "Fan":

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.assets import hash_of, require
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 
 
 class Inception:
@@ -26,8 +27,9 @@ class Inception:
         torch.load(weights, map_location="cpu", weights_only=True)  # refuses a pickle that would run code
         self.net = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(device)
         self.device = device
-        self.weights_sha256 = sha256_file(weights)
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+        self.weights_sha256 = hash_of(weights)
+        code = code_sha256("pipeline.metrics.backends.inception", through=("torch_fidelity",))
+        self.fingerprint = sha256_text(self.weights_sha256, device, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "Inception":

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from model.frame.coords import frames_to_tensor
-from pipeline.assets import require
 from pipeline.metrics.protocols import Opening
-from pipeline.store.provenance import sha256_file, sha256_sources, sha256_text
+from pipeline.store.assets import hash_of, require
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 
 
 class LpipsAlex:
@@ -26,8 +27,9 @@ class LpipsAlex:
         self.net.net.load_state_dict({slices[key]: value for key, value in layers.items()}, strict=True)
         self.net.to(device)
         self.device = device
-        self.weights_sha256 = sha256_file(weights)
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources([Path(__file__)]))
+        self.weights_sha256 = hash_of(weights)
+        code = code_sha256("pipeline.metrics.backends.lpips_alex", through=("torchvision",))
+        self.fingerprint = sha256_text(self.weights_sha256, device, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "LpipsAlex":

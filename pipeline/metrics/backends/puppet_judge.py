@@ -9,10 +9,10 @@ from model.frame.alignment import align
 from model.frame.coords import frames_to_tensor, ndc_to_px
 from model.puppet_nets.judge import PuppetJudge, load_judge
 from pipeline.metrics.protocols import BackendUnavailable, Opening
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "judge.safetensors"
-SOURCES = ("model/trackers", "pipeline/metrics/backends/puppet_judge.py")
 
 
 class PuppetJudgeBackend:
@@ -24,7 +24,8 @@ class PuppetJudgeBackend:
         self.judge = judge.to(device)
         self.device = device
         self.weights_sha256 = judge.weights_sha256 or ""
-        self.fingerprint = sha256_text(self.weights_sha256, sha256_sources(SOURCES))
+        code = code_sha256("pipeline.metrics.backends.puppet_judge")
+        self.fingerprint = sha256_text(self.weights_sha256, device, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetJudgeBackend":
@@ -39,7 +40,7 @@ class PuppetJudgeBackend:
         img = self._images(frames_u8)
         landmarks, pooled = self.judge.look(img)
         embedding = self.judge.embed_aligned(align(img, landmarks).face)
-        landmarks_px = ndc_to_px(landmarks, tuple(img.shape[-2:])).flatten(1)
+        landmarks_px = ndc_to_px(landmarks, img.shape[-2:]).flatten(1)
         found = {"pooled": pooled, "embedding": embedding, "landmarks_px": landmarks_px}
         return {name: values.float().cpu().numpy() for name, values in found.items()}
 

@@ -11,10 +11,10 @@ from model.frame.coords import frames_to_tensor
 from model.heads.head import HeadModel, load_head
 from model.puppet_nets.tracker import PuppetTracker, load_tracker, to_fit
 from pipeline.metrics.protocols import BackendUnavailable, Opening
-from pipeline.store.provenance import sha256_sources, sha256_text
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_text
 
 WEIGHTS = Path(__file__).parents[2] / "puppets" / "assets" / "tracker.safetensors"
-SOURCES = ("model/trackers", "model/heads", "pipeline/metrics/backends/puppet_tracker.py")
 
 
 class PuppetTrackerBackend:
@@ -33,7 +33,8 @@ class PuppetTrackerBackend:
         self.device = device
         self.weights_sha256 = tracker.weights_sha256 or ""
         known = {name: head.sha256 for name, head in heads.items()}
-        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, sha256_sources(SOURCES))
+        code = code_sha256("pipeline.metrics.backends.puppet_tracker")
+        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, device, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetTrackerBackend":

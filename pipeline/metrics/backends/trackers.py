@@ -1,63 +1,21 @@
 """Head trackers as backends of AED and APD: DECA and Deep3DFaceRecon, and one that cannot look at generated images."""
 
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
-import numpy as np
-import torch
-
-from model.heads.head import load_head
-from pipeline.assets import require
+from pipeline.metrics.backends.head_codes import HeadCodes
 from pipeline.metrics.protocols import BackendUnavailable, Opening
-from pipeline.store.provenance import sha256_sources, sha256_text
 from pipeline.trackers.deca import DecaReader
 from pipeline.trackers.deep3d import Deep3dReader
-from pipeline.trackers.face_reader import FaceReader
-from pipeline.trackers.protocol import TrackerUnavailable
 
 
-class _HeadCodes:
-    """Reading: `head_codes:<head>` (N, E + 3), expression codes, then yaw, pitch and roll in degrees.
-
-    An image in which no face is found with `min_score` reads as NaN. A face that the head fits badly is a
-    measurement, not a failure: leaving it out would reward blurred output.
-    """
-
-    name: ClassVar[str]
-    reader_class: ClassVar[type[FaceReader]]
-
-    def __init__(self, reader: FaceReader, min_score: float) -> None:
-        self.reader, self.min_score = reader, min_score
-        self.weights_sha256 = reader.weights_sha256
-        sources = sha256_sources(["pipeline/metrics/backends/trackers.py"])
-        self.fingerprint = sha256_text(reader.fingerprint, min_score, sources)
-
-    @classmethod
-    def open(cls, opening: Opening) -> "_HeadCodes":
-        """Load the imported weights for the one head that it is asked for, or say how to get them (AssetMissing)."""
-        try:
-            for head in opening.heads:
-                cls.reader_class.check_head(head)
-            require(cls.reader_class.asset)
-            reader = cls.reader_class.open(load_head(opening.heads[cls.reader_class.head_name]), opening.device)
-        except TrackerUnavailable as error:
-            raise BackendUnavailable(str(error)) from None
-        return cls(reader, opening.min_score)
-
-    def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
-        """Fit every (H, W, 3) uint8 frame."""
-        fit = self.reader.read(frames_u8, self.min_score).fit
-        angles_deg = torch.rad2deg(self.reader.head.yaw_pitch_roll_rad(fit.pose))
-        return {f"head_codes:{self.reader.head.name}": torch.cat([fit.expression, angles_deg], 1).numpy()}
-
-
-class Deca(_HeadCodes):
+class Deca(HeadCodes):
     """FLAME by DECA."""
 
     name = "deca"
     reader_class = DecaReader
 
 
-class Deep3D(_HeadCodes):
+class Deep3D(HeadCodes):
     """The Basel face by Deep3DFaceRecon."""
 
     name = "deep3d"

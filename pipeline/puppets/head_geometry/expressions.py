@@ -5,6 +5,7 @@ eyeball. The other actions push soft regions; regions of one lip end at the line
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -19,7 +20,7 @@ Field = Callable[[np.ndarray], np.ndarray]
 
 def _one_side(x: np.ndarray, side: float) -> np.ndarray:
     """1 on one side of the face (+1 the person's left), 0 on the other, soft over 1.2 cm."""
-    return 1.0 if side == 0 else smooth_step(-0.6, 0.6, side * x)
+    return np.ones_like(x) if side == 0 else smooth_step(-0.6, 0.6, side * x)
 
 
 def region(centre: Vector, width: Vector, by: Vector, side: float = 0.0, lip: str = "both") -> Field:
@@ -54,7 +55,7 @@ def _lip_share(p: np.ndarray, lip: str) -> np.ndarray:
 
 
 def _sum(*fields: Field) -> Field:
-    return lambda p: sum(field(p) for field in fields)
+    return lambda p: cast(np.ndarray, sum(field(p) for field in fields))
 
 
 def _smile(s: float) -> Field:
@@ -163,9 +164,8 @@ def _push(mesh: HeadMesh, field: Field) -> np.ndarray:
 
 
 def _lid_offset(mesh: HeadMesh, eye: int, aperture: float) -> np.ndarray:
-    lids_open = [1.0, 1.0]
-    lids_open[eye] = aperture
+    lids_open = (aperture, 1.0) if eye == 0 else (1.0, aperture)
     offset = np.zeros_like(mesh.template)
-    moved = skin_vertices(mesh.skin, tuple(lids_open))
+    moved = skin_vertices(mesh.skin, lids_open)
     offset[: len(moved)] = moved - mesh.template[: len(moved)]
     return offset

@@ -140,8 +140,8 @@ def ear() -> Piece:
         height = _ear_front(ring, up)
         height = np.where(tragus > 0, height * (1 - tragus) + tragus * (0.20 * ring - 0.10), height)
         rings.append(np.stack([back * ring + 0.05 * (1 - ring), up * ring, height], 1))
-    for ring, height in ((0.97, -0.10), (0.75, -0.45), (0.5, -1.0)):
-        rings.append(np.stack([back * ring, up * ring, np.full_like(up, height)], 1))
+    for ring, depth in ((0.97, -0.10), (0.75, -0.45), (0.5, -1.0)):
+        rings.append(np.stack([back * ring, up * ring, np.full_like(up, depth)], 1))
     local = np.stack(rings)
     vertices, triangles = closed_rings(local[:, ::-1], np.array([0.05, -0.05, -0.12]), np.array([0.0, 0.0, -1.1]))
     turn, lean = _EAR_TURN_RAD, _EAR_LEAN_RAD

@@ -165,7 +165,7 @@ def landmarks(mesh: HeadMesh) -> tuple[np.ndarray, np.ndarray]:
         found = skin_triangles[(mesh.triangles[skin_triangles] == vertex).any(1)][0]
         triangle[number], barycentric[number] = found, mesh.triangles[found] == vertex
     lookup = {tuple(sorted(t)): i for i, t in enumerate(mesh.triangles.tolist())}
-    for number in np.flatnonzero(triangle < 0):
+    for number in np.flatnonzero(triangle < 0).tolist():
         other = IBUG_MIRROR[number]
         vertices = mesh.mirror[mesh.triangles[triangle[other]]]
         triangle[number] = lookup[tuple(sorted(vertices.tolist()))]

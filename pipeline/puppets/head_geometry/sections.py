@@ -168,7 +168,7 @@ def column_azimuths() -> np.ndarray:
     return np.concatenate([half, -half[-2:0:-1]])
 
 
-def section_at(v: np.ndarray) -> dict[str, np.ndarray]:
+def section_at(v: np.ndarray | float) -> dict[str, np.ndarray]:
     """The section table interpolated (modified Akima splines): field name -> array of the shape of v."""
     order = np.argsort(SECTIONS[:, 0])
     table = Akima1DInterpolator(SECTIONS[order, 0], SECTIONS[order, 1:], method="makima")(np.asarray(v, float))

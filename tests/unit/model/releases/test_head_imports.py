@@ -20,10 +20,11 @@ from model.pwm.config import GUIDANCE_PARTS, GuidanceConfig
 from model.pwm.guidance import Guidance
 from model.releases.ict import import_ict, import_ict_face
 from model.render.raster import rasterize
-from pipeline.assets import status
 from pipeline.cli import app
 from pipeline.heads.bring import write_heads
 from pipeline.store.provenance import sha256_file
+from pipeline.tools.assets import status
+from tests.asset_folder import project_with_assets
 from tests.helpers import shared
 from tests.releases import (
     bfm_variables,
@@ -51,8 +52,7 @@ def release(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def assets(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path / "assets"))
-    return tmp_path / "assets"
+    return project_with_assets(monkeypatch, tmp_path / "project")
 
 
 def pwm_import(*arguments: object):
@@ -72,9 +72,8 @@ def refused(assets: Path, *arguments: object) -> str:
 @pytest.fixture(scope="module")
 def imported(release, tmp_path_factory) -> Path:
     """An assets folder with both heads, made through the command line."""
-    folder = tmp_path_factory.mktemp("imported")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PWM_ASSETS", str(folder))
+        folder = project_with_assets(patch, tmp_path_factory.mktemp("project"))
         for name, files in (
             ("flame", ("landmark_embedding.npy", "generic_model.pkl")),
             ("bfm", ("BFM_model_front.mat",)),
@@ -163,20 +162,20 @@ def test_bfm_takes_landmarks_from_its_companion_and_names_what_it_does_not_need(
 
 @pytest.mark.parametrize("name", ["flame", "bfm"])
 def test_a_benchmark_finds_an_imported_head_in_the_assets_folder(name, imported, tmp_path, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(imported))
+    project_with_assets(monkeypatch, tmp_path, imported)
     (tmp_path / "heads").mkdir()
     write_heads([name], tmp_path / "heads", tmp_path / "out")
     assert load_head(tmp_path / "out" / f"{name}.npz").sha256 == load_head(imported / f"{name}.npz").sha256
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path / "none"))
+    project_with_assets(monkeypatch, tmp_path, tmp_path / "none")
     with pytest.raises(
         FileNotFoundError, match=rf"head '{name}': neither .*heads.* nor .*none.*pwm assets import {name}"
     ):
         write_heads([name], tmp_path / "heads", tmp_path / "out")
 
 
-def test_status_tells_imported_heads_from_missing_ones(imported, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(imported))
-    present = {row["name"]: row["present"] for row in status()}
+def test_status_tells_imported_heads_from_missing_ones(imported, tmp_path, monkeypatch):
+    project_with_assets(monkeypatch, tmp_path, imported)
+    present = {row.name: row.present for row in status()}
     assert (present["flame"], present["bfm"], present["ict"], present["deca"]) == ("yes", "yes", "no", "no")
     listed = CliRunner().invoke(app, ["assets", "status"])
     assert f"flame        yes  sha256 {sha256_file(imported / 'flame.npz')[:12]}" in listed.stdout
@@ -330,7 +329,7 @@ def test_icts_own_files_are_imported_in_part_and_the_missing_ones_named(assets):
     card = json.loads((assets / "ict.npz.json").read_text())
     assert len(card["missing"]) == 149
     assert {"generic_neutral_mesh.obj", "identity001.obj", "jawOpen.obj"} < set(card["inputs"])
-    assert {row["name"]: row["present"] for row in status()}["ict"] == "part"
+    assert {row.name: row.present for row in status()}["ict"] == "part"
     gathered = shared("ict_facekit/ict_facekit.npz")
     for found, whole in (
         (load_arrays(assets / "ict.npz"), import_ict(gathered)),
@@ -351,7 +350,7 @@ def test_the_gathered_ict_file_is_imported_whole(assets):
     done = pwm_import("ict", gathered)
     assert done.stdout == f"{assets / 'ict.npz'}\n{assets / 'ict_face.npz'}\n"
     assert arrays_sha256(load_arrays(assets / "ict_face.npz")) == arrays_sha256(import_ict_face(gathered))
-    assert {row["name"]: row["present"] for row in status()}["ict"] == "yes"
+    assert {row.name: row.present for row in status()}["ict"] == "yes"
 
 
 def test_ict_without_what_every_head_needs_is_refused(assets, tmp_path):
@@ -379,7 +378,7 @@ def test_ict_without_what_every_head_needs_is_refused(assets, tmp_path):
         (folder / name).symlink_to(source / name)
 
 
-def test_weights_are_still_one_file_copied(assets, tmp_path):
+def test_weights_are_one_file_copied(assets, tmp_path):
     weights = tmp_path / "anything.pth"
     weights.write_bytes(b"weights")
     assert "vgg19: expected one file, got 2" in refused(assets, "vgg19", weights, weights)

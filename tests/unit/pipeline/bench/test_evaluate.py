@@ -78,7 +78,7 @@ def test_cross_identity_is_compared_with_source_or_driving(world, pairs, tmp_pat
     np.testing.assert_allclose(values(tmp_path / "copy_driving", "aed[judge,one]", "cross"), 0, atol=1e-6)
     assert values(tmp_path / "copy_source", "aed[judge,one]", "cross").min() > 1e-3
     assert values(tmp_path / "copy_driving", "csim[judge]", "cross").max() < 0.9999
-    features = read_table(tmp_path / "copy_source" / "features.parquet").to_pylist()
+    features = read_table(tmp_path / "copy_source" / "features" / "fid.judge.parquet").to_pylist()
     by_role = {role: [f["features"] for f in features if f["role"] == role] for role in ("generated", "reference")}
     assert by_role["generated"] == by_role["reference"]
 

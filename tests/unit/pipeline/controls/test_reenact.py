@@ -13,9 +13,9 @@ from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.controls.reenact import true_reenactment
 from pipeline.params.puppets import PuppetParams
 from pipeline.puppets.clip import film_clip, make_clip, plan_corpus
-from pipeline.puppets.corpus import HEADS
 from pipeline.puppets.render import Camera
 from pipeline.puppets.scene import Studio
+from pipeline.puppets.video import HEADS
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.schema import INDEX, PAIRS, write_table
 

@@ -31,6 +31,7 @@ from pipeline.trackers.puppet import PuppetNetTracker
 from pipeline.trackers.table import TRACKERS
 from pipeline.work.ledger import TooManyFailures
 from stages.fit import run
+from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT, random_head
 from tests.videos import data_params, released, voxceleb1
 
@@ -382,7 +383,7 @@ def test_parameters_that_do_not_exist_are_refused():
 
 
 def test_heads_are_brought_into_one_form(tmp_path, head, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path / "assets"))
+    project_with_assets(monkeypatch, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no folder of heads at .*data.heads"):
         write_heads(["puppet"], tmp_path / "nothing", tmp_path / "out")
     save_head(tmp_path / "in" / "puppet.npz", replace(head.arrays, name="puppet"))

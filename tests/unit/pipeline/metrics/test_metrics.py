@@ -16,6 +16,7 @@ from pipeline.metrics.registry import BACKENDS, METRICS, open_measures
 from pipeline.metrics.ssim import StructuralSimilarity, ssim_map
 from pipeline.params.reports import MetricParams
 from pipeline.store.registry import resolve
+from tests.asset_folder import project_with_assets
 from tests.helpers import shared
 
 NO_WEIGHTS = {
@@ -186,7 +187,7 @@ def test_lpips_loads_a_backbone_in_torchvisions_layout(tmp_path):
 
 
 def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
+    project_with_assets(monkeypatch, tmp_path)
     heads = ("flame", "two")
     opening = Opening({name: tmp_path for name in heads}, 0.5, "cpu")
     measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)

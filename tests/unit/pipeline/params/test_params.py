@@ -1,9 +1,12 @@
 """params.yaml: wrong keys and values end in one clear message."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from pipeline.params.strict import Strict
 from pipeline.params.tree import ParamsError, load_params
 from tests.helpers import ROOT
 
@@ -46,6 +49,30 @@ def test_each_head_has_its_tracker(tmp_path):
         params.fit_of("flame")
 
 
+def test_a_metric_has_one_backend_or_several_in_order(tmp_path):
+    one, two = "[puppet_judge]", "[inception, puppet_judge]"
+    alone = load(tmp_path, PUPPETS).metrics.fid.backend
+    assert alone == load(tmp_path, PUPPETS.replace("backend: puppet_judge", f"backend: {one}", 1)).metrics.fid.backend
+    text = PUPPETS.replace("backend: puppet_judge", f"backend: {two}", 1)
+    assert load(tmp_path, text).metrics.fid.backend == ("inception", "puppet_judge")
+    text = PUPPETS.replace("second_backend: puppet_tracker", "second_backend: [deca, puppet_tracker]", 1)
+    assert load(tmp_path, text).metrics.aed.second_backend == ("deca", "puppet_tracker")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("[puppet_judge, puppet_judge]", "metrics.fid.backend: puppet_judge named twice"),
+        ("[]", "metrics.fid.backend: .*name or a list of such names"),
+        ("3", "metrics.fid.backend: .*name or a list of such names"),
+        ("[puppet_judge, fan]", "metrics.fid.backend.1: .*'puppet_judge' or 'inception'.*'fan'"),
+    ],
+)
+def test_backends_that_cannot_be_are_named(tmp_path, names, said):
+    with pytest.raises(ParamsError, match=said):
+        load(tmp_path, PUPPETS.replace("backend: puppet_judge", f"backend: {names}", 1))
+
+
 def test_an_unknown_recipe_is_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"model.recipe: there is no recipe 'tall'"):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))
@@ -74,3 +101,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 def test_numbers_as_dvc_writes_them_stay_numbers(tmp_path):
     params = load(tmp_path, PUPPETS.replace("generator: 0.003", "generator: 2e-3", 1))
     assert params.recipes["toy64"].learning_rate.generator == pytest.approx(2e-3)
+
+
+def test_every_part_is_strict():
+    modules = [import_module(f"pipeline.params.{p.stem}") for p in (ROOT / "pipeline/params").glob("[a-z]*.py")]
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    parts = {c for c in classes if issubclass(c, BaseModel)} - {BaseModel}
+    assert len(parts) > 20
+    assert all(issubclass(part, Strict) for part in parts)
+    with pytest.raises(ValidationError, match="frozen"):
+        load_params(ROOT / "params.yaml").crop.tube.min_frames = 1

@@ -4,7 +4,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.assets import ASSETS
 from pipeline.cropping.protocol import crop_facts
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import open_measures
@@ -15,6 +14,7 @@ from pipeline.sources.manifest import scan
 from pipeline.sources.request import SourceError
 from pipeline.store.schema import write_table
 from pipeline.work.ledger import LedgerRow, to_table
+from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT, shared
 
 
@@ -33,7 +33,7 @@ def test_the_recipe_is_the_papers(params):
     assert (recipe.losses.perceptual_scales, recipe.discriminator.scales, recipe.perceptual.blocks) == (3, 3, 5)
     assert (recipe.losses.pixel, recipe.losses.warped) == (0, 1)
     assert not any(recipe.augment.model_dump().values())
-    assert recipe.perceptual.weights.endswith(ASSETS["vgg19"].file)
+    assert recipe.perceptual.weights == "vgg19"
     assert params.crop.size_px == 256
 
 
@@ -41,7 +41,7 @@ def test_heads_trackers_and_metrics_are_the_papers(params):
     assert (params.bench.head, params.bench.head2, params.bench.corpora) == ("flame", "bfm", [])
     assert [params.fit_of(head).tracker for head in ("flame", "bfm")] == ["deca", "deep3d"]
     assert params.metrics.apd == params.metrics.aed
-    assert (params.metrics.aed.backend, params.metrics.aed.second_backend) == ("deca", "deep3d")
+    assert (params.metrics.aed.backend, params.metrics.aed.second_backend) == (("deca",), ("deep3d",))
     assert (params.report.paper_beside, params.report.embed_pictures) == (True, False)
 
 
@@ -78,7 +78,7 @@ def test_an_absent_data_folder_is_named_in_one_line(params, tmp_path, monkeypatc
 
 
 def test_every_metric_that_needs_weights_names_an_asset(params, tmp_path, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
+    project_with_assets(monkeypatch, tmp_path)
     heads = (params.bench.head, params.bench.head2)
     opening = Opening({name: tmp_path / f"{name}.npz" for name in heads}, params.fit.min_score, "cpu")
     measures = {m.id: m.reason for m in open_measures(params.metrics, heads, (256, 256), opening)}

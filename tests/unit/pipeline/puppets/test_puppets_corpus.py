@@ -16,8 +16,9 @@ from pipeline.puppets import corpus as corpus_module
 from pipeline.puppets.annotations import annotation_text
 from pipeline.puppets.appearance import PART
 from pipeline.puppets.clip import make_clip, plan_corpus
-from pipeline.puppets.corpus import X264, VideoWriter, write_corpus
+from pipeline.puppets.corpus import write_corpus
 from pipeline.puppets.framing import face_box
+from pipeline.puppets.video import X264, VideoWriter
 from pipeline.store.fits import FitTable
 from pipeline.store.schema import read_table
 from tests.helpers import shared

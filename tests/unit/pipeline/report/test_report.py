@@ -118,13 +118,27 @@ def test_scores_csv_has_one_line_a_cell_with_dashes_and_reasons(world):
     assert ("first", "cross", "PWM + NMFC", "akd_px[judge,16x24]") not in found
 
 
+def test_what_dvc_plots_holds_the_numbers_of_scores_csv_row_by_row(world):
+    lines = list(csv.DictReader(io.StringIO((world / "out/plots/rows.csv").read_text())))
+    pwm, both = [row.label for row in paper_rows(BENCH)], ["copy source", "ground truth"]
+    assert [x["method"] for x in lines if (x["dataset"], x["task"]) == ("first", "same")] == pwm + both
+    assert [x["method"] for x in lines if (x["dataset"], x["task"]) == ("second", "cross")][:5] == pwm
+    found, ids = scores(world), {"fid": "fid[judge]", "akd": "akd_px[judge,16x24]", "aed_two": "aed[judge,two]"}
+    for line in lines:
+        for name, metric in ids.items():
+            cell = found.get((line["dataset"], line["task"], line["method"], metric), {})
+            for column, part in ((name, "value"), (f"{name}_low", "ci_low"), (f"{name}_high", "ci_high")):
+                assert line[column] == cell.get(part, ""), (line["method"], column)
+    assert {x["lpips"] for x in lines} == {""}
+
+
 def test_values_are_means_of_the_pairs_and_fid_of_the_features(world):
     found = scores(world)
     table = read_table(world / "results/tiny.one.geom_disp/scores.parquet").to_pylist()
     wanted = [r["value"] for r in table if (r["dataset"], r["task"], r["metric"]) == ("second", "same", "l1[0-255]")]
     cell = found["second", "same", "PWM + geom. disp.", "l1[0-255]"]
     assert float(cell["value"]) == pytest.approx(np.mean(wanted), rel=1e-5)
-    rows = read_table(world / "results/tiny.one.geom_disp/features.parquet").to_pylist()
+    rows = read_table(world / "results/tiny.one.geom_disp/features/fid.judge.parquet").to_pylist()
     here = [r for r in rows if (r["dataset"], r["task"]) == ("first", "cross")]
     of = {role: np.array([r["features"] for r in here if r["role"] == role]) for role in ("generated", "reference")}
     cell = found["first", "cross", "PWM + geom. disp.", "fid[judge]"]
@@ -200,7 +214,8 @@ def test_the_page_is_self_contained_and_everything_is_byte_stable(world):
     assert "http" not in page
     assert page.count("<table>") >= 6
     again = report(world, "again")
-    for file in ("tables/table1.md", "tables/table3.csv", "tables/scores.csv", "tables/differences.csv", "index.html"):
+    tables = ("tables/table1.md", "tables/table3.csv", "tables/scores.csv", "tables/differences.csv")
+    for file in (*tables, "plots/rows.csv", "index.html"):
         assert (again / file).read_bytes() == (world / "out" / file).read_bytes()
     linked = (report(world, "linked", embed_pictures=False) / "index.html").read_text()
     assert "data:image" not in linked

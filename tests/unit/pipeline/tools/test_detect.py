@@ -5,10 +5,12 @@ import pytest
 from pipeline.sources.boxes import TubeBox
 from pipeline.sources.listing import list_source
 from pipeline.sources.request import SourceError
-from pipeline.tools import detect
-from pipeline.tools.detect import detect_all, frames_shown, nearest
+from pipeline.tools import detect, utterance
+from pipeline.tools.detect import detect_all
 from pipeline.tools.face_detector import S3fd
+from pipeline.tools.utterance import frames_shown, nearest
 from pipeline.video.decode import VideoInfo
+from pipeline.work.scratch import remove_pieces
 from tests.videos import TUBE, frame_number, voxceleb1, write_track, write_video
 
 SOURCE = voxceleb1().model_copy(update={"detections": "detections.parquet"})
@@ -72,6 +74,17 @@ def test_finished_utterances_are_not_looked_at_again(root, monkeypatch):
     monkeypatch.setattr(detect, "detect_utterance", lambda utterance: pytest.fail("looked again"))
     run_detector(root)
     assert (root / "vox1" / "detections.parquet").read_bytes() == first
+
+
+def test_detections_of_other_code_are_not_taken_and_those_of_a_person_can_be_removed(root, monkeypatch):
+    run_detector(root)
+    looked = []
+    detect_one = detect.detect_utterance
+    monkeypatch.setattr(detect, "detect_utterance", lambda one: looked.append(one.key) or detect_one(one))
+    monkeypatch.setattr(utterance, "code_sha256", lambda *modules: f"edited {modules}")
+    run_detector(root)
+    assert looked == [("id10270", "va", "00001")]
+    assert remove_pieces(root / "data" / "scratch", "id10270") == 2
 
 
 def test_a_missing_table_or_video_is_one_message(root):

@@ -9,7 +9,7 @@ import stages.fit
 from pipeline.bench.pairs import pairs_sha256
 from pipeline.params.tree import load_params
 from pipeline.sources.forgotten import ForgottenList
-from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, metadata_of, read_table, write_table
+from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, features_schema, metadata_of, read_table, write_table
 from pipeline.tools.data_status import data_status
 from pipeline.tools.forget import DataFolders, forget
 from tests.small_corpus import HEAD, digests, make_corpus, person
@@ -36,6 +36,9 @@ def world(tmp_path, monkeypatch):
     results = tmp_path / "data" / "results" / "m"
     scores = [{**dict.fromkeys(SCORES.names, "m"), "pair_id": i, "value": 1.0} for i, *_ in pairs]
     write_table(results / "scores.parquet", pa.Table.from_pylist(scores, schema=SCORES), {"method": "m"})
+    schema = features_schema(2)
+    features = [{**dict.fromkeys(schema.names, "m"), "pair_id": i, "features": [1.0, 2.0]} for i, *_ in pairs]
+    write_table(results / "features" / "fid.judge.parquet", pa.Table.from_pylist(features, schema=schema))
     with pa.ipc.new_file(str(results / "predictions.arrow"), PREDICTIONS) as writer:
         frames = [{"pair_id": i, "png": i.encode()} for i, *_ in pairs]
         writer.write_table(pa.Table.from_pylist(frames, schema=PREDICTIONS))
@@ -65,7 +68,7 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
     said = forget_in(world, GONE)
     data = world / "data"
     assert [line.split(" from ")[0] for line in said] == [
-        "2 finished pieces", "1 clips", "8 frames", "3 pairs", "3 predictions", "3 rows"
+        "2 finished pieces", "1 clips", "8 frames", "3 pairs", "3 predictions", "3 rows", "3 rows"
     ]  # fmt: skip
     left = {p for p in (data / "scratch").rglob("*") if p.is_file()}
     assert (len(pieces), len(left)) == (12, 10)
@@ -78,7 +81,8 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
     assert pairs["pair_id"].to_pylist() == ["x0", "x4"]
     assert metadata_of(pairs)["sha256"] == pairs_sha256(pairs)
     assert metadata_of(pairs)["seed"] == "1"
-    assert read_table(data / "results" / "m" / "scores.parquet")["pair_id"].to_pylist() == ["x0", "x4"]
+    for name in ("scores.parquet", "features/fid.judge.parquet"):
+        assert read_table(data / "results" / "m" / name)["pair_id"].to_pylist() == ["x0", "x4"]
     with pa.ipc.open_file(str(data / "results" / "m" / "predictions.arrow")) as reader:
         assert reader.read_all()["png"].to_pylist() == [b"x0", b"x4"]
     after = digests(data)
@@ -92,7 +96,7 @@ def test_a_forgotten_person_leaves_no_trace_and_the_next_run_makes_the_same_byte
 
 def test_a_video_is_forgotten_alone_and_twice_is_once(world):
     training = digests(world / "data" / "clips" / "train")
-    assert len(forget_in(world, "v004")) == 6
+    assert len(forget_in(world, "v004")) == 7
     assert forget_in(world, "v004") == []
     assert read_table(world / "data" / "clips" / "eval" / "index.parquet")["video"].to_pylist() == ["v000", "v002"]
     assert digests(world / "data" / "clips" / "train") == training
@@ -101,7 +105,7 @@ def test_a_video_is_forgotten_alone_and_twice_is_once(world):
 
 def test_a_removal_that_was_killed_is_finished_by_the_next(world):
     (world / "forgotten.txt").write_text("# a comment\n" + GONE)
-    assert len(forget_in(world, GONE)) == 6
+    assert len(forget_in(world, GONE)) == 7
     assert (world / "forgotten.txt").read_text() == "# a comment\n" + GONE
 
 

@@ -13,13 +13,13 @@ from model.heads.head import HeadModel
 from model.releases.bfm import import_bfm
 from model.releases.flame import import_flame
 from model.trackers import deca, deep3d
-from pipeline.assets import AssetMissing
 from pipeline.fitting.run import FitWork, fit_clips
 from pipeline.metrics.backends.fan import Fan
 from pipeline.metrics.backends.trackers import Deca, Deep3D
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.params.tree import load_params
 from pipeline.puppets.render import Camera
+from pipeline.store.assets import AssetMissing
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.devices import full_precision
 from pipeline.store.fits import FitTable
@@ -30,6 +30,7 @@ from pipeline.trackers.fan import Faces, FanLandmarks
 from pipeline.trackers.protocol import TrackerUnavailable
 from pipeline.trackers.released import load_released
 from pipeline.trackers.table import TRACKERS
+from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
 from tests.puppet_studio import codes, landmarks_px, person, studio
 from tests.releases import bfm_variables, embedding_arrays, flame_arrays, write_embedding, write_flame
@@ -115,9 +116,9 @@ def params():
 
 
 @pytest.fixture
-def opened(assets, clip, heads, params, monkeypatch):
+def opened(assets, clip, heads, params, tmp_path, monkeypatch):
     """Open a tracker by its name, with the given landmarks in FAN's place."""
-    monkeypatch.setenv("PWM_ASSETS", str(assets))
+    project_with_assets(monkeypatch, tmp_path, assets)
     monkeypatch.setattr("pipeline.trackers.face_reader.find_fan", lambda device: clip[1])
 
     def open_tracker(name: str, **changes: float):
@@ -265,7 +266,7 @@ def test_a_large_residual_is_told(name, opened, clip):
     ("deca", r"DECA fits the head 'flame', not 'bfm'"), ("deep3d", r"Deep3DFaceRecon fits the head 'bfm', not 'flame'"),
 ])  # fmt: skip
 def test_a_head_that_a_tracker_is_not_for_is_refused(name, message, heads, params, clip, monkeypatch, tmp_path):
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
+    project_with_assets(monkeypatch, tmp_path)
     other = heads[NAMES[1 - NAMES.index(name)]]
     with pytest.raises(TrackerUnavailable, match=message):
         resolve(TRACKERS, name, "tracker").open(other, params, {})
@@ -286,12 +287,12 @@ def test_a_head_of_the_right_name_with_other_codes_is_refused(heads, clip, asset
     ("deep3d", ("epoch_20.pth", "Deep3DFaceRecon_pytorch", "non-commercial", "pwm assets import deep3d FILE")),
 ])  # fmt: skip
 def test_missing_weights_are_named_with_the_remedy(name, words, heads, params, assets, tmp_path, monkeypatch):
-    monkeypatch.setenv("PWM_ASSETS", str(tmp_path))
+    project_with_assets(monkeypatch, tmp_path)
     with pytest.raises(AssetMissing) as caught:
         resolve(TRACKERS, name, "tracker").open(heads[name], params, {})
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
-    monkeypatch.setenv("PWM_ASSETS", str(assets))  # which has no FAN
+    project_with_assets(monkeypatch, tmp_path, assets)  # which have no FAN
     with pytest.raises(AssetMissing, match="pwm assets import fan FILE"):
         resolve(TRACKERS, name, "tracker").open(heads[name], params, {})
 

@@ -1,5 +1,7 @@
 """Training a row from files: what the recipe says reaches the run."""
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,10 +11,15 @@ from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from pipeline.params.tree import load_params
+from pipeline.store import closure
 from pipeline.store.clips import ClipWriter, encode_frame
+from pipeline.store.closure import SourceTree
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
-from pipeline.training.row import TrainInputs, train_row
+from pipeline.training import run
+from pipeline.training.augment import recolour
+from pipeline.training.row import train_row
+from pipeline.training.run import TrainInputs
 from tests.helpers import ROOT, random_head
 
 FRAMES, SIDE = 4, 64
@@ -92,3 +99,32 @@ def test_processes_take_shares_of_one_batch(inputs, tmp_path, monkeypatch):
     )
     assert alone != shared
     assert shared == pytest.approx(alone, rel=0.02)
+
+
+def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other(inputs, tmp_path, monkeypatch):
+    """Seen once: `drawn` was edited, the row "trained" for seconds, and the old weights were written out as new."""
+    monkeypatch.chdir(ROOT)
+    drawn = []
+    monkeypatch.setattr(run, "recolour", lambda *args: drawn.append(args) or recolour(*args))
+    for folder in ("model", "pipeline"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+
+    def batches_trained_on() -> int:
+        drawn.clear()
+        monkeypatch.setattr(closure, "TREE", SourceTree(tmp_path))  # as a new process reads the code
+        first_pixel_loss(inputs, tmp_path / "out", monkeypatch, 0.0)
+        return len(drawn)
+
+    def edit(name: str, old: str, new: str) -> None:
+        text = (tmp_path / name).read_text()
+        assert text.count(old) == 1
+        (tmp_path / name).write_text(text.replace(old, new))
+
+    assert batches_trained_on() == 1
+    assert batches_trained_on() == 0
+    edit("pipeline/training/run.py", "change.log_scale, recipe.seed, step", "change.log_scale, recipe.seed, step + 1")
+    assert batches_trained_on() == 1
+    edit("pipeline/training/configs.py", "lr_codes=rates.codes", "lr_codes=rates.generator")
+    assert batches_trained_on() == 1
+    edit("pipeline/training/row.py", "LINE_EVERY = 50", "LINE_EVERY = 25")  # what is said meanwhile changes nothing
+    assert batches_trained_on() == 0

@@ -11,7 +11,16 @@ from pipeline.cropping.clip import crop_clip
 from pipeline.fitting import run as fit_module
 from pipeline.fitting.run import FitWork, fit_clips
 from pipeline.params.tree import load_params
-from pipeline.work.scratch import ABANDONED_S, piece_path, recall_failure, remember_failure, sweep, written_at_once
+from pipeline.store.scratch_root import LAYOUT
+from pipeline.work.scratch import (
+    ABANDONED_S,
+    piece_path,
+    recall_failure,
+    remember_failure,
+    remove_pieces,
+    sweep,
+    written_at_once,
+)
 from tests.small_corpus import HEAD, add_video, digests, make_corpus, write_people
 
 
@@ -134,3 +143,14 @@ def test_only_old_partial_files_are_swept(tmp_path):
     os.utime(old, (time.time() - ABANDONED_S - 60,) * 2)
     sweep(tmp_path)
     assert list(old.parent.iterdir()) == [young]
+
+
+def test_pieces_of_a_person_or_a_video_go_from_the_stores_of_every_layout(tmp_path):
+    for layout in ("", "layout1", LAYOUT):
+        for name in ("person", "other"):
+            piece = piece_path(tmp_path / layout / "fit" / "key", name, f"{name}s video/00003", "abc", ".x")
+            piece.parent.mkdir(parents=True)
+            piece.touch()
+    assert remove_pieces(tmp_path, "person") == 3
+    assert remove_pieces(tmp_path, "others video") == 3
+    assert not [path for path in tmp_path.rglob("*.x")]

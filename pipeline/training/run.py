@@ -1,0 +1,144 @@
+"""One training: data, networks and checkpoints as a recipe says, around `model.training.loop.fit`."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+
+from model.heads.head import HeadModel, load_head
+from model.puppet_nets.tracker import load_tracker
+from model.pwm.animator import Animator, AnimatorConfig
+from model.training.discriminator import Discriminator
+from model.training.loop import Losses, TrainingDiverged, fit
+from model.training.perceptual import Perceptual, Vgg19
+from model.training.replicas import Replicas
+from model.training.resume import CheckpointStore
+from pipeline.params.recipe import PerceptualSection, Recipe
+from pipeline.store.assets import asset_meant, hash_of, require
+from pipeline.store.closure import code_sha256
+from pipeline.store.provenance import sha256_file, sha256_text
+from pipeline.store.scratch_root import scratch_dir
+from pipeline.training.augment import recolour, recrop
+from pipeline.training.configs import (
+    discriminator_config,
+    generator_config,
+    guidance_config,
+    loss_config,
+    train_config,
+)
+from pipeline.training.dataset import Batch, PairDataset
+from pipeline.training.loader import batches_ahead
+
+Report = Callable[[int, Losses], None]
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """Files that a row is trained from.
+
+    Attributes:
+        clips: folder of packed training clips.
+        fits: fits of these clips with the row's head.
+        head: the head's .npz.
+    """
+
+    clips: Path
+    fits: Path
+    head: Path
+
+
+def follow_run(
+    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device
+) -> None:
+    """Train beside the first process, which says what went wrong."""
+    with suppress(TrainingDiverged):
+        train_run(team, row, guidance, recipe, inputs, device, lambda _step, _losses: None)
+
+
+def train_run(
+    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device, report: Report
+) -> tuple[Animator, dict[str, object], list[Losses]]:
+    """Train, in the first process or beside it, from the newest checkpoint on.
+
+    Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, guidance, head, fits, clips,
+    kind of device, code.
+
+    Returns:
+        The trained networks, what they were made from, and the training curve.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(recipe.run.cpu_threads)
+    head = load_head(inputs.head)
+    data = PairDataset(inputs.clips, inputs.fits, head)
+    _check_size(data, recipe.image_px)
+    provenance = row_provenance(row, guidance, recipe, inputs, head)
+    code = code_sha256("pipeline.training.run")
+    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, code)))
+    torch.manual_seed(recipe.seed)
+    animator = Animator(
+        head,
+        AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe)),
+    )
+    discriminator = Discriminator(discriminator_config(recipe))
+    perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
+
+    def drawn(step: int) -> Batch:
+        pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
+        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
+        return recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
+
+    with batches_ahead(drawn, recipe.iterations, device) as batch_at:
+        curve = fit(
+            animator,
+            discriminator,
+            perceptual,
+            batch_at,
+            loss_config(recipe),
+            train_config(recipe),
+            device,
+            store,
+            report,
+            team,
+        )
+    return animator, provenance, curve
+
+
+def perceptual_weights(config: PerceptualSection) -> Path:
+    """File of the perceptual network's weights: an imported asset, or a file of the project.
+
+    Raises:
+        AssetMissing, AssetRefused: see `pipeline.store.assets.require`.
+    """
+    name = asset_meant(config.weights)
+    return require(name) if name else Path(config.weights)
+
+
+def load_backbone(config: PerceptualSection) -> torch.nn.Module:
+    """Load the perceptual loss's network from the recipe's weights."""
+    weights = perceptual_weights(config)
+    if config.backbone == "puppet_tracker":
+        return load_tracker(weights)
+    return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
+
+
+def _check_size(data: PairDataset, image_px: int) -> None:
+    size = tuple(data.batch(0, 0, 1).source.shape[-2:])
+    if size != (image_px, image_px):
+        raise ValueError(f"the clips are {size[1]}x{size[0]} px, but the recipe's image_px is {image_px}")
+
+
+def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, head: HeadModel) -> dict[str, object]:
+    """What a row is made from, code apart, as it stands in the trained model's config.json."""
+    shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
+    return {
+        "row": row,
+        "guidance": guidance,
+        "recipe": recipe.model_dump(mode="json"),
+        "head_sha256": head.sha256,
+        "fits_sha256": sha256_file(inputs.fits),
+        "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
+        "perceptual_sha256": hash_of(perceptual_weights(recipe.perceptual)),
+    }

@@ -1,0 +1,1 @@
+"""Stage weights: what each stage uses of the imported assets, by hash."""
