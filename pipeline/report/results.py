@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
-from pipeline.bench.pairs import pairs_sha256
+from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
 from pipeline.report.rows import Row
 from pipeline.report.stats import Estimate, Resampling, estimate_distance, estimate_mean

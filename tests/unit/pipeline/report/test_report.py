@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
-from pipeline.controls.yardsticks import control_frames
+from pipeline.controls.yardsticks import control_frames, copied
 from pipeline.metrics.fid import frechet_distance
 from pipeline.metrics.readings import Readings
 from pipeline.report.headline import headline_metrics
@@ -21,6 +21,7 @@ from pipeline.report.paper import read_paper
 from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.report.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
+from pipeline.store.clips import encode_png
 from pipeline.store.schema import read_table
 from tests.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
@@ -38,8 +39,9 @@ def world(tmp_path_factory) -> Path:
     pairs, hashes = load_pair_frames(folder / "pairs.parquet", folder / "clips")
     scorer = Scorer(pairs, hashes, make_measures(FakeJudge()), Readings(folder / "scratch", 16))
     for number, row in enumerate(paper_rows(BENCH)):
-        mix = 0.2 * number * pairs.driving_u8 + (1 - 0.2 * number) * pairs.source_u8
-        scorer.save_and_score(row.key, row.tasks, mix.round().astype(np.uint8), folder / "results" / row.results)
+        mix = 0.2 * number * pairs.driving_u8[:] + (1 - 0.2 * number) * pairs.source_u8[:]
+        frames = encode_png(mix.round().astype(np.uint8))
+        scorer.save_and_score(row.key, row.tasks, [frames], folder / "results" / row.results)
     for row in control_rows(False):
         chosen = pairs.select(np.isin(pairs.task, row.tasks))
         frames = control_frames(row.key, chosen, PARAMS, folder)
@@ -266,7 +268,7 @@ def test_without_any_network_the_tables_hold_l1_ssim_and_reasons(world, tmp_path
     scorer = Scorer(pairs, hashes, measures, Readings(tmp_path / "scratch", 16))
     scorer.read_references()
     row = paper_rows(BENCH)[0]
-    scorer.save_and_score(row.key, row.tasks, pairs.driving_u8, tmp_path / "results" / row.results)
+    scorer.save_and_score(row.key, row.tasks, copied(pairs.driving_u8), tmp_path / "results" / row.results)
     report_into(tmp_path, world, results=tmp_path / "results", pairs=world / "pairs.parquet")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "tables/scores.csv").read_text())))
     of_row = {(x["task"], x["metric"]): x for x in lines if (x["dataset"], x["method"]) == ("first", row.label)}
