@@ -51,7 +51,7 @@ class Scorer:
             first, *others = [self._of_task(task, role) for task, role in wanted]
             images = first.joined(others)
             if len(images):
-                self.readings.read(measure.opened, measure.reading, images)
+                self._read(measure, images)
                 self.readings.keep(measure.opened, images)
 
     def _of_task(self, task: str, role: Role) -> Images:
@@ -115,8 +115,11 @@ class Scorer:
                 values = self._compare_readings(measure, generated, reference)
             yield _scores(part, method, measure.id, values)
 
+    def _read(self, measure: Measure, images: Images) -> list[np.ndarray]:
+        return self.readings.read(measure.opened, measure.reading, images)
+
     def _compare_readings(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        a, b = (self.readings.read(measure.opened, measure.reading, images) for images in (generated, reference))
+        a, b = self._read(measure, generated), self._read(measure, reference)
         compare = measure.metric(measure.opened).compare
         return np.concatenate([compare(np.stack(a[part]), np.stack(b[part])) for part in _parts(len(a), PIECE)])
 
@@ -140,7 +143,7 @@ class Scorer:
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
-                found = self.readings.read(measure.opened, measure.reading, images)
+                found = self._read(measure, images)
                 for piece in _parts(len(found), PIECE):
                     features.add(measure.id, part.select(piece), name, np.stack(found[piece]))
 
