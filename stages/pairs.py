@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.bench.pairs import draw_pairs
+from pipeline.bench.pairs import FITTED, draw_pairs
 from pipeline.console import say
 from pipeline.options import ParamsFile, TestClips
 from pipeline.params.data import PairParams
@@ -16,9 +16,8 @@ from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 
 def run(clips: Path, fits: list[Path], out: Path, params: PairParams) -> None:
     """Draw pairs among the frames of `clips` whose fit is ok in all tables of `fits`, and write them."""
-    table, shortages = draw_pairs(
-        read_table(clips / "index.parquet", INDEX), [read_table(path) for path in fits], params
-    )
+    tables = [read_table(path, columns=FITTED) for path in fits]
+    table, shortages = draw_pairs(read_table(clips / "index.parquet", INDEX), tables, params)
     for shortage in shortages:
         say(f"pairs: {shortage}")
     if table.num_rows == 0:

@@ -22,7 +22,7 @@ BENCH = SimpleNamespace(
 )
 MODEL = SimpleNamespace(recipe="tiny", head="one", guidance="neural_codes")
 REPORT = ReportParams(
-    bootstrap_draws=100, bootstrap_seed=0, min_people=8, paper_beside=False, embed_pictures=True, sheet_pairs=2
+    reference="nmfc", coverage_draws=200, min_people=8, paper_beside=False, embed_pictures=True, sheet_pairs=2
 )
 PARAMS = SimpleNamespace(bench=BENCH, model=MODEL, report=REPORT, evaluate=EvaluateParams(batch_size=4))
 COLUMNS = [("fid", "judge", ""), ("csim", "judge", ""), ("akd", "judge", ""), ("aed", "judge", "one"),

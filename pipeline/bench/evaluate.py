@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.checkpoint import trained_head
+import torch
+
+from model.checkpoint import CONFIG, WEIGHTS, trained_head
 from pipeline.bench.pair_frames import load_pair_frames
-from pipeline.bench.scoring import Scorer
+from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.console import say
 from pipeline.metrics.protocols import Opening
@@ -13,6 +15,7 @@ from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
 from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.shown import name_people
 from pipeline.store.threads import workers_on
 
 
@@ -31,7 +34,7 @@ class EvaluateInputs:
     pairs: Path
 
 
-def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
+def open_scorer(params: Params, inputs: EvaluateInputs, device: torch.device) -> Scorer:
     """Read the pairs, open the metrics, say which cannot run, and look at the reference images."""
     loaded, hashes = load_pair_frames(inputs.pairs, inputs.clips)
     both = (params.bench.head, params.bench.head2)
@@ -40,6 +43,7 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
     for reason in dict.fromkeys(m.reason for m in measures if m.reason):
         say(f"no number for {', '.join(m.id for m in measures if m.reason == reason)}: {reason}")
     scratch = scratch_dir("readings", hashes.pairs_sha256)
+    name_people(scratch, loaded.people)
     readings = Readings(scratch, params.evaluate.batch_size, workers_on(device))
     scorer = Scorer(loaded, hashes, measures, readings)
     scorer.read_references()
@@ -47,18 +51,30 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
 
 
 def evaluate_row(
-    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: str
+    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
 ) -> None:
-    """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it."""
-    from pipeline.bench.generate import RowRunner, generate
+    """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it.
 
-    head = trained_head(models / method)
-    runner = RowRunner(models / method, inputs.heads / f"{head}.npz", fits / head / "eval.parquet", device)
+    Frames that an earlier run made of the same model, head, fits, pairs and images, by the same code, are taken over.
+    """
+    from pipeline.bench.generate import RowRunner
+    from pipeline.bench.kept import generation_key, keep_generated
+
+    model, name = models / method, trained_head(models / method)
+    head, driven_by = inputs.heads / f"{name}.npz", fits / name / "eval.parquet"
     scorer = open_scorer(params, inputs, device)
-    frames = generate(runner, scorer.pairs, params.evaluate.batch_size)
-    scorer.save_and_score(method, TASKS, frames, out)
+    pairs, batch_size = scorer.pairs, params.evaluate.batch_size
+    files = [model / WEIGHTS, model / CONFIG, head, driven_by]
+    key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, device)
+
+    def open_runner() -> RowRunner:
+        return RowRunner(model, head, driven_by, pairs.clips, device)
+
+    made = keep_generated(key, pairs, open_runner, batch_size, out / PREDICTED)
+    say(f"{method}: {made} of {len(pairs)} pairs generated, the rest kept from an earlier run")
+    scorer.score_saved(method, TASKS, out)
 
 
-def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: str) -> None:
+def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:
     """Score the `predictions.arrow` that lies in `out` (`pwm predictions import` puts it there)."""
     open_scorer(params, inputs, device).score_saved(method, TASKS, out)

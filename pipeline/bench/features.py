@@ -22,9 +22,17 @@ AGAIN = "run `dvc repro evaluate controls` again"
 class PairColumns(Protocol):
     """N pairs, a column each."""
 
-    pair_id: np.ndarray
-    dataset: np.ndarray
-    task: np.ndarray
+    @property
+    def pair_id(self) -> np.ndarray:
+        """Names of the pairs (N,)."""
+
+    @property
+    def dataset(self) -> np.ndarray:
+        """The data set of each (N,)."""
+
+    @property
+    def task(self) -> np.ndarray:
+        """`same` or `cross` (N,)."""
 
 
 class NotMeasured(ValueError):

@@ -1,6 +1,8 @@
 """Run a trained PWM row on every pair."""
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,8 +16,28 @@ from model.pwm.animator import Animator
 from model.pwm.generator import PWMOutput
 from model.retarget import retarget
 from pipeline.bench.pair_frames import PairFrames
+from pipeline.store.clips import encode_png
 from pipeline.store.fits import FitTable
-from pipeline.store.threads import in_threads, workers_on
+from pipeline.store.threads import streamed, workers_on
+
+
+class Shown(Protocol):
+    """What a runner makes of some pairs: `image`, (B, 3, H, W) float RGB in [0, 1]."""
+
+    @property
+    def image(self) -> torch.Tensor:
+        """Generated images."""
+        ...
+
+
+class Runner(Protocol):
+    """Something that animates pairs on a device; any thread may ask."""
+
+    device: torch.device
+
+    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Shown:
+        """Generate some pairs."""
+        ...
 
 
 class RowRunner:
@@ -25,6 +47,7 @@ class RowRunner:
         model: folder of the trained model.
         head: the head's .npz.
         fits: the head's fits of the evaluation clips.
+        clips: clips whose fits are read.
         device: where to run.
 
     Raises:
@@ -32,9 +55,9 @@ class RowRunner:
         ValueError: model, head and fits do not belong together; the message names both sides.
     """
 
-    def __init__(self, model: Path, head: Path, fits: Path, device: str) -> None:
+    def __init__(self, model: Path, head: Path, fits: Path, clips: Collection[str], device: torch.device) -> None:
         loaded = load_head(head)
-        self.fits = FitTable.read(fits, loaded)
+        self.fits = FitTable.read(fits, loaded, clips=clips)
         self.animator: Animator = settled(load_animator(model, loaded)).to(device).eval()
         self.head = self.animator.head
         self.device = device
@@ -68,14 +91,14 @@ def settled(animator: Animator) -> Animator:
     return animator
 
 
-def generate(runner: RowRunner, pairs: PairFrames, batch_size: int) -> np.ndarray:
-    """Generate all pairs: (N, H, W, 3) uint8 RGB, rounded once."""
+def generate(runner: Runner, pairs: PairFrames, batch_size: int) -> Iterator[list[bytes]]:
+    """Generate all pairs in order, a batch at a time: uint8 RGB frames, rounded once, as PNG bytes."""
     batches = [slice(start, start + batch_size) for start in range(0, len(pairs), batch_size)]
 
-    def one(rows: slice) -> np.ndarray:
-        return tensor_to_frames(runner.animate(pairs, rows).image).cpu().numpy()
+    def one(rows: slice) -> list[bytes]:
+        return encode_png(tensor_to_frames(runner.animate(pairs, rows).image).cpu().numpy())
 
-    return np.concatenate(in_threads(one, batches, workers_on(runner.device)))
+    return streamed(one, batches, workers_on(runner.device))
 
 
 def _choose(mask: torch.Tensor, yes: HeadFit, no: HeadFit) -> HeadFit:

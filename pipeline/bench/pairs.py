@@ -4,17 +4,20 @@ Same identity: two frames of one clip, as a forward and a backward pair (paper, 
 directions). Cross identity: frames of two different people. Every person is a source equally often.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.params.data import PairParams
+from pipeline.store.columns import numbers, texts
 from pipeline.store.schema import PAIRS
 
+FITTED = ("clip", "frame", "status")  # what is asked of a table of fits
 Frame = tuple[str, int]  # clip, frame of the clip
 Rows = list[dict[str, object]]
 
@@ -24,19 +27,24 @@ def usable_frames(index: pa.Table, fits: Sequence[pa.Table]) -> dict[str, dict[s
 
     People and clips without a usable frame stay as empty entries, so that they can be reported.
     """
-    good = None
-    for table in fits:
-        columns = (table[name].to_pylist() for name in ("clip", "frame", "status"))
-        ok = {(clip, frame) for clip, frame, status in zip(*columns, strict=True) if status == "ok"}
-        good = ok if good is None else good & ok
+    good = [_ok_frames(table) for table in fits]
     frames_of = defaultdict(list)
-    for clip, frame in sorted(good or ()):
-        frames_of[clip].append(frame)
+    for clip in good[0] if good else ():
+        frames_of[clip] = sorted(set.intersection(*(ok.get(clip, set()) for ok in good)))
     usable: dict[str, dict[str, dict[str, list[int]]]] = {}
     for row in index.select(["dataset", "person", "clip"]).to_pylist():
         people = usable.setdefault(row["dataset"], {})
         people.setdefault(row["person"], {})[row["clip"]] = frames_of[row["clip"]]
     return usable
+
+
+def _ok_frames(table: pa.Table) -> dict[str, set[int]]:
+    """Frames of each clip whose fit is ok."""
+    found: dict[str, set[int]] = defaultdict(set)
+    rows = table.filter(pc.equal(table["status"], "ok"))
+    for clip, frame in zip(texts(rows["clip"]).tolist(), numbers(rows["frame"]).tolist(), strict=True):
+        found[clip].add(frame)
+    return found
 
 
 def draw_pairs(index: pa.Table, fits: Sequence[pa.Table], params: PairParams) -> tuple[pa.Table, list[str]]:
@@ -71,14 +79,6 @@ def draw_pairs(index: pa.Table, fits: Sequence[pa.Table], params: PairParams) ->
     assert all((row["source_person"] != row["driving_person"]) == (row["task"] == "cross") for row in rows)
     table = pa.Table.from_pylist(rows, schema=PAIRS)
     return table.replace_schema_metadata({"sha256": pairs_sha256(table)}), shortages
-
-
-def pairs_sha256(table: pa.Table) -> str:
-    """Hash the list's content: every row's fields, in order, as tab-separated lines."""
-    digest = hashlib.sha256()
-    for row in zip(*(table[name].to_pylist() for name in PAIRS.names), strict=True):
-        digest.update(("\t".join(map(str, row)) + "\n").encode())
-    return digest.hexdigest()
 
 
 def _same(person: str, clips: dict[str, list[int]], rng: np.random.Generator, count: int) -> Rows:

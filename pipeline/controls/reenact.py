@@ -5,6 +5,7 @@ clip's light and before its background. Everything is retargeted as for the gene
 only from true codes instead of fits.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pipeline.puppets.render import Camera
 from pipeline.puppets.scene import Studio
 from pipeline.puppets.video import HEADS
 from pipeline.store.clips import ClipStore, from_video_ndc
-from pipeline.store.threads import in_threads, workers_on
+from pipeline.store.threads import in_threads, streamed, workers_on
 
 SUPERSAMPLE = 3  # pixels rendered per pixel and axis: the clips come from videos of at least 480 px
 BATCH = 4  # frames posed at once
@@ -36,7 +37,7 @@ class _Filmed:
     fit: HeadFit
 
 
-def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np.ndarray:
+def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> Iterator[np.ndarray]:
     """Render cross-identity pairs from true codes.
 
     Args:
@@ -44,18 +45,18 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np
         pairs: cross-identity pairs.
         clips: the evaluation clips.
 
-    Returns:
-        (N, H, W, 3) uint8 RGB frames, in the pairs' order.
+    Yields:
+        (n, H, W, 3) uint8 RGB frames, in the pairs' order, some at a time. What is held follows from how far the
+        pairs of one source person lie apart in the list, which in ours is not at all.
 
     Raises:
         ValueError: a clip's video belongs to no corpus of `params`.
     """
     studio = Studio(load_head(HEADS / "puppet.npz"), params.texture_size)
-    truth = _truth(params, set(pairs.source_clip) | set(pairs.driving_clip), clips, studio)
-    frames = np.empty_like(pairs.source_u8)
+    truth = _truth(params, pairs.clips, clips, studio)
     film = Camera(studio)
 
-    def of_source(clip: str) -> None:
+    def of_clip(clip: str) -> Iterator[tuple[int, np.ndarray]]:
         rows = np.flatnonzero(pairs.source_clip == clip)
         actor = studio.dress(truth[clip].person)
         for part in np.array_split(rows, -(-len(rows) // BATCH)):
@@ -71,10 +72,22 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> np
                 actor, fit.shape, fit.expression, fit.pose, fit.camera, pairs.size_hw,
                 fit.tracker_map.numpy(), source.tracker_map.numpy(), SUPERSAMPLE,
             )  # fmt: skip
-            frames[part] = np.stack([picture.image for picture in pictures])
+            yield from zip(part.tolist(), [picture.image for picture in pictures], strict=True)
 
-    in_threads(of_source, dict.fromkeys(pairs.source_clip.tolist()), workers_on("cpu"))
-    return frames
+    def of_person(person: str) -> dict[int, np.ndarray]:
+        clips_of = dict.fromkeys(pairs.source_clip[pairs.source_person == person].tolist())
+        return {row: image for clip in clips_of for row, image in of_clip(clip)}
+
+    waiting: dict[int, np.ndarray] = {}
+    done = 0
+    for made in streamed(of_person, dict.fromkeys(pairs.source_person.tolist()), workers_on(torch.device("cpu"))):
+        waiting |= made
+        ready = []
+        while done in waiting:
+            ready.append(waiting.pop(done))
+            done += 1
+        if ready:
+            yield np.stack(ready)
 
 
 def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) -> dict[str, _Filmed]:
@@ -92,7 +105,8 @@ def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) 
         return _Filmed(made.person, placed)
 
     rows = [row for row in ClipStore(clips).index.to_pylist() if row["clip"] in wanted]
-    return dict(zip([row["clip"] for row in rows], in_threads(filmed, rows, workers_on("cpu")), strict=True))
+    films = in_threads(filmed, rows, workers_on(torch.device("cpu")))
+    return dict(zip([row["clip"] for row in rows], films, strict=True))
 
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

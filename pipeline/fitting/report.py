@@ -14,7 +14,7 @@ from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.store.clips import FOLDERS, ClipStore, from_video_ndc
 from pipeline.store.columns import column_array
-from pipeline.store.fits import FitTable
+from pipeline.store.fits import ANGLES, FitTable
 from pipeline.store.provenance import write_json, write_text
 from pipeline.store.schema import metadata_of, read_table
 from pipeline.trackers.protocol import OK, place_landmarks
@@ -83,8 +83,10 @@ def _group(table: Path, store: ClipStore, dataset: str) -> dict[str, Any]:
 
 def _errors(head: HeadModel, table: Path, truth_table: Path, store: ClipStore, dataset: str) -> Errors:
     """Errors of all good rows of a data set's clips against the truth."""
-    fits, truth = FitTable.read(table, head), FitTable.read(truth_table, head)
     clips = [row for row in store.index.to_pylist() if row["dataset"] == dataset]
+    beside = ("landmarks", *ANGLES)
+    fits = FitTable.read(table, head, clips={clip["clip"] for clip in clips}, beside=beside)
+    truth = FitTable.read(truth_table, head, clips={clip["video"] for clip in clips}, beside=beside)
     rows, true_rows, video_to_clip = [], [], []
     for clip in clips:
         size = clip["source_width"], clip["source_height"]

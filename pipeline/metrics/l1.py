@@ -26,5 +26,5 @@ class AbsoluteError:
 
     def compare(self, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Compare (N, H, W, 3) uint8 frames."""
-        gap = np.abs(generated.astype(np.int16) - reference.astype(np.int16))
-        return gap.reshape(len(gap), -1).mean(1, dtype=np.float64)
+        pairs = zip(generated, reference, strict=True)
+        return np.array([np.abs(a.astype(np.int16) - b.astype(np.int16)).mean(dtype=np.float64) for a, b in pairs])

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
+from pipeline.metrics.protocols import Backend, Metric, Opening, Size, reason_of
 from pipeline.params.reports import HeadBackends, MetricParams
-from pipeline.store.assets import AssetMissing, AssetRefused
+from pipeline.store.assets import AssetRefused
 from pipeline.store.registry import resolve
 
 METRICS = {
@@ -32,9 +32,6 @@ BACKENDS = {
 }
 
 
-_REASON = 300  # characters of an error that stand beside a dash
-
-
 @dataclass(frozen=True)
 class Measure:
     """A metric with its backend, ready to run or with the reason why it cannot.
@@ -54,6 +51,12 @@ class Measure:
     head: str
     backend: Backend | None
     reason: str
+
+    @property
+    def opened(self) -> Backend:
+        """The backend, of a measure that can run."""
+        assert self.backend is not None, f"{self.id} cannot run: {self.reason}"
+        return self.backend
 
     @property
     def reading(self) -> str:
@@ -126,11 +129,3 @@ def _open(backend_name: str, opening: Opening) -> tuple[Backend | None, str]:
         raise
     except Exception as error:  # noqa: BLE001 - what a backend raises is its own; the other columns do not depend on it
         return None, reason_of(backend_name, error)
-
-
-def reason_of(backend_name: str, error: Exception) -> str:
-    """Why a backend gives no number, in one line: what it says itself, or the error that it ended in."""
-    text = " ".join(str(error).split())
-    if isinstance(error, AssetMissing | BackendUnavailable):
-        return text
-    return f"{backend_name} cannot run ({type(error).__name__}{text and ': '}{text[:_REASON]})"

@@ -42,8 +42,7 @@ class StructuralSimilarity:
         """
         if min(generated.shape[1:3]) < WINDOW:
             raise ValueError(f"SSIM needs frames of at least {WINDOW} px, not {generated.shape[1:3]}")
-        pairs = zip(generated / 255.0, reference / 255.0, strict=True)
-        return np.array([ssim_map(a, b).mean() for a, b in pairs])
+        return np.array([ssim_map(a / 255.0, b / 255.0).mean() for a, b in zip(generated, reference, strict=True)])
 
 
 def ssim_map(img_a: np.ndarray, img_b: np.ndarray) -> np.ndarray:

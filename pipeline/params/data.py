@@ -111,7 +111,12 @@ class DataParams(Strict):
 
 
 class TubeParams(Strict):
-    """FOMM's rules for cutting an annotated track into clips with one fixed box (crop_vox.py)."""
+    """FOMM's rules for cutting an annotated track into clips with one fixed box (crop_vox.py).
+
+    Attributes:
+        pixels: what sides are measured in, where a video's pixels are not square (a DVD's): `stored`, the file's own
+            as FOMM's tools do, so that a face is squeezed as the file squeezes it; or `square`, as a player shows it.
+    """
 
     iou_with_first: float = Rate
     min_frames: PositiveInt
@@ -120,6 +125,7 @@ class TubeParams(Strict):
     increase: float = Field(ge=0)
     enlarge: Literal["square", "sides"]
     outside: Literal["reject", "clip"]
+    pixels: Literal["stored", "square"]
 
 
 class CropParams(Strict):

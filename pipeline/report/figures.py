@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from model.atomic import written_aside
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.bench.generate import RowRunner
 from pipeline.bench.pair_frames import PairFrames
-from pipeline.bench.predictions import read_predictions
+from pipeline.bench.predictions import SavedFrames
 from pipeline.report.pictures import (
     PANEL_PX,
     colour_codes,
@@ -47,7 +48,7 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
         out: the PNG to write.
     """
     made = runner.animate(pairs, slice(None))
-    saved = read_predictions(predictions, pairs.pair_id.tolist())
+    saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
     guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
     disp = made.disps[-1].cpu().numpy()
     scale = float(np.quantile(np.hypot(disp[:, 0], disp[:, 1]), 0.99))
@@ -99,8 +100,8 @@ def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
             axis.set(xlabel="step", title=f"{name} loss")
             axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110, metadata={"Software": None})
+    with written_aside(out) as partial:
+        figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 
 def _smoothed(values: Sequence[float]) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline.sources.request import ClipList
 from pipeline.store.provenance import write_text
+from pipeline.store.shown import whole_video
 from pipeline.work.ledger import FORGOTTEN
-from pipeline.work.scratch import whole_video
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,18 @@ def array_numbers(array: pa.Array) -> np.ndarray:
     return np.from_dlpack(array)
 
 
+def texts(column: pa.ChunkedArray) -> np.ndarray:
+    """A text column as (rows,) objects; equal texts are one object."""
+    codes, names = encoded(column)
+    return np.array(names, object)[codes]
+
+
+def encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A text column as numbers into its distinct values."""
+    whole = column.combine_chunks().dictionary_encode()
+    return array_numbers(whole.indices), whole.dictionary.to_pylist()
+
+
 def column_array(table: pa.Table, name: str) -> np.ndarray:
     """View a fixed-size vector column as (rows, length) float32 without copying where Arrow allows it; read only."""
     chunk = one_chunk(table.column(name))

@@ -1,6 +1,6 @@
 """Fit tables in memory: from Parquet rows to the tensors that place a head, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from torch import Tensor
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.store import schema
-from pipeline.store.columns import array_numbers, numbers, one_chunk, vector_column
+from pipeline.store.columns import encoded, numbers, one_chunk, texts, vector_column
 
 FIELDS = ("shape", "expression", "pose", "camera", "tracker_map")
+ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
+WHERE = ("clip", "frame", "status")
 
 
 def _column_tensor(table: pa.Table, name: str) -> Tensor:
@@ -33,18 +35,31 @@ class FitTable:
         self.where = where
         self.metadata = schema.metadata_of(table)
         self.head = self.metadata.get("head", "")
-        self.status = _texts(table.column("status"))
+        self.status = texts(table.column("status"))
         self._columns = [_column_tensor(table, name) for name in FIELDS]
         self._runs = frame_runs(table)
 
     @classmethod
-    def read(cls, path: Path, head: HeadModel | None = None) -> "FitTable":
-        """Read a fits table.
+    def read(
+        cls,
+        path: Path,
+        head: HeadModel | None = None,
+        *,
+        clips: Collection[str] | None = None,
+        beside: Sequence[str] = (),
+    ) -> "FitTable":
+        """Read what places a head in its frames: a few columns of a fits table, a fifth of its bytes.
+
+        Args:
+            path: the table.
+            head: the head it must have been fitted with; None skips the check.
+            clips: read the rows of these clips only, as many of them as there are.
+            beside: further columns to read.
 
         Raises:
             ValueError: the table was fitted with another head than `head`; the message names both.
         """
-        fits = cls(schema.read_table(path), str(path))
+        fits = cls(schema.read_table(path, columns=[*WHERE, *FIELDS, *beside], clips=clips), str(path))
         if head is not None:
             fits.require_head(head, str(path))
         return fits
@@ -81,7 +96,7 @@ class FitTable:
         """Gather rows as a `HeadFit` of float32 CPU tensors; rows of frames that were not fitted hold NaN.
 
         Raises:
-            ValueError: a row with status ok has a number that is not finite; the message names table, row and field.
+            ValueError: a row with status ok has a number that is not finite; the message names table, frame and field.
         """
         index = np.asarray(rows, dtype=np.int64)
         parts = [column.index_select(0, torch.from_numpy(index)) for column in self._columns]
@@ -89,16 +104,17 @@ class FitTable:
         for name, values in zip(FIELDS, parts, strict=True):
             bad = torch.nonzero(~values.isfinite().all(1) & is_ok)
             if len(bad):
+                row = int(index[bad[0, 0]])
+                clip, frame = (self.table.column(column)[row] for column in ("clip", "frame"))
                 raise ValueError(
-                    f"{self.where}: {name} of row {index[bad[0, 0]]} is not finite, though its status is ok"
+                    f"{self.where}: {name} of frame {frame} of clip {clip} is not finite, though its status is ok"
                 )
         return HeadFit(*parts)
 
     def angles_deg(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Yaw, pitch and roll of rows, (N, 3) degrees."""
+        """Yaw, pitch and roll of rows, (N, 3) degrees; a table that was read needs `ANGLES` beside."""
         index = np.asarray(rows, dtype=np.int64)
-        names = ("yaw_deg", "pitch_deg", "roll_deg")
-        return np.stack([numbers(self.table.column(n))[index] for n in names], -1)
+        return np.stack([numbers(self.table.column(n))[index] for n in ANGLES], -1)
 
 
 def frame_runs(table: pa.Table) -> dict[str, list[tuple[int, int, int]]]:
@@ -106,29 +122,12 @@ def frame_runs(table: pa.Table) -> dict[str, list[tuple[int, int, int]]]:
     if not table.num_rows:
         return {}
     frames = numbers(table.column("frame"))
-    codes, names = _encoded(table.column("clip"))
+    codes, names = encoded(table.column("clip"))
     starts = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(frames, prepend=frames[0]) != 1))
     runs: dict[str, list[tuple[int, int, int]]] = {}
     for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
         runs.setdefault(names[codes[start]], []).append((int(frames[start]), int(start), int(end - start)))
     return runs
-
-
-def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    """A text column as (rows,) objects; equal texts are one object."""
-    codes, names = _encoded(column)
-    return np.array(names, object)[codes]
-
-
-def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """A text column as numbers into its distinct values."""
-    whole = column.combine_chunks().dictionary_encode()
-    return array_numbers(whole.indices), whole.dictionary.to_pylist()
-
-
-def fits_to_headfit(table: pa.Table, rows: Sequence[int] | np.ndarray) -> HeadFit:
-    """Gather rows of a plain fits table as a `HeadFit`."""
-    return FitTable(table).head_fit(rows)
 
 
 def build_fits(

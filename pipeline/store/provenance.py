@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from model.atomic import written_aside
+
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONED = ("torch", "torchvision", "numpy", "pyarrow", "torchmetrics", "av", "decord", "dask", "dvc")
 
@@ -38,20 +40,13 @@ def plain_path(path: Path) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, keys sorted, with a trailing newline."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with written_aside(path) as partial:
+        partial.write_text(text)
 
 
 def commit() -> str:

@@ -4,17 +4,21 @@ Vectors are FixedSizeList<float32>, stored with byte-stream split under zstd. Fi
 temporary name and renamed, and their bytes depend on the content alone.
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from model.atomic import written_aside
 from pipeline.store.provenance import plain_path
 
 SCHEMA_VERSION = "1"
 ROW_GROUP = 10_000
+CLIP = ["clip"]
 LOOSE = 64  # pieces that a writer holds apart: Arrow spends kilobytes on each, however short
 
 
@@ -157,9 +161,7 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
         merged = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._path, self._stack = Path(path), ExitStack()
         self._metadata = {k: str(merged[k]) for k in sorted(merged)}
         self._held = schema.empty_table()
         self._writer: pq.ParquetWriter | None = None
@@ -188,21 +190,30 @@ class TableWriter:
         self._writer.write_table(rows, row_group_size=ROW_GROUP)
 
     def __enter__(self) -> "TableWriter":
+        self._partial = self._stack.enter_context(written_aside(self._path))
+        self._stack.push(self._end)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def _end(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is held, if all went well, and close the file before it gets its name."""
         if kind is None and (self._held.num_rows or self._writer is None):
             self._write(self._held)
         if self._writer is not None:
             self._writer.close()
-        if kind is None:
-            os.replace(self._partial, self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
 
 
-def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet table, or some of its columns, with one chunk a column.
+def read_table(
+    path: Path,
+    expected: pa.Schema | None = None,
+    columns: Sequence[str] | None = None,
+    clips: Collection[str] | None = None,
+) -> pa.Table:
+    """Read a Parquet table, or some of its columns or the rows of some clips, with one chunk a column.
+
+    Of a table with a column `clip` what is not wanted is held for a row group at most, or not read at all.
 
     The file is opened as such: `pq.read_table` would import Arrow's data sets and with them pandas, a second of
     every stage's start.
@@ -216,14 +227,26 @@ def read_table(path: Path, expected: pa.Schema | None = None, columns: Sequence[
         raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
     try:
         with pq.ParquetFile(plain_path(path)) as file:
-            table = file.read(columns=columns)
+            there = file.schema_arrow.names
+            wanted = [*(columns or ()), *(() if expected is None else expected.names), *(() if clips is None else CLIP)]
+            missing = [name for name in wanted if name not in there]
+            if missing:
+                raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(there)}")
+            table = file.read(columns=columns) if clips is None else _rows_of_clips(file, columns, clips)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable Parquet table: {error}") from error
-    wanted = [*(columns or ()), *(() if expected is None else expected.names)]
-    missing = [name for name in wanted if name not in table.column_names]
-    if missing:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}")
     return table.combine_chunks()
+
+
+def _rows_of_clips(file: pq.ParquetFile, columns: Sequence[str] | None, clips: Collection[str]) -> pa.Table:
+    """Go through the row groups; all columns are read only of those that hold one of the clips."""
+    wanted = pa.array(sorted(clips), pa.string())
+    parts = [file.read_row_groups([], columns=columns)]
+    for number in range(file.num_row_groups):
+        found = pc.is_in(file.read_row_group(number, columns=CLIP)["clip"], wanted)
+        if pc.any(found).as_py():
+            parts.append(file.read_row_group(number, columns=columns).filter(found))
+    return pa.concat_tables(parts)
 
 
 def metadata_of(table: pa.Table) -> dict[str, str]:

@@ -1,18 +1,20 @@
 """Batches side by side: two threads with one core each finish small networks sooner than one with two."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AHEAD = 2  # results a worker that may wait for whoever takes them
 
 
-def workers_on(device: str) -> int:
+def workers_on(device: torch.device) -> int:
     """Threads worth having: every core that torch may use, or one in front of a GPU."""
-    return torch.get_num_threads() if device == "cpu" else 1
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
@@ -21,3 +23,22 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item], worker
         return [function(item) for item in items]
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(function, items))
+
+
+def streamed(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield what `in_threads` returns, result by result; items are drawn and results made only a few ahead."""
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

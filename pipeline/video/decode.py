@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.video.info import CLOCK_S, Undecodable, VideoInfo, read_packets
-from pipeline.video.readers import images_info, list_images, read_av, read_decord, read_images
+from pipeline.video.decord_reader import read_decord
+from pipeline.video.info import CLOCK_S, read_packets
+from pipeline.video.packets import VideoInfo
+from pipeline.video.readers import images_info, list_images, read_av, read_images
+from pipeline.video.track import Undecodable
 from pipeline.work.foreign_files import own_entries
 from pipeline.work.ledger import ClipError
 

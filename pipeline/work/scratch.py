@@ -7,40 +7,29 @@ process that is killed loses the piece that it was writing and nothing else.
 """
 
 import contextlib
-import hashlib
 import json
-import os
-import time
-import uuid
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from model.atomic import PARTIAL, clear_abandoned, written_aside
 from pipeline.store.provenance import write_json
+from pipeline.store.shown import hidden_name, may_show, whole_video
 
 FAILED = ".failed.json"
-PARTIAL = ".partial"
-ABANDONED_S = 3600  # a partial file this old has no writer any more: no clip takes that long
 
 
 def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: str) -> Path:
     """Where the piece of one clip lies; the utterances of a video ("video/utterance") count as that video."""
-    return store / _hash(person) / f"{_hash(whole_video(video))}-{fingerprint}{suffix}"
+    return store / hidden_name(person) / f"{hidden_name(whole_video(video))}-{fingerprint}{suffix}"
 
 
 @contextlib.contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
-    """Yield a name of this writer's own; what was written there becomes `path` when the block ends well.
-
-    The record of an earlier failure goes then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-    try:
+    """Write a piece as `model.atomic.written_aside` does; the record of an earlier failure goes when it is there."""
+    with written_aside(path) as partial:
         yield partial
-        os.replace(partial, path)
-        _record(path).unlink(missing_ok=True)
-    finally:
-        partial.unlink(missing_ok=True)
+    _record(path).unlink(missing_ok=True)
 
 
 def remember_failure(path: Path, reason: str, detail: str) -> None:
@@ -59,10 +48,7 @@ def recall_failure(path: Path) -> tuple[str, str] | None:
 
 def sweep(store: Path) -> None:
     """Remove what killed writers left half-written, but nothing that may still be in the works."""
-    for partial in store.glob(f"*/*{PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > ABANDONED_S:
-                partial.unlink()
+    clear_abandoned(store.glob(f"*/*{PARTIAL}"))
 
 
 def remove_pieces(stores: Path, name: str) -> int:
@@ -75,22 +61,37 @@ def remove_pieces(stores: Path, name: str) -> int:
     Returns:
         Number of files removed.
     """
-    layouts = (stores, *stores.glob("layout*"))  # of the first, stores lie in the folder itself
-    patterns = (f"*/*/{_hash(name)}/*", f"*/*/*/{_hash(name)}-*")
-    found = {path for layout in layouts for pattern in patterns for path in layout.glob(pattern)}
+    patterns = (f"*/*/{hidden_name(name)}/*", f"*/*/*/{hidden_name(name)}-*")
+    found = {path for layout in _layouts(stores) for pattern in patterns for path in layout.glob(pattern)}
     for file in found:
         file.unlink(missing_ok=True)
     return len(found)
 
 
-def whole_video(video: str) -> str:
-    """Name of the video that an utterance ("video/utterance") was cut from."""
-    return video.split("/")[0]
+def _layouts(stores: Path) -> list[Path]:
+    """Folders of all layouts; of the first, stores lie in the scratch folder itself."""
+    return [stores, *stores.glob("layout*")]
+
+
+def remove_folders(stores: Path, kinds: Iterable[str], name: str) -> int:
+    """Remove the folders <kind>/<key> of every layout that may hold pictures of a person or a video.
+
+    A folder that does not say whom it shows goes too: it is made again at need.
+
+    Args:
+        stores: the scratch folder (`pipeline.store.scratch_root.scratch_root`).
+        kinds: which folders to look through.
+        name: of the person or the video.
+
+    Returns:
+        Number of folders removed.
+    """
+    folders = [path for layout in _layouts(stores) for kind in kinds for path in sorted(layout.glob(f"{kind}/*/"))]
+    found = [folder for folder in folders if may_show(folder, name)]
+    for folder in found:
+        shutil.rmtree(folder)
+    return len(found)
 
 
 def _record(path: Path) -> Path:
     return path.with_name(path.name + FAILED)
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -7,17 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from model.frame.coords import apply_affine
-from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.pwm.config import GUIDANCE_PARTS, GuidanceConfig
+from model.pwm.config import GuidanceConfig
 from model.pwm.guidance import Guidance, area_resize, interpolate_area, nmfc, smooth_codes
 from model.render.interpolate import interpolate
 from model.render.raster import rasterize
 from model.retarget import retarget
 from tests.helpers import random_head
-
-SIZE = (16, 24)
-EVERY = sorted(GUIDANCE_PARTS)
+from tests.toy_networks import EVERY, SIZE, fit_of
 
 
 def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
@@ -26,17 +23,6 @@ def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
     return Guidance(
         head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0, code_frequency=1.5)
     ), head
-
-
-def fit_of(head: HeadModel, count: int = 2, seed: int = 0, tracker_map: tuple[float, ...] | None = None) -> HeadFit:
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(width: int, scale: float) -> torch.Tensor:
-        return torch.randn(count, width, generator=generator) * scale
-
-    maps = torch.tensor(tracker_map or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)).repeat(count, 1)
-    camera = torch.tensor([0.06, 0.0, 0.0]).repeat(count, 1)
-    return HeadFit(draw(head.num_shape, 0.5), draw(head.num_expression, 0.5), draw(head.num_pose, 0.1), camera, maps)
 
 
 def test_displacement_points_from_driving_to_source_in_ndc():

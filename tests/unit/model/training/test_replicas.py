@@ -13,7 +13,7 @@ import torch
 from model.training.loop import Players, fit, train_step
 from model.training.replicas import ALONE, Replicas, replicas
 from model.training.resume import CheckpointStore
-from tests.unit.model.training.test_train import CPU, LOSSES, batch_at, networks, state_of, train_config
+from tests.toy_networks import CPU, LOSSES, batch_at, networks, state_of, train_config
 
 SHARES = 2  # pairs of the whole batch: batch_at makes two, one for each process
 

@@ -1,5 +1,6 @@
 """Predictions, readings and scoring on a benchmark of random frames."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from PIL import Image
 
 from pipeline.bench.pair_frames import PairFrames, load_pair_frames
-from pipeline.bench.predictions import PredictionsError, import_folder, read_predictions, write_predictions
+from pipeline.bench.predictions import PredictionsError, SavedFrames, import_folder, write_predictions
 from pipeline.bench.scoring import Scorer
-from pipeline.controls.yardsticks import control_frames
+from pipeline.bench.tasks import TASKS
+from pipeline.controls.yardsticks import control_frames, copied
 from pipeline.metrics.readings import Readings
-from pipeline.store.clips import ClipStore
-from pipeline.store.schema import read_table
+from pipeline.store.clips import ClipStore, encode_frame, encode_png
+from pipeline.store.schema import metadata_of, read_table
 from tests.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
 
@@ -51,7 +53,10 @@ def test_pair_frames_hold_the_frames_that_the_list_names(world, pairs):
             pairs.driving_u8[row], store.frame(pairs.driving_clip[row], int(pairs.driving_frame[row]))
         )
     assert pairs.size_hw == (HEIGHT, WIDTH)
-    assert (pairs.images("source") == pairs.source_u8).all()
+    rows = np.array([5, 0, 5])
+    assert (pairs.select(rows).source_u8[:] == pairs.source_u8[rows]).all()
+    sides = (pairs.source_clip, pairs.source_frame), (pairs.driving_clip, pairs.driving_frame)
+    assert len({name for side in sides for name in zip(*side, strict=True)}) == len(pairs.frames) < 2 * len(pairs)
 
 
 def test_ground_truth_is_perfect_and_copy_source_is_not(world, pairs, tmp_path):
@@ -84,13 +89,13 @@ def test_cross_identity_is_compared_with_source_or_driving(world, pairs, tmp_pat
 
 
 def test_scores_do_not_depend_on_the_batch_and_keep_failures(world, pairs, tmp_path):
-    frames = pairs.driving_u8.copy()
+    frames = pairs.driving_u8[:]
     frames[:, 3:9] = frames[:, 4:10]
     frames[2, 0, 0] = (255, 0, 0)
     tables = []
     for batch in (1, 7):
         out = tmp_path / str(batch)
-        scorer_of(world, tmp_path / f"scratch{batch}", batch).save_and_score("m", ("same", "cross"), frames, out)
+        scorer_of(world, tmp_path / f"scratch{batch}", batch).save_and_score("m", TASKS, [encode_png(frames)], out)
         tables.append(read_table(out / "scores.parquet"))
     np.testing.assert_allclose(tables[0]["value"].to_numpy(), tables[1]["value"].to_numpy(), rtol=1e-4, atol=1e-5)
     failed = {(r["pair_id"], r["metric"]) for r in tables[0].to_pylist() if np.isnan(r["value"])}
@@ -106,13 +111,61 @@ def test_reference_images_are_looked_at_once(world, pairs, tmp_path):
     seen = first.images_seen
     unique = {frame.tobytes() for frame in [*pairs.source_u8, *pairs.driving_u8]}
     assert 0 < seen <= len(unique)
-    scorer.save_and_score("copy", ("same", "cross"), pairs.source_u8, tmp_path / "copy")
+    scorer.save_and_score("copy", TASKS, copied(pairs.source_u8), tmp_path / "copy")
     again = scorer_of(world, tmp_path, judge=second)
     again.read_references()
     assert second.images_seen == 0
     other = FakeJudge("other weights")
     scorer_of(world, tmp_path, judge=other).read_references()
     assert other.images_seen == seen
+
+
+class FailingJudge(FakeJudge):
+    """Ends in an error once it has looked at some batches."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__("failing")
+        self.batches = batches
+
+    def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        self.batches -= 1
+        if self.batches < 0:
+            raise RuntimeError("out of memory\nwhile looking")
+        return super().observe(frames_u8)
+
+
+@pytest.mark.parametrize(("references", "generated"), [(0, 0), (2, 0), (1000, 1)])
+def test_a_backend_that_fails_is_a_reason_and_the_other_columns_are_scored(
+    references, generated, world, pairs, tmp_path, capsys
+):
+    """At the first reference image, at a later one, and at the generated ones."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    frames = encode_png(255 - pairs.driving_u8[:])
+    scorer_of(world, tmp_path / "a").save_and_score("mine", ("same", "cross"), [frames], whole)
+    judge = FailingJudge(references)
+    scorer = scorer_of(world, tmp_path / "b", judge=judge)
+    scorer.read_references()
+    judge.batches = generated
+    scorer.save_and_score("mine", ("same", "cross"), [frames], out)
+    for metric in ("l1[0-255]", "ssim[gauss11]"):
+        np.testing.assert_array_equal(values(out, metric), values(whole, metric))
+    table = read_table(out / "scores.parquet")
+    assert set(table["metric"].to_pylist()) == {"l1[0-255]", "ssim[gauss11]"}
+    assert not list((out / "features").glob("*"))
+    reasons = {m["id"]: m["reason"] for m in json.loads(metadata_of(table)["measures"])}
+    failed = {name for name, reason in reasons.items() if reason.startswith("judge cannot run (RuntimeError: out of")}
+    assert failed == {name for name in reasons if "[judge" in name}
+    assert len(failed) == 7
+    assert "no number for " in capsys.readouterr().err
+
+
+def test_a_comparison_that_fails_is_a_reason_too(world, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.metrics.csim.CosineSimilarity.compare", lambda *_: 1 / 0)
+    generated = encode_png(255 - pairs.select(pairs.task == "same").driving_u8[:])
+    scorer_of(world, tmp_path / "a").save_and_score("mine", ("same",), [generated], tmp_path / "out")
+    measures = json.loads(metadata_of(read_table(tmp_path / "out" / "scores.parquet"))["measures"])
+    assert {m["name"] for m in measures if "ZeroDivisionError" in m["reason"]} == {"fid", "csim", "akd", "aed", "apd"}
+    assert len(values(tmp_path / "out", "l1[0-255]")) == len(generated)
 
 
 def test_reading_tables_leaves_pandas_alone(world):
@@ -135,11 +188,12 @@ def test_some_columns_of_a_table_come_in_the_order_asked_for(world):
 def test_predictions_are_lossless_and_byte_stable(pairs, tmp_path):
     ids = pairs.pair_id.tolist()
     for name in ("a.arrow", "b.arrow"):
-        write_predictions(tmp_path / name, ids, pairs.source_u8)
+        write_predictions(tmp_path / name, ids, copied(pairs.source_u8))
     assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
-    np.testing.assert_array_equal(read_predictions(tmp_path / "a.arrow", ids[::-1]), pairs.source_u8[::-1])
+    backwards = SavedFrames(tmp_path / "a.arrow", ids[::-1], pairs.size_hw)
+    np.testing.assert_array_equal(backwards[np.arange(len(ids))], pairs.source_u8[::-1])
     with pytest.raises(PredictionsError, match="1 have no prediction: stranger"):
-        read_predictions(tmp_path / "a.arrow", ["stranger"])
+        SavedFrames(tmp_path / "a.arrow", ["stranger"], pairs.size_hw)
 
 
 def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
@@ -152,7 +206,8 @@ def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
     def bring() -> Path:
         return import_folder(folder, world / "pairs.parquet", world / "clips", out)
 
-    np.testing.assert_array_equal(read_predictions(bring(), pairs.pair_id.tolist()), pairs.driving_u8)
+    brought = SavedFrames(bring(), pairs.pair_id.tolist(), pairs.size_hw)
+    np.testing.assert_array_equal(brought[np.arange(len(pairs))], pairs.driving_u8[:])
     scorer_of(world, tmp_path / "scratch").score_saved("mine", ("same", "cross"), out.parent)
     np.testing.assert_allclose(values(out.parent, "l1[0-255]"), 0)
 
@@ -177,6 +232,20 @@ def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
 
 
 def test_predictions_of_another_size_are_refused(world, pairs, tmp_path):
-    write_predictions(tmp_path / "predictions.arrow", pairs.pair_id.tolist(), pairs.source_u8[:, :12])
-    with pytest.raises(PredictionsError, match=r"\(12, 24\)"):
+    write_predictions(tmp_path / "predictions.arrow", pairs.pair_id.tolist(), [encode_png(pairs.source_u8[:][:, :12])])
+    with pytest.raises(PredictionsError, match=r"108 are not 16x24 \(height x width\): first.same.000 \(12x24\)"):
         scorer_of(world, tmp_path / "scratch").score_saved("m", ("same", "cross"), tmp_path)
+
+
+def test_predictions_that_are_no_png_are_refused(pairs, tmp_path):
+    ids = pairs.pair_id.tolist()
+    jpeg = encode_frame(pairs.source_u8[0], "jpeg", 95)
+    write_predictions(tmp_path / "p.arrow", ids, [[jpeg], encode_png(pairs.source_u8[1:])])
+    with pytest.raises(PredictionsError, match=f"1 are no PNG: {ids[0]}"):
+        SavedFrames(tmp_path / "p.arrow", ids, pairs.size_hw)
+
+
+def test_a_method_that_makes_too_few_frames_leaves_no_file(pairs, tmp_path):
+    with pytest.raises(ValueError, match="107 frames were made for 108 pairs"):
+        write_predictions(tmp_path / "p.arrow", pairs.pair_id.tolist(), copied(pairs.select(slice(107)).source_u8))
+    assert list(tmp_path.iterdir()) == []

@@ -58,7 +58,8 @@ def render(folder, source: str, driving: str) -> tuple[np.ndarray, object]:
             "source_frame": 0, "driving_frame": 2, "source_person": source, "driving_person": driving}  # fmt: skip
     write_table(folder / "pairs.parquet", pa.Table.from_pylist([pair], schema=PAIRS))
     pairs, _ = load_pair_frames(folder / "pairs.parquet", folder / "clips")
-    return true_reenactment(PARAMS, pairs, folder / "clips")[0], pairs
+    (frames,) = true_reenactment(PARAMS, pairs, folder / "clips")
+    return frames[0], pairs
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> float:
@@ -78,6 +79,28 @@ def test_another_persons_codes_keep_the_source_and_move_it(world):
     background = np.s_[:6, :6]
     assert l1(frame[background], pairs.source_u8[0][background]) < 12
     assert l1(frame, pairs.source_u8[0]) > 3
+
+
+def test_frames_come_in_the_order_of_the_pairs(world):
+    people = [
+        ("id10271", "id10270", 1),
+        ("id10270", "id10271", 0),
+        ("id10271", "id10270", 2),
+        ("id10271", "id10270", 0),
+    ]
+    rows = [
+        {"pair_id": f"p{n}", "dataset": "only", "task": "cross", "source_clip": source, "driving_clip": driving,
+         "source_frame": 0, "driving_frame": frame, "source_person": source, "driving_person": driving}
+        for n, (source, driving, frame) in enumerate(people)
+    ]  # fmt: skip
+    write_table(world / "pairs.parquet", pa.Table.from_pylist(rows, schema=PAIRS))
+    pairs, _ = load_pair_frames(world / "pairs.parquet", world / "clips")
+    whole = np.concatenate(list(true_reenactment(PARAMS, pairs, world / "clips")))
+    assert len(whole) == 4
+    for row in range(4):
+        (alone,) = true_reenactment(PARAMS, pairs.select(np.array([row])), world / "clips")
+        assert l1(whole[row], alone[0]) < 0.05
+        assert min(l1(whole[row], whole[other]) for other in range(4) if other != row) > 0.2
 
 
 def true_fit(person_id: str, frame: int) -> tuple[HeadFit, tuple[int, int, int, int]]:

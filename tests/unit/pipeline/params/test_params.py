@@ -36,6 +36,20 @@ def test_an_unknown_guidance_lists_the_names(tmp_path):
         load(tmp_path, PUPPETS.replace("guidance: neural_codes", "guidance: foo", 1))
 
 
+def test_a_reference_that_can_be_no_row_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(
+        ParamsError, match=r"report.reference: 'nfmc' is neither a guidance \(geom_disp.* nor a row's key"
+    ):
+        load(tmp_path, PUPPETS.replace("reference: nmfc", "reference: nfmc"))
+    key = "toy64.puppet_face.geom_disp+neural_codes"
+    assert load(tmp_path, PUPPETS.replace("reference: nmfc", f"reference: {key}")).report.reference == key
+
+
+def test_the_bootstraps_parameters_are_gone(tmp_path):
+    with pytest.raises(ParamsError, match=r"unknown key 'report.bootstrap_draws'"):
+        load(tmp_path, PUPPETS.replace("  min_people:", "  bootstrap_draws: 2000\n  min_people:"))
+
+
 def test_equal_heads_are_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"bench.head2 must be another head than bench.head, both are 'puppet'"):
         load(tmp_path, PUPPETS.replace("head2: puppet_face", "head2: puppet", 1))

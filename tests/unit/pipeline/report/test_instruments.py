@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
@@ -19,6 +20,7 @@ from pipeline.report.headline import headline_metrics
 from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.report.rows import all_rows, paper_rows
+from pipeline.store.clips import encode_png
 from pipeline.store.schema import metadata_of, read_table, write_table
 from tests.benchmark_world import BENCH, HEIGHT, MODEL, PARAMS, WIDTH, FakeJudge, make_clips, make_pairs
 from tests.helpers import ROOT
@@ -84,7 +86,7 @@ STAND_INS = {"inception": Wide, "puppet_judge": StandIn, "puppet_tracker": Track
 def scorer_of(folder: Path, stand_ins: dict[str, type]) -> Scorer:
     """A scorer with the columns of `SETTINGS`, in which stand-ins take the backends' places."""
     pairs, hashes = load_pair_frames(folder / "pairs.parquet", folder / "clips")
-    opening = Opening({name: folder for name in ("one", "two")}, 0.5, "cpu")
+    opening = Opening({name: folder for name in ("one", "two")}, 0.5, torch.device("cpu"))
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in stand_ins.items():
             patch.setitem(BACKENDS, name, f"{__name__}:{stand_in.__name__}")
@@ -101,8 +103,8 @@ def world(tmp_path_factory) -> Path:
     scorer = scorer_of(folder, STAND_INS)
     pairs = scorer.pairs
     for row, mix in ((NMFC, 0.2), (GEOM, 0.6)):
-        frames = (mix * pairs.driving_u8 + (1 - mix) * pairs.source_u8).round().astype(np.uint8)
-        scorer.save_and_score(row.key, row.tasks, frames, folder / "results" / row.results)
+        frames = (mix * pairs.driving_u8[:] + (1 - mix) * pairs.source_u8[:]).round().astype(np.uint8)
+        scorer.save_and_score(row.key, row.tasks, [encode_png(frames)], folder / "results" / row.results)
     report(folder)
     return folder
 

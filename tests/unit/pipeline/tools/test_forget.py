@@ -6,10 +6,12 @@ import pytest
 
 import stages.crop
 import stages.fit
-from pipeline.bench.pairs import pairs_sha256
+from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.params.tree import load_params
 from pipeline.sources.forgotten import ForgottenList
 from pipeline.store.schema import PAIRS, PREDICTIONS, SCORES, features_schema, metadata_of, read_table, write_table
+from pipeline.store.scratch_root import scratch_dir, scratch_root
+from pipeline.store.shown import name_people
 from pipeline.tools.data_status import data_status
 from pipeline.tools.forget import DataFolders, forget
 from tests.small_corpus import HEAD, digests, make_corpus, person
@@ -51,7 +53,7 @@ def run_stages(root):
     options = {"workers": 0, "clip_timeout_s": 60, "retry": "missing"}
     stages.crop.run(params, data / "clips", root / "forgotten.txt", **options)
     head = root / "heads" / f"{HEAD}.npz"
-    stages.fit.run(params, head, data / "clips", data / "fits" / HEAD, root / "report.json", **options)
+    stages.fit.run(params, head, data / "clips", data / "fits" / HEAD, root / "report.json", device="cpu", **options)
 
 
 def forget_in(root, name):
@@ -107,6 +109,26 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(world):
     (world / "forgotten.txt").write_text("# a comment\n" + GONE)
     assert len(forget_in(world, GONE)) == 7
     assert (world / "forgotten.txt").read_text() == "# a comment\n" + GONE
+
+
+def test_what_scratch_holds_of_pairs_goes_with_anybody_who_is_shown(world):
+    scratch = scratch_root()
+    shown = {"theirs": [person(0), GONE, "v000", "v002"], "others": [person(0), person(4), "v000", "v004"]}
+    for kind in ("predictions", "readings"):
+        for key, names in shown.items():
+            folder = scratch_dir(kind, key)
+            name_people(folder, names)
+            (folder / "00000000.arrow").write_bytes(b"pictures")
+    (scratch / "readings" / "of the first layout").mkdir(parents=True)
+    (scratch_dir("predictions", "killed") / "00000000.arrow").write_bytes(b"whose?")
+    said = forget_in(world, GONE)
+    assert f"4 folders of predictions and readings from {scratch}" in said
+    left = {scratch_dir("predictions", "others"), scratch_dir("readings", "others")}
+    assert {path.parent for path in scratch.rglob("people.json")} == left
+    assert not (scratch / "readings" / "of the first layout").exists()
+    assert GONE not in (scratch_dir("predictions", "others") / "people.json").read_text()
+    assert any("2 folders of predictions" in line for line in forget_in(world, "v004"))
+    assert not list(scratch.rglob("people.json"))
 
 
 def test_an_unknown_name_changes_nothing(world):
