@@ -29,6 +29,7 @@ def config(gain: float = 0.1, last_disp: str = "own", disp_refines: bool = False
         channels=(8, 8, 4),
         outer_kernel=5,
         spade_hidden=6,
+        output="warped_source",
         last_disp=last_disp,
         disp_refines=disp_refines,
         disp_gain=gain,
