@@ -62,9 +62,10 @@ class Encoder(nn.Module):
 class GuideInput(nn.Module):
     """Rendered maps as the convolutions see them: of the order of one, and zero off the mesh.
 
-    Choice: a displacement is multiplied by `disp_scale`; NMFC, which differ little over a face, are taken
-    about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they are. Spectrally normalised
-    convolutions cannot amplify small inputs themselves: without this a row of NMFC hardly learns to turn a head.
+    Choice: the paper scales nothing. A displacement is multiplied by `disp_scale`; NMFC, which differ little
+    over a face, are taken about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they
+    are. Spectrally normalised convolutions cannot amplify small inputs themselves: without this a row of NMFC
+    hardly learns to turn a head.
     """
 
     scale: Tensor  # (C, 1, 1)
@@ -92,6 +93,8 @@ class FirstLevel(nn.Module):
 
     With a rendered displacement in the guidance, F_s^(1) warped by it joins the original F_s^(1);
     otherwise F_r^(1) comes from F_s^(1) alone.
+
+    Choice: guidance of both parts warps too; the paper says what happens with either.
     """
 
     def __init__(self, width: int, warps: bool) -> None:
@@ -111,9 +114,9 @@ class WarpModule(nn.Module):
 
     Choice: the other route of the SPADE output is a 3x3 convolution to the next level's channels
     before it is upsampled; features are upsampled to the nearest, displacements bilinearly.
-    Choice: with `disp_refines` the convolution adds to the coarser level's displacement, upsampled, instead of
-    finding the whole of it anew; D^(l) is absolute either way. It saves a short training most of its time,
-    because the levels of few channels only have details left to find.
+    Choice: with `disp_refines`, which `paper256` is without, the convolution adds to the coarser level's
+    displacement, upsampled, instead of finding the whole of it anew; D^(l) is absolute either way. It saves a
+    short training most of its time, because the levels of few channels only have details left to find.
     """
 
     def __init__(self, config: GeneratorConfig, level: int, guide_channels: int) -> None:

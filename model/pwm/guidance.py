@@ -44,6 +44,7 @@ class Guidance(nn.Module):
     Choice: the codes start as random waves over the mean head (`smooth_codes`), of deviation `code_std`:
     neighbours start alike, so a code already says where on the head it is. Codes of a head that models
     only the face are zero outside the face, because only the mesh is rendered.
+    Choice: maps are "resized to match the resolution" (section 3.3) as means over areas, background counting as zero.
     """
 
     nmfc: Tensor | None  # (V, 3)
