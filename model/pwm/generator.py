@@ -79,7 +79,7 @@ class GuideInput(nn.Module):
         if self.has_nmfc:
             scale[-3:] = config.nmfc_scale
         self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("middle", nmfc_middle[:, None, None].clone(), persistent=False)
+        self.register_buffer("middle", nmfc_middle[:, None, None].to(scale, copy=True), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Scale maps (B, C, h, w)."""

@@ -298,3 +298,16 @@ def test_training_starts_close_to_the_warped_source():
     generator.last.image.parametrizations.weight.original.data[:, :4] = 0.0
     alone = generator(source, maps())
     assert torch.allclose(alone.image, alone.warped, atol=0.01)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_head_in_double_precision_guides_images_in_single_precision(name):
+    torch.manual_seed(0)
+    guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
+    model = Animator(HeadModel(random_head()).double(), AnimatorConfig(guidance=guidance, generator=config())).eval()
+    source, fits = torch.rand(2, 3, *SIZE), [fit_of(model.head, seed=1), fit_of(model.head)]
+    out = model(source, *fits)
+    assert {out.image.dtype, out.warped.dtype, out.guide.dtype} == {torch.float32}
+    wanted = animator(name).eval()(source, *fits)
+    assert torch.allclose(out.image, wanted.image, atol=1e-2)
+    assert (out.image - wanted.image).abs().mean() < 1e-4
