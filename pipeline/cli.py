@@ -153,7 +153,7 @@ def data_detect(
     data = load_params(params).data
     for source in (data.first, data.second):
         if source.detections is not None:
-            count = detect_all(source, Path(data.root), require("s3fd"), workers=workers, timeout_s=timeout_s)
+            count = detect_all(source, data.root_folder(), require("s3fd"), workers=workers, timeout_s=timeout_s)
             typer.echo(f"{source.name}: detections of {count} annotation files in {source.detections}")
 
 

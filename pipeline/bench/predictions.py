@@ -1,6 +1,5 @@
 """Predictions: one lossless frame a pair, packed in one Arrow file a method, whoever made them."""
 
-import io
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ import pyarrow as pa
 
 from model.atomic import written_aside
 from pipeline.store.clips import ClipStore, decode_frame, encode_png
+from pipeline.store.images import SUFFIXES, UnreadableImage, read_image
 from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
+from pipeline.work.foreign_files import own_entries
 
 BATCH = 256
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 SHOWN = 5
 PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"  # width and height follow, 4 bytes each
 
@@ -122,7 +122,7 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     """Pack a folder of images named `<pair id>.png` (or .jpg, .bmp, .webp) made by anybody's code.
 
     Args:
-        folder: where the images lie, without subfolders; images are never resized.
+        folder: where the images lie, without subfolders; images are never resized (`pipeline.store.images` reads them).
         pairs: the pair list; each of its pairs needs exactly one image.
         clips: the evaluation clips, which say how large an image must be.
         out: the `predictions.arrow` to write; it is returned.
@@ -139,7 +139,7 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
     if not folder.is_dir():
         raise NotADirectoryError(f"no folder of predictions at {folder}")
     files: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
+    for file in own_entries(folder):
         if file.suffix.lower() in SUFFIXES:
             files.setdefault(file.stem, []).append(file)
     wanted = set(pair_ids)
@@ -151,9 +151,9 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
 
     def brought(name: str) -> list[bytes]:
         try:
-            frame = decode_image(files[name][0].read_bytes())
-        except OSError:
-            broken.append(files[name][0].name)
+            frame = read_image(files[name][0].read_bytes())
+        except UnreadableImage as error:
+            broken.append(f"{files[name][0].name} {error}")
             return [b""]
         if frame.shape[:2] != size_hw:
             odd[name] = frame.shape[:2]
@@ -167,14 +167,6 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
 
     write_predictions(out, pair_ids, checked())
     return out
-
-
-def decode_image(data: bytes) -> np.ndarray:
-    """Decompress an image file to (H, W, 3) uint8 RGB; OSError if it is none."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def _refuse(what: str, names: Sequence[str], where: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.metrics.images import Images, Key
-from pipeline.metrics.protocols import Backend
+from pipeline.metrics.protocols import Backend, named_failure
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_text
 from pipeline.store.threads import in_threads
@@ -36,14 +36,22 @@ class Readings:
         self._kept: dict[str, set[Key]] = {}  # what lies in the folder
 
     def read(self, backend: Backend, reading: str, images: Images) -> list[np.ndarray]:
-        """Look at the images that are new; returns one reading of all N, views (D,) of what is remembered."""
+        """Look at the images that are new; returns one reading of all N, views (D,) of what is remembered.
+
+        Raises:
+            BackendFailed: it ended in an error.
+        """
         known, keys = self._memory(backend), images.keys
         rows = {key: row for row, key in enumerate(keys) if key not in known}  # one row of each new image
         fresh = list(rows.items())
         parts = [fresh[start : start + self.batch_size] for start in range(0, len(fresh), self.batch_size)]
-        looked = in_threads(
-            lambda part: backend.observe(images.decoded(np.array([row for _, row in part]))), parts, self.workers
-        )
+
+        def look(part: list[tuple[Key, int]]) -> dict[str, np.ndarray]:
+            frames_u8 = images.decoded(np.array([row for _, row in part]))
+            with named_failure(backend.name):
+                return backend.observe(frames_u8)
+
+        looked = in_threads(look, parts, self.workers)
         for part, found in zip(parts, looked, strict=True):
             known.update({key: (found, index) for index, (key, _) in enumerate(part)})
         return [found[reading][index] for found, index in map(known.__getitem__, keys)]

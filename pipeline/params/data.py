@@ -1,5 +1,7 @@
 """Typed parameters of the data: where videos come from, how they are cropped, which pairs are drawn."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -91,6 +93,21 @@ class DataParams(Strict):
         if self.first.name == self.second.name:
             raise ValueError(f"data.first and data.second have the same name {self.first.name!r}")
         return self
+
+    def root_folder(self) -> Path:
+        """The root as a path of the working folder.
+
+        Raises:
+            ValueError: it leads out of the project, and this is the copy that DVC makes for `dvc exp run --temp` and
+                `--queue`, from where it leads elsewhere.
+        """
+        main, here = Path(os.environ.get("DVC_ROOT", ".")).resolve(), Path.cwd().resolve()
+        if here != main and here.is_relative_to(main / ".dvc") and os.path.normpath(self.root).startswith(".."):
+            raise ValueError(
+                f"data.root = {self.root} leads out of the project, and from DVC's copy of it to another folder: "
+                f"`-S data.root={os.path.normpath(main / self.root)}`, or write that into params.yaml"
+            )
+        return Path(self.root)
 
 
 class TubeParams(Strict):

@@ -109,7 +109,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if not Path(path).exists():
         raise ParamsError(f"there is no parameter file {path}: copy one of profiles/*.yaml to params.yaml")
     try:
-        raw = YAML(typ="safe").load(Path(path).read_text())
+        raw = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8-sig"))
     except YAMLError as error:
         raise ParamsError(f"{path} is not YAML: {error}") from error
     try:

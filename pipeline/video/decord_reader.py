@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.store.provenance import plain_path
 from pipeline.video.packets import Packets
 from pipeline.video.track import Undecodable, first_line
 
@@ -65,7 +66,7 @@ def read_decord(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterato
     decord.logging.set_level(decord.logging.QUIET)
     errors = (decord.DECORDError, RuntimeError, IndexError)
     try:
-        video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        video = decord.VideoReader(plain_path(path), ctx=decord.cpu(0), num_threads=1)
         held = len(video)
         if held != len(packets.pts):
             raise Undecodable(f"it counts {held} frames, the packets are of {len(packets.pts)}")

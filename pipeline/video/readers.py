@@ -5,11 +5,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from pipeline.store.images import UnreadableImage, read_image
 from pipeline.video.packets import Packets, VideoInfo
 from pipeline.video.track import Undecodable, open_video
+from pipeline.work.foreign_files import own_entries
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 SEEKABLE = ("mov", "matroska")  # containers that give a packet the same times after a seek as without one
@@ -98,7 +99,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         Undecodable: there are none, or their names are numbers with one missing.
     """
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise Undecodable(f"the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
     if all(path.stem.isdecimal() for path in images):
@@ -126,7 +127,7 @@ def read_images(images: Sequence[Path], numbers: Sequence[int]) -> Iterator[np.n
         Undecodable: an image cannot be read; the message names it.
     """
     for number in numbers:
-        frame = cv2.imdecode(np.fromfile(images[number], np.uint8), cv2.IMREAD_COLOR_RGB)
-        if frame is None:
-            raise Undecodable(f"{images[number].name} is no readable image")
-        yield frame
+        try:
+            yield read_image(images[number].read_bytes())
+        except UnreadableImage as error:
+            raise Undecodable(f"{images[number].name} {error}") from None

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pipeline.store.provenance import plain_path
+
 CXX_ORIGIN = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 
 
@@ -20,7 +22,7 @@ def open_video(path: Path) -> Any:
     import av
 
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(plain_path(path), metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise Undecodable(first_line(error)) from error
     tracks = video_tracks(container)

@@ -125,3 +125,20 @@ def test_every_part_is_strict():
     assert all(issubclass(part, Strict) for part in parts)
     with pytest.raises(ValidationError, match="frozen"):
         load_params(ROOT / "params.yaml").crop.tube.min_frames = 1
+
+
+@pytest.mark.parametrize("root", ["../given", "data/../../given"])
+def test_in_dvcs_copy_a_root_outside_the_project_is_refused_with_its_absolute_form(root, tmp_path, monkeypatch):
+    project, copy = tmp_path / "project", tmp_path / "project" / ".dvc" / "tmp" / "exps" / "standalone" / "tmp1"
+    copy.mkdir(parents=True)
+    data = load_params(ROOT / "profiles" / "voxceleb.yaml").data.model_copy(update={"root": root})
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    assert data.root_folder() == Path(root)
+    monkeypatch.chdir(copy)
+    with pytest.raises(ValueError, match="leads out of the project") as caught:
+        data.root_folder()
+    assert f"`-S data.root={tmp_path / 'given'}`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    for fine in (".", "data", str(tmp_path / "given")):
+        assert data.model_copy(update={"root": fine}).root_folder() == Path(fine)
