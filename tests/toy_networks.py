@@ -10,12 +10,14 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
+from model.pwm.guidance import GuidanceMaps
 from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
 from model.training.discriminator import Discriminator
 from model.training.perceptual import Perceptual
 from tests.helpers import random_head
 
 SIZE = (16, 24)
+MIDDLE = torch.tensor([0.3, 0.5, 0.4])
 EVERY = sorted(GUIDANCE_PARTS)
 CPU = torch.device("cpu")
 LOSSES = LossConfig(perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0)
@@ -37,6 +39,7 @@ def generator_config(gain: float = 0.1, last_disp: str = "own", disp_refines: bo
         channels=(8, 8, 4),
         outer_kernel=5,
         spade_hidden=6,
+        output="warped_source",
         last_disp=last_disp,
         disp_refines=disp_refines,
         disp_gain=gain,
@@ -44,6 +47,11 @@ def generator_config(gain: float = 0.1, last_disp: str = "own", disp_refines: bo
         disp_scale=2.0,
         nmfc_scale=3.0,
     )
+
+
+def maps(channels: int = 2, source_channels: int = 0, count: int = 2) -> GuidanceMaps:
+    torch.manual_seed(1)
+    return GuidanceMaps(torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE))
 
 
 class Trunk(nn.Module):

@@ -77,7 +77,7 @@ class Vgg19(nn.Module):
     Raises:
         FileNotFoundError: no such file; the message says where the weights come from.
 
-    Choice: the paper names neither the layers nor whether they are rectified. The first convolution
+    Choice: the paper names neither the layers nor whether they are rectified: here they are. The first convolution
     of each block after its ReLU is what FOMM and pix2pixHD compare; "instead of the pooling outputs"
     may mean the last, hence the parameter.
     """

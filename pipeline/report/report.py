@@ -9,6 +9,7 @@ from pipeline.report.differences import differences_csv
 from pipeline.report.footer import footer_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
+from pipeline.report.model_lines import model_lines
 from pipeline.report.paper import Paper, read_paper
 from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Pairs, Results
@@ -32,7 +33,7 @@ def write_report(
     """Write `tables/table{1,2,3}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
     Args:
-        params: all parameters; `bench` and `report` are read.
+        params: all parameters; `bench`, `recipes` and `report` are read.
         rows: the row list.
         results: folder with one folder of results a method.
         pairs: the pair list.
@@ -49,7 +50,10 @@ def write_report(
     tables = table_grids(found, heads)
     crops = crop_lines(ledger)
     footers = {
-        number: footer_lines(found, fit_reports, heads, grids[0].columns, crops, options.coverage_draws)
+        number: [
+            *footer_lines(found, fit_reports, heads, grids[0].columns, crops, options.coverage_draws),
+            *model_lines(params.recipes, rows),
+        ]
         for number, grids in tables.items()
     }
     folder = out / "tables"

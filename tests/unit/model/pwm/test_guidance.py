@@ -178,3 +178,28 @@ def test_first_codes_have_unit_deviation_and_neighbours_alike():
     neighbours = (codes[edges[:, 0]] - codes[edges[:, 1]]).norm(dim=1).mean()
     strangers = (codes - codes.roll(len(codes) // 2, 0)).norm(dim=1).mean()
     assert neighbours < 0.7 * strangers
+
+
+@pytest.mark.parametrize("fit_dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_head_in_double_precision_gives_the_same_maps_in_double_precision(name, fit_dtype):
+    single, head = make(name)
+    wide = HeadModel(random_head()).double()
+    torch.manual_seed(0)
+    double = Guidance(wide, single.config)
+    wanted = single(head, fit_of(head, seed=1), fit_of(head), SIZE)
+    fits = [fit_of(head, seed=seed).to(fit_dtype) for seed in (1, 0)]
+    for guidance in (double, single):  # made from that head, and made before the head was cast
+        found = guidance(wide, *fits, SIZE)
+        for part in ("driving", "source"):
+            got, expected = getattr(found, part), getattr(wanted, part)
+            assert got.dtype == torch.float64
+            # A pixel on an edge may fall on the other side of it in the last digit of a vertex.
+            assert ((got - expected).abs() > 1e-4).double().mean() < 0.01 if expected.numel() else got.numel() == 0
+
+
+def test_codes_of_a_head_in_double_precision_learn():
+    guidance, _ = make("geom_disp+neural_codes")
+    head = HeadModel(random_head()).double()
+    guidance(head, fit_of(head, seed=1), fit_of(head), SIZE).driving.sum().backward()
+    assert guidance.codes.grad.abs().sum() > 0

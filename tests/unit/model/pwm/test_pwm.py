@@ -14,13 +14,10 @@ from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.blocks import DisplacementHead
 from model.pwm.config import GuidanceConfig
 from model.pwm.generator import FirstLevel, Generator, WarpModule
-from model.pwm.guidance import GuidanceMaps
 from model.training.config import DiscriminatorConfig
 from model.training.discriminator import Discriminator
 from tests.helpers import random_head
-from tests.toy_networks import EVERY, SIZE, fit_of, generator_config
-
-MIDDLE = torch.tensor([0.3, 0.5, 0.4])
+from tests.toy_networks import EVERY, MIDDLE, SIZE, fit_of, generator_config, maps
 
 
 def disp_generator(gain: float = 0.1) -> Generator:
@@ -31,11 +28,6 @@ def animator(name: str, gain: float = 0.1) -> Animator:
     torch.manual_seed(0)
     guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
     return Animator(HeadModel(random_head()), AnimatorConfig(guidance=guidance, generator=generator_config(gain)))
-
-
-def maps(channels: int = 2, source_channels: int = 0, count: int = 2) -> GuidanceMaps:
-    torch.manual_seed(1)
-    return GuidanceMaps(torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -282,3 +274,18 @@ def test_training_starts_close_to_the_warped_source():
     generator.last.image.parametrizations.weight.original.data[:, :4] = 0.0
     alone = generator(source, maps())
     assert torch.allclose(alone.image, alone.warped, atol=0.01)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_head_in_double_precision_guides_images_in_single_precision(name):
+    torch.manual_seed(0)
+    guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
+    model = Animator(
+        HeadModel(random_head()).double(), AnimatorConfig(guidance=guidance, generator=generator_config())
+    ).eval()
+    source, fits = torch.rand(2, 3, *SIZE), [fit_of(model.head, seed=1), fit_of(model.head)]
+    out = model(source, *fits)
+    assert {out.image.dtype, out.warped.dtype, out.guide.dtype} == {torch.float32}
+    wanted = animator(name).eval()(source, *fits)
+    assert torch.allclose(out.image, wanted.image, atol=1e-2)
+    assert (out.image - wanted.image).abs().mean() < 1e-4

@@ -208,6 +208,7 @@ def test_footer_says_what_the_numbers_stand_on(world):
     assert "AED 0.012, APD 1.500 degrees" in text
     assert "noise floor on two: not measured" in text
     assert "X2Face, Bi-Layer" in text
+    assert text.count("Model of recipe tiny: differs from the paper's in image_px 64 (256), ") == 1
     assert "lpips[none]: lpips: no weights" in (world / "out/tables/table2.md").read_text()
 
 
