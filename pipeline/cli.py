@@ -167,7 +167,7 @@ def predictions_import(
     results: Results = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
-    from pipeline.bench.predictions import import_folder
+    from pipeline.tools.import_frames import import_folder
 
     typer.echo(str(import_folder(folder, pairs, clips, results / method / "predictions.arrow")))
 

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from pipeline.bench.pair_frames import PairFrames, load_pair_frames
-from pipeline.bench.predictions import PredictionsError, SavedFrames, import_folder, write_predictions
+from pipeline.bench.predictions import PredictionsError, SavedFrames, write_predictions
 from pipeline.bench.scoring import Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.controls.yardsticks import control_frames, copied
 from pipeline.metrics.readings import Readings
 from pipeline.store.clips import ClipStore, encode_frame, encode_png
 from pipeline.store.schema import metadata_of, read_table
+from pipeline.tools.import_frames import import_folder
 from tests.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
 
