@@ -5,13 +5,13 @@ share, is never looked at twice. The readings of reference images (sources, targ
 the same for every method, so they are kept in a scratch folder between runs.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.atomic import written_aside
 from pipeline.metrics.images import Images, Key
 from pipeline.metrics.protocols import Backend, named_failure
 from pipeline.store.closure import code_sha256
@@ -65,10 +65,8 @@ class Readings:
         found = [known[key] for key in keys]
         names: list[str] = list(found[0][0])
         columns: dict[str, Any] = {name: np.stack([read[name][row] for read, row in found]) for name in names}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
-        np.savez(partial, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)
-        os.replace(partial, path)
+        with written_aside(path) as partial, partial.open("wb") as stream:
+            np.savez(stream, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)
         self._kept[backend.fingerprint] = set(keys)
 
     def forget(self, keys: Iterable[Key]) -> None:
