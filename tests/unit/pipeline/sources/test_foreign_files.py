@@ -15,9 +15,9 @@ from pipeline.sources.manifest import scan
 from pipeline.store.schema import read_table, write_table
 from pipeline.video.decode import decode, fingerprint
 from tests.helpers import ROOT
-from tests.unit.pipeline.sources.test_source_kinds import TOLERANT as PARAMS
-from tests.unit.pipeline.sources.test_source_kinds import TUBE, crop, source, write_images
-from tests.videos import write_video
+from tests.source_kinds import TOLERANT as PARAMS
+from tests.source_kinds import crop, source, write_images
+from tests.videos import TUBE, write_video
 
 BOM = b"\xef\xbb\xbf"
 HEADER = "video_id,start,end,bbox,fps,width,height,partition,person_id"
