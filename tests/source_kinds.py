@@ -1,4 +1,4 @@
-"""Small folders of data in each form, listed and cropped."""
+"""Small data sets of each form, and their way through the stage `crop`."""
 
 import cv2
 

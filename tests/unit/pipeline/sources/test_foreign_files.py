@@ -15,7 +15,8 @@ from pipeline.sources.manifest import scan
 from pipeline.store.schema import read_table, write_table
 from pipeline.video.decode import decode, fingerprint
 from tests.helpers import ROOT
-from tests.source_kinds import TOLERANT, crop, source, write_images
+from tests.source_kinds import TOLERANT as PARAMS
+from tests.source_kinds import crop, source, write_images
 from tests.videos import TUBE, write_video
 
 BOM = b"\xef\xbb\xbf"
@@ -119,7 +120,7 @@ def test_a_relative_data_folder_with_a_colon_is_a_folder(decoder, tmp_path, monk
     table = {"person": ["id1", "id2"], "split": ["test", "test"]}
     with (tmp_path / "vox:1" / "people.parquet").open("wb") as file:
         pq.write_table(pa.table(table), file)
-    store, ledger = crop(Path("vox:1"), TOLERANT, source("crops"))
+    store, ledger = crop(Path("vox:1"), PARAMS, source("crops"))
     assert {row["reason"] for row in ledger.values()} == {"ok"}
     assert len(store.clips()) == 2
     assert any("PyAV" in row["detail"] for row in ledger.values()) == (decoder == "PyAV")
