@@ -31,6 +31,7 @@ from pipeline.store.threads import workers_on
 
 PROFILE = ROOT / "profiles" / "voxceleb.yaml"
 FEATURES, CODES = 2048, 53
+CPU = torch.device("cpu")
 STRIDE = 8  # pixels between those that the instruments pick
 STAND_INS = {
     "inception": "benchmarks.evaluate_run:Features",
@@ -93,7 +94,7 @@ class Absent:
 class Mirror:
     """The cheap method."""
 
-    device = "cpu"
+    device = CPU
 
     def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> SimpleNamespace:
         """Turn the sources round."""
@@ -111,9 +112,9 @@ def opened(left_out: set[str]) -> Params:
 
 def evaluate(params: Params, inputs: EvaluateInputs, out: Path) -> Scorer:
     """Generate, keep and score every pair, as the stage `evaluate` does."""
-    scorer = open_scorer(params, inputs, "cpu")
+    scorer = open_scorer(params, inputs, CPU)
     pairs, batch_size = scorer.pairs, params.evaluate.batch_size
-    key = generation_key([], pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, "cpu")
+    key = generation_key([], pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, CPU)
     keep_generated(key, pairs, Mirror, batch_size, out / PREDICTED)
     scorer.score_saved("mirror", TASKS, out)
     return scorer
@@ -123,7 +124,7 @@ def seconds_of_metrics(scorer: Scorer, params: Params, inputs: EvaluateInputs, o
     """Seconds that scoring saved frames takes with each column alone, less those without any; nothing is remembered."""
 
     def scored(measures: list[registry.Measure]) -> tuple[float, float]:
-        readings = Readings(out / "no scratch", params.evaluate.batch_size, workers_on("cpu"))
+        readings = Readings(out / "no scratch", params.evaluate.batch_size, workers_on(CPU))
         alone = Scorer(scorer.pairs, scorer.hashes, measures, readings)
         wall, cpu = time.perf_counter(), time.process_time()
         alone.score_saved("mirror", TASKS, out)
@@ -146,7 +147,7 @@ def main(job: str, world: str, left_out: str) -> None:
     inputs = EvaluateInputs(clips=folder / "clips", heads=folder / "heads", pairs=folder / "pairs.parquet")
     found: dict[str, Any] = {}
     if job == "controls":
-        evaluate_controls(params, inputs, folder / "controls", "cpu")
+        evaluate_controls(params, inputs, folder / "controls", CPU)
     else:
         scorer = evaluate(params, inputs, folder / "mirror")
         if job == "metrics":

@@ -30,8 +30,10 @@ from model.training.loop import Players, train_step
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
 from model.training.replicas import Replicas, replicas
+from pipeline.options import DeviceName
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
+from pipeline.store.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
 from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
 from pipeline.training.run import load_backbone
@@ -158,17 +160,17 @@ def main(
     threads: Annotated[int, typer.Option(help="threads of torch in each process; the recipe's if 0")] = 0,
     processes: Annotated[int, typer.Option(help="that share each batch; the recipe's if 0")] = 0,
     steps: Annotated[int, typer.Option(help="steps that are timed")] = 15,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    device: DeviceName = "cpu",
 ) -> None:
     """Time a training step of every guidance."""
-    settings = load_params(params)
+    settings, place = load_params(params), device_named(device)
     name = recipe or settings.bench.recipe
     chosen = settings.recipes[name]
     run = chosen.run.model_copy(update={"cpu_threads": threads or chosen.run.cpu_threads})
     chosen = chosen.model_copy(update={"run": run})
-    processes = (processes or run.cpu_processes) if device == "cpu" else 1
+    processes = (processes or run.cpu_processes) if place.type == "cpu" else 1
     head = Path(settings.data.heads) / f"{settings.bench.head}.npz"
-    rows = {g: measured(processes, chosen, g, head, torch.device(device), steps) for g in GUIDANCE_PARTS}
+    rows = {g: measured(processes, chosen, g, head, place, steps) for g in GUIDANCE_PARTS}
     report = {
         "command": f"python -m benchmarks.train --recipe {name} --threads {run.cpu_threads} --processes {processes} "
         f"--steps {steps} --device {device}",

@@ -1,7 +1,6 @@
 """Files of a model: the trained animator that others load."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from model.atomic import written_aside
 from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.config import GeneratorConfig, GuidanceConfig
@@ -27,22 +27,17 @@ def save_animator(folder: Path, animator: Animator, step: int, provenance: Mappi
         step: optimiser steps behind the weights.
         provenance: what the model was made from, as JSON values.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in animator.state_dict().items()}
-    _replace(folder / WEIGHTS, save(state))
+    with written_aside(folder / WEIGHTS) as partial:
+        partial.write_bytes(save(state))
     config = {
         **asdict(animator.config),
         "head": {"name": animator.head.name, "sha256": animator.head.sha256},
         "step": step,
         "provenance": dict(provenance),
     }
-    _replace(folder / CONFIG, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with written_aside(folder / CONFIG) as partial:
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def trained_head(folder: Path) -> str:

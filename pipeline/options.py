@@ -24,7 +24,9 @@ PairList = Annotated[Path, Option(help="the pair list")]
 Models = Annotated[Path, Option(help="folder of trained rows")]
 Results = Annotated[Path, Option(help="folder of results, one folder a method")]
 
-DeviceName = Annotated[str, Option(help="where networks run: cpu, cuda, or auto, which is cuda where there is one")]
+DeviceName = Annotated[
+    str, Option(envvar="PWM_DEVICE", help="where networks run: cpu, cuda, cuda:1, or auto: cuda where there is one")
+]
 Retrying = Literal["missing", "failed"]
 Retry = Annotated[Retrying, Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")]
 ClipTimeout = Annotated[float, Option(help="a clip that takes longer is given up")]

@@ -13,26 +13,19 @@ from pipeline.store.devices import device_named
 
 
 def run(
-    params: Params,
-    *,
-    clips: Path,
-    heads: Path,
-    fits_dir: Path,
-    pairs: Path,
-    models: Path,
-    results: Path,
-    out: Path,
+    params: Params, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, results: Path, out: Path,
     device: str,
-) -> None:
+) -> None:  # fmt: skip
     """Write `<row key>.png` for every PWM row and `curves.png` into `out`."""
     from pipeline.bench.generate import RowRunner
     from pipeline.bench.pair_frames import load_pair_frames
     from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
     from pipeline.report.rows import pwm_rows
 
+    where = device_named(device)
     loaded, _ = load_pair_frames(pairs, clips)
     shown = loaded.select(chosen_pairs(loaded, params.report.sheet_pairs))
-    rows, where = pwm_rows(params.bench, params.model), device_named(device)
+    rows = pwm_rows(params.bench, params.model)
     for row in rows:
         runner = RowRunner(
             models / row.key, heads / f"{row.head}.npz", fits_dir / row.head / "eval.parquet", shown.clips, where
@@ -51,7 +44,7 @@ def main(
     models: Models = Path("data/models"),
     results: Results = Path("data/results"),
     params: ParamsFile = Path("params.yaml"),
-    device: DeviceName = "cpu",
+    device: DeviceName = "auto",
 ) -> None:
     """Draw what every row does."""
     run(load_params(params), clips=clips, heads=heads, fits_dir=fits_dir, pairs=pairs, models=models,

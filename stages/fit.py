@@ -5,9 +5,10 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.options import CORES, ClipTimeout, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
+from pipeline.options import CORES, ClipTimeout, DeviceName, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
+from pipeline.store.devices import device_named
 
 
 def run(
@@ -20,6 +21,7 @@ def run(
     workers: int,
     clip_timeout_s: float,
     retry: Retrying,
+    device: str,
 ) -> None:
     """Write `out`/train.parquet, `out`/eval.parquet and the report (.json and .md)."""
     from model.heads.head import load_head
@@ -29,7 +31,7 @@ def run(
     data = params.data
     folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
-    counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work)
+    counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work, device_named(device))
     write_fit_report(report, load_head(head), out, clips, folders)
     check_fail_rate(counts, params.fit.max_fail_rate)
 
@@ -44,10 +46,14 @@ def main(
     workers: Workers = CORES,
     clip_timeout_s: ClipTimeout = 14400.0,
     retry: Retry = "missing",
+    device: DeviceName = "auto",
 ) -> None:
     """Fit one head to the frames of all clips; a run that was killed goes on where it stopped."""
     file = heads / f"{head}.npz"
-    run(load_params(params), file, clips, out, report, workers=workers, clip_timeout_s=clip_timeout_s, retry=retry)
+    run(
+        load_params(params), file, clips, out, report,
+        workers=workers, clip_timeout_s=clip_timeout_s, retry=retry, device=device,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,13 +18,11 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
     recipe_name, head_name, guidance = split_row(row)
     if recipe_name not in params.recipes:
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
-    import torch
-
     from pipeline.training.row import train_row
     from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=head)
-    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, torch.device(device_named(device)))
+    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, device_named(device))
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 

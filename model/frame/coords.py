@@ -28,9 +28,7 @@ def ndc_to_px(points_ndc: Tensor, size_hw: Size) -> Tensor:
     return (points_ndc + 1.0) * 0.5 * points_ndc.new_tensor([width, height])
 
 
-def identity_grid(
-    size_hw: Size, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def identity_grid(size_hw: Size, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the ndc of every pixel centre of an (h, w) frame, shape (1, 2, h, w), channels (x, y)."""
     height, width = size_hw
     x = (torch.arange(width, device=device, dtype=dtype) + 0.5) * (2.0 / width) - 1.0

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import zipfile
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from model.atomic import written_aside
 from model.heads.camera import CAMERA_SIZES
 from model.heads.contour import CONTOUR_POINTS, CONTOUR_YAWS
 
@@ -127,16 +127,16 @@ class HeadArrays:
 def save_head(path: Path, arrays: HeadArrays) -> None:
     """Write a head atomically as a compressed `.npz` whose bytes depend on the arrays alone."""
     arrays.check()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with (
+        written_aside(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+    ):
         for name, value in _present(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, value, allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, buffer.getvalue())
-    os.replace(partial, path)
 
 
 def _present(arrays: HeadArrays) -> list[tuple[str, np.ndarray]]:

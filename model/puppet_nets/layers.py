@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.atomic import written_aside
 from model.frame.images import check_images
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -102,7 +103,8 @@ def save_network(path: Path | str, network: nn.Module, config: dict) -> None:
         for name, value in network.state_dict().items()
     }
     metadata = {"config": json.dumps(config, sort_keys=True)}
-    Path(path).write_bytes(save(state, metadata=metadata))
+    with written_aside(Path(path)) as partial:
+        partial.write_bytes(save(state, metadata=metadata))
 
 
 def read_network(path: Path | str) -> tuple[dict, dict[str, Tensor]]:

@@ -1,11 +1,12 @@
 """The state that a killed training run resumes from."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from model.atomic import written_aside
 
 
 class CheckpointStore:
@@ -16,10 +17,8 @@ class CheckpointStore:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the stored state."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name("state.pt.partial")
-        torch.save(dict(state), partial)
-        os.replace(partial, self.path)
+        with written_aside(self.path) as partial:
+            torch.save(dict(state), partial)
 
     def load(self) -> dict[str, Any] | None:
         """Return the stored state on the CPU, or None where there is none."""

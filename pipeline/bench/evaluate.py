@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from model.checkpoint import CONFIG, WEIGHTS, trained_head
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import PREDICTED, Scorer
@@ -32,7 +34,7 @@ class EvaluateInputs:
     pairs: Path
 
 
-def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
+def open_scorer(params: Params, inputs: EvaluateInputs, device: torch.device) -> Scorer:
     """Read the pairs, open the metrics, say which cannot run, and look at the reference images."""
     loaded, hashes = load_pair_frames(inputs.pairs, inputs.clips)
     both = (params.bench.head, params.bench.head2)
@@ -49,7 +51,7 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: str) -> Scorer:
 
 
 def evaluate_row(
-    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: str
+    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
 ) -> None:
     """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it.
 
@@ -73,6 +75,6 @@ def evaluate_row(
     scorer.score_saved(method, TASKS, out)
 
 
-def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: str) -> None:
+def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:
     """Score the `predictions.arrow` that lies in `out` (`pwm predictions import` puts it there)."""
     open_scorer(params, inputs, device).score_saved(method, TASKS, out)

@@ -23,18 +23,15 @@ class PairColumns(Protocol):
 
     @property
     def pair_id(self) -> np.ndarray:
-        """Ids (N,) of the pairs."""
-        ...
+        """Names of the pairs (N,)."""
 
     @property
     def dataset(self) -> np.ndarray:
-        """Data sets (N,)."""
-        ...
+        """The data set of each (N,)."""
 
     @property
     def task(self) -> np.ndarray:
-        """Tasks (N,)."""
-        ...
+        """`same` or `cross` (N,)."""
 
 
 class NotMeasured(ValueError):

@@ -26,17 +26,14 @@ class Shown(Protocol):
 
     @property
     def image(self) -> torch.Tensor:
-        """The generated images."""
+        """Generated images."""
         ...
 
 
 class Runner(Protocol):
     """Something that animates pairs on a device; any thread may ask."""
 
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        ...
+    device: torch.device
 
     def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Shown:
         """Generate some pairs."""
@@ -58,12 +55,12 @@ class RowRunner:
         ValueError: model, head and fits do not belong together; the message names both sides.
     """
 
-    def __init__(self, model: Path, head: Path, fits: Path, clips: Collection[str], device: str) -> None:
+    def __init__(self, model: Path, head: Path, fits: Path, clips: Collection[str], device: torch.device) -> None:
         loaded = load_head(head)
         self.fits = FitTable.read(fits, loaded, clips=clips)
         self.animator: Animator = settled(load_animator(model, loaded)).to(device).eval()
         self.head = self.animator.head
-        self.device: str = device
+        self.device = device
 
     def fits_of(self, pairs: PairFrames, rows: slice | np.ndarray) -> tuple[HeadFit, HeadFit]:
         """Return source fits and retargeted driving fits of some pairs, on the device."""

@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
+from model.atomic import written_aside
 from pipeline.bench.generate import Runner, generate
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.predictions import BATCH, write_predictions
 from pipeline.store.closure import code_sha256
-from pipeline.store.provenance import sha256_file, sha256_text, written_aside
+from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.schema import PREDICTIONS
 from pipeline.store.scratch_root import scratch_dir
 from pipeline.store.shown import name_people
@@ -45,13 +46,13 @@ def keep_generated(
     size = -(-piece // lcm(batch_size, BATCH)) * lcm(batch_size, BATCH)
     parts = {folder / f"{start:08d}.arrow": slice(start, start + size) for start in range(0, len(pairs), size)}
     absent = {path: part for path, part in parts.items() if not path.exists()}
-    if absent:
-        runner = open_runner()
-        for path, part in absent.items():
-            chosen = pairs.select(part)
-            write_predictions(path, chosen.pair_id.tolist(), generate(runner, chosen, batch_size))
+    generated, runner = 0, None
+    for path, part in absent.items():
+        runner, chosen = runner or open_runner(), pairs.select(part)
+        write_predictions(path, chosen.pair_id.tolist(), generate(runner, chosen, batch_size))
+        generated += len(chosen)
     join_predictions(list(parts), out)
-    return sum(len(pairs.pair_id[part]) for part in absent.values())
+    return generated
 
 
 def join_predictions(pieces: Sequence[Path], out: Path) -> None:
@@ -65,7 +66,12 @@ def join_predictions(pieces: Sequence[Path], out: Path) -> None:
 
 
 def generation_key(
-    files: Iterable[Path], pairs: PairFrames, pairs_sha256: str, names: Sequence[bytes], batch_size: int, device: str
+    files: Iterable[Path],
+    pairs: PairFrames,
+    pairs_sha256: str,
+    names: Sequence[bytes],
+    batch_size: int,
+    device: torch.device,
 ) -> str:
     """Hash all that generated frames depend on.
 
@@ -82,8 +88,8 @@ def generation_key(
     return sha256_text([sha256_file(path) for path in files], pairs_sha256, shown, batch_size, arithmetic(device), code)
 
 
-def arithmetic(device: str) -> str:
+def arithmetic(device: torch.device) -> str:
     """Name what decides on the last digits of a network's numbers: the GPU, or the processor's vector instructions."""
-    if device.startswith("cuda"):
+    if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

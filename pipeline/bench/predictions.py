@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from model.atomic import written_aside
 from pipeline.store.clips import ClipStore, decode_frame, encode_png
-from pipeline.store.provenance import written_aside
 from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
 
 BATCH = 256
@@ -95,9 +95,8 @@ class SavedFrames:
         self._png = table.column("png")
         self._rows = [row_of[name] for name in pair_ids]
         found = {name: png_size_hw(self._bytes(row)) for row, name in enumerate(pair_ids)}
-        sizes = {name: size for name, size in found.items() if size is not None}
-        _refuse("are no PNG", [name for name in pair_ids if name not in sizes], path)
-        _refuse_sizes(sizes, size_hw, path)
+        _refuse("are no PNG", [name for name, size in found.items() if size is None], path)
+        _refuse_sizes({name: size for name, size in found.items() if size is not None}, size_hw, path)
 
     def __len__(self) -> int:
         return len(self._rows)

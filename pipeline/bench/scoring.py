@@ -12,7 +12,7 @@ from pipeline.bench.features import FeatureWriter
 from pipeline.bench.pair_frames import PairFrames, SubsetHashes
 from pipeline.bench.predictions import SavedFrames, write_predictions
 from pipeline.metrics.images import Images
-from pipeline.metrics.protocols import PIXELS, Backend, Role
+from pipeline.metrics.protocols import PIXELS, Role
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
 from pipeline.store.frames import HeldFrames
@@ -51,8 +51,8 @@ class Scorer:
             first, *others = [self._of_task(task, role) for task, role in wanted]
             images = first.joined(others)
             if len(images):
-                self._read(measure, images)
-                self.readings.keep(_opened(measure), images)
+                self.readings.read(measure.opened, measure.reading, images)
+                self.readings.keep(measure.opened, images)
 
     def _of_task(self, task: str, role: Role) -> Images:
         return self._shown(self.pairs.select(self.pairs.task == task), role)
@@ -115,18 +115,15 @@ class Scorer:
                 values = self._compare_readings(measure, generated, reference)
             yield _scores(part, method, measure.id, values)
 
-    def _read(self, measure: Measure, images: Images) -> list[np.ndarray]:
-        return self.readings.read(_opened(measure), measure.reading, images)
-
     def _compare_readings(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        a, b = self._read(measure, generated), self._read(measure, reference)
-        compare = measure.metric(_opened(measure)).compare
+        a, b = (self.readings.read(measure.opened, measure.reading, images) for images in (generated, reference))
+        compare = measure.metric(measure.opened).compare
         return np.concatenate([compare(np.stack(a[part]), np.stack(b[part])) for part in _parts(len(a), PIECE)])
 
     def _compare_pixels(self, task: str, role: Role, generated: Images, reference: Images) -> Compared:
         """Decode each pair once, some at a time, for all columns that compare the pixels of these two images."""
         metrics = {
-            m.id: m.metric(m.backend)
+            m.id: m.metric(m.opened)
             for m in self.measures
             if m.backend and m.metric.reading == PIXELS and m.metric.against.get(task) == role
         }
@@ -143,14 +140,9 @@ class Scorer:
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
-                found = self._read(measure, images)
+                found = self.readings.read(measure.opened, measure.reading, images)
                 for piece in _parts(len(found), PIECE):
                     features.add(measure.id, part.select(piece), name, np.stack(found[piece]))
-
-
-def _opened(measure: Measure) -> Backend:
-    assert measure.backend is not None
-    return measure.backend
 
 
 def _parts(count: int, size: int) -> list[slice]:

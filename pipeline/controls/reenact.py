@@ -80,7 +80,7 @@ def true_reenactment(params: PuppetParams, pairs: PairFrames, clips: Path) -> It
 
     waiting: dict[int, np.ndarray] = {}
     done = 0
-    for made in streamed(of_person, dict.fromkeys(pairs.source_person.tolist()), workers_on("cpu")):
+    for made in streamed(of_person, dict.fromkeys(pairs.source_person.tolist()), workers_on(torch.device("cpu"))):
         waiting |= made
         ready = []
         while done in waiting:
@@ -105,7 +105,8 @@ def _truth(params: PuppetParams, wanted: set[str], clips: Path, studio: Studio) 
         return _Filmed(made.person, placed)
 
     rows = [row for row in ClipStore(clips).index.to_pylist() if row["clip"] in wanted]
-    return dict(zip([row["clip"] for row in rows], in_threads(filmed, rows, workers_on("cpu")), strict=True))
+    films = in_threads(filmed, rows, workers_on(torch.device("cpu")))
+    return dict(zip([row["clip"] for row in rows], films, strict=True))
 
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

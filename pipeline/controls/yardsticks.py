@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from pipeline.bench.evaluate import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.tasks import CONTROL_TASKS, control_names
@@ -14,7 +16,7 @@ from pipeline.store.threads import streamed, workers_on
 BATCH = 32  # frames copied at once
 
 
-def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: str) -> None:
+def evaluate_controls(params: Params, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:
     """Score the control rows, one folder each below `out`."""
     scorer = open_scorer(params, inputs, device)
     for name in control_names(bool(params.bench.corpora)):
@@ -36,4 +38,4 @@ def control_frames(control: str, pairs: PairFrames, params: Params, clips: Path)
 def copied(frames: FrameView) -> Iterator[list[bytes]]:
     """Encode frames in order, some at a time."""
     parts = [slice(start, start + BATCH) for start in range(0, len(frames), BATCH)]
-    return streamed(lambda part: encode_png(frames[part]), parts, workers_on("cpu"))
+    return streamed(lambda part: encode_png(frames[part]), parts, workers_on(torch.device("cpu")))

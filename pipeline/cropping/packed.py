@@ -1,11 +1,13 @@
 """One split's folder of packed clips - shards, index.parquet, ledger.parquet - written aside and exchanged whole."""
 
-import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from model.atomic import written_aside
 from pipeline.store.clips import ClipWriter, Encoding
 from pipeline.store.schema import INDEX, write_table
 
@@ -13,7 +15,7 @@ ROWS_HELD = 1000  # as Python objects; an index row holds a number for every fra
 
 
 class PackedFolder:
-    """Collects clips and replaces `folder` by `finish`; use as a context manager, which clears up after a failure.
+    """Collects clips and replaces `folder` when the block ends well; use as a context manager, `finish` at its end.
 
     Memory stays flat: images go to the shards at once, index rows are kept as Arrow columns.
 
@@ -25,9 +27,7 @@ class PackedFolder:
 
     def __init__(self, folder: Path, encoding: Encoding, shard_bytes: int, facts: dict[str, str]) -> None:
         self._folder, self._facts = folder, facts
-        self._partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._writer = ClipWriter(self._partial, encoding, shard_bytes)
+        self._encoding, self._shard_bytes, self._stack = encoding, shard_bytes, ExitStack()
         self._tables: list[pa.Table] = []
         self._held: list[dict] = []
         self._clips = 0
@@ -45,18 +45,16 @@ class PackedFolder:
         self._held = []
 
     def finish(self, ledger: pa.Table) -> None:
-        """Close the shards, write both tables and put the folder in its place; `ledger` has schema `LEDGER`."""
-        self._writer.close()
+        """Write both tables; the folder gets its place when the block ends. `ledger` has schema `LEDGER`."""
         self._condense()
         index = pa.concat_tables(self._tables).combine_chunks()
         write_table(self._partial / "index.parquet", index, self._facts)
         write_table(self._partial / "ledger.parquet", ledger, self._facts)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._partial.rename(self._folder)
 
     def __enter__(self) -> "PackedFolder":
+        self._partial = self._stack.enter_context(written_aside(self._folder))
+        self._writer = self._stack.enter_context(ClipWriter(self._partial, self._encoding, self._shard_bytes))
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._writer.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import torch
 
 from model.heads.head import HeadModel, load_head
 from pipeline.console import say, track
@@ -43,7 +44,13 @@ class FitWork:
 
 
 def fit_clips(
-    params: FitParams, head: Path, clips: Path, folders: Mapping[str, Path], out: Path, work: FitWork
+    params: FitParams,
+    head: Path,
+    clips: Path,
+    folders: Mapping[str, Path],
+    out: Path,
+    work: FitWork,
+    device: torch.device,
 ) -> Counter[str]:
     """Fit all clips of `clips`/train and `clips`/eval and write `out`/train.parquet and `out`/eval.parquet.
 
@@ -58,6 +65,7 @@ def fit_clips(
         folders: where each data set's files lie, by the data set's name.
         out: folder of the fits.
         work: how to do it.
+        device: where the tracker's network runs, if it has one.
 
     Returns:
         How many frames ended with which status.
@@ -68,7 +76,7 @@ def fit_clips(
         ClusterError: the cluster cannot do the work; finished clips are kept.
     """
     model = load_head(head)
-    source, weights_sha256 = TrackerSource.describe(params, head, folders)
+    source, weights_sha256 = TrackerSource.describe(params, head, folders, device)
     scratch = scratch_dir("fit", sha256_text(source.fingerprint, code_sha256("pipeline.fitting.task")))
     sweep(scratch)
     stores = {folder: ClipStore(clips / folder) for folder in FOLDERS.values()}

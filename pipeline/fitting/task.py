@@ -29,19 +29,24 @@ class TrackerSource:
         params: tracker and thresholds.
         head: .npz of the head.
         folders: name and folder of every data set.
+        device: where its network runs.
         fingerprint: of the tracker that the stage opened; a worker's must be the same.
     """
 
     params: FitParams
     head: Path
     folders: tuple[tuple[str, Path], ...]
+    device: torch.device
     fingerprint: str
 
     @classmethod
-    def describe(cls, params: FitParams, head: Path, folders: Mapping[str, Path]) -> tuple["TrackerSource", str]:
+    def describe(
+        cls, params: FitParams, head: Path, folders: Mapping[str, Path], device: torch.device
+    ) -> tuple["TrackerSource", str]:
         """Open the tracker once to see that it can run; returns its source and its weights' sha256."""
-        tracker = _open(params, head, folders)
-        return cls(params, head, tuple(sorted(folders.items())), tracker.fingerprint), tracker.weights_sha256
+        tracker = _open(params, head, folders, device)
+        source = cls(params, head, tuple(sorted(folders.items())), device, tracker.fingerprint)
+        return source, tracker.weights_sha256
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,14 @@ def to_table(head: HeadModel, info: ClipInfo, rows: FitRows) -> pa.Table:
 @lru_cache(maxsize=1)
 def _tracker(source: TrackerSource) -> Tracker:
     """Open the tracker once a process, and anew for another head or other settings."""
-    tracker = _open(source.params, source.head, dict(source.folders))
+    tracker = _open(source.params, source.head, dict(source.folders), source.device)
     if tracker.fingerprint != source.fingerprint:
         raise RuntimeError(f"this worker reads other files than the stage: head {source.head}, tables, weights or code")
     return tracker
 
 
-def _open(params: FitParams, head: Path, folders: Mapping[str, Path]) -> Tracker:
-    return resolve(TRACKERS, params.tracker, "tracker").open(load_head(head), params, folders)
+def _open(params: FitParams, head: Path, folders: Mapping[str, Path], device: torch.device) -> Tracker:
+    return resolve(TRACKERS, params.tracker, "tracker").open(load_head(head), params, folders, device)
 
 
 @contextmanager

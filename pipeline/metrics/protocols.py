@@ -8,9 +8,12 @@ measured on saved 8-bit images.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 Role = Literal["target", "source", "driving"]
 Size = tuple[int, int]  # (height, width)
@@ -33,7 +36,7 @@ class Opening:
 
     heads: Mapping[str, Path]
     min_score: float
-    device: str
+    device: "torch.device"
 
 
 class Backend(Protocol):

@@ -54,9 +54,9 @@ class Readings:
         if not keys or set(keys) <= self._kept.get(backend.fingerprint, set()):
             return
         known, path = self._memory(backend), self._path(backend)
-        found = [known[key] for key in keys]
-        names: list[str] = list(found[0][0])
-        columns: dict[str, Any] = {name: np.stack([read[name][row] for read, row in found]) for name in names}
+        columns: dict[str, Any] = {
+            name: np.stack([known[key][0][name][known[key][1]] for key in keys]) for name in known[keys[0]][0]
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
         np.savez(partial, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)

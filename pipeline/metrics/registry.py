@@ -53,6 +53,12 @@ class Measure:
     reason: str
 
     @property
+    def opened(self) -> Backend:
+        """The backend, of a measure that can run."""
+        assert self.backend is not None, f"{self.id} cannot run: {self.reason}"
+        return self.backend
+
+    @property
     def reading(self) -> str:
         """What the metric asks of the backend; a tracker has one reading a head."""
         return f"{self.metric.reading}:{self.head}" if self.head else self.metric.reading

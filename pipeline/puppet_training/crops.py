@@ -5,7 +5,6 @@ the identity, and the crop's position and scale are in the camera. A camera has 
 gets the geometric mean of its two.
 """
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
@@ -18,6 +17,7 @@ import torch
 import typer
 from torch import Tensor
 
+from model.atomic import written_aside
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from pipeline.console import run_command, track
@@ -156,17 +156,16 @@ def render_chunk(number: int, folder: Path, seed: int, looks: int, shots: int, s
     if path.exists():
         return
     crops = render(seed + number, CHUNK_PEOPLE, looks, shots, size, TRAINING_SEEDS, talking)
-    partial_path = folder / f"{path.stem}.{os.getpid()}.partial.npz"
-    np.savez(
-        partial_path,
-        head=[load_head(ASSETS / "puppet.npz").sha256],
-        images=crops.images,
-        landmarks=crops.landmarks,
-        person=crops.person + number * CHUNK_PEOPLE,
-        look=crops.look + number * CHUNK_PEOPLE * looks,
-        **{f"fit_{field.name}": getattr(crops.fit, field.name).numpy() for field in fields(HeadFit)},
-    )
-    os.replace(partial_path, path)
+    with written_aside(path) as partial, partial.open("wb") as stream:
+        np.savez(
+            stream,
+            head=[load_head(ASSETS / "puppet.npz").sha256],
+            images=crops.images,
+            landmarks=crops.landmarks,
+            person=crops.person + number * CHUNK_PEOPLE,
+            look=crops.look + number * CHUNK_PEOPLE * looks,
+            **{f"fit_{field.name}": getattr(crops.fit, field.name).numpy() for field in fields(HeadFit)},
+        )
 
 
 def load_crops(folder: Path, heads: dict[str, HeadModel]) -> Crops:
@@ -176,7 +175,7 @@ def load_crops(folder: Path, heads: dict[str, HeadModel]) -> Crops:
         FileNotFoundError: there are none.
         ValueError: they show another version of the head.
     """
-    paths = sorted(p for p in Path(folder).glob("chunk-*.npz") if ".partial" not in p.name)
+    paths = sorted(p for p in Path(folder).glob("chunk-*.npz"))
     if not paths:
         raise FileNotFoundError(f"no crops in {folder}: run python -m pipeline.puppet_training.crops")
     columns: dict[str, list[np.ndarray]] = {}

@@ -120,8 +120,8 @@ def validity_table(
     stage = Stage(heads["puppet"], SIZE)
     scene = stage.scene(seed, people, per_person)
     reference = stage.film(scene)
-    judge_backend = PuppetJudgeBackend(judge, "cpu")
-    tracker_backend = PuppetTrackerBackend(tracker, heads, 0.0, "cpu")  # every frame shows a face
+    judge_backend = PuppetJudgeBackend(judge, torch.device("cpu"))
+    tracker_backend = PuppetTrackerBackend(tracker, heads, 0.0, torch.device("cpu"))  # every frame shows a face
     rows = []
     for change, unit in UNITS.items():
         curves: dict[str, list[float]] = {}

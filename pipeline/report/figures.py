@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.atomic import written_aside
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.bench.generate import RowRunner
 from pipeline.bench.pair_frames import PairFrames
@@ -99,8 +100,8 @@ def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
             axis.set(xlabel="step", title=f"{name} loss")
             axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110, metadata={"Software": None})
+    with written_aside(out) as partial:
+        figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 
 def _smoothed(values: Sequence[float]) -> np.ndarray:

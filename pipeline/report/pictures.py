@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from model.atomic import written_aside
+
 WHITE = 255
 MARGIN = 6
 PANEL_PX = 128
@@ -89,5 +91,5 @@ def sheet(title: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Write a PNG whose bytes depend on the pixels alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, format="PNG")  # `optimize` takes eight times as long for a hundredth of the size
+    with written_aside(path) as partial:
+        image.save(partial, format="PNG")  # `optimize` takes eight times as long for a hundredth of the size

@@ -1,21 +1,17 @@
 """Hashes and fingerprints: what a number was made from."""
 
-import contextlib
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import uuid
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from model.atomic import written_aside
+
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONED = ("torch", "torchvision", "numpy", "pyarrow", "torchmetrics", "av", "decord", "dask", "dvc")
-
-PARTIAL = ".partial"
 
 
 def sha256_file(path: Path) -> str:
@@ -36,34 +32,15 @@ def sha256_text(*parts: object) -> str:
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yield a name of this writer's own; what was written there becomes `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, keys sorted, with a trailing newline."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with written_aside(path) as partial:
+        partial.write_text(text)
 
 
 def commit() -> str:

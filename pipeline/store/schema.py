@@ -4,13 +4,16 @@ Vectors are FixedSizeList<float32>, stored with byte-stream split under zstd. Fi
 temporary name and renamed, and their bytes depend on the content alone.
 """
 
-import os
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from model.atomic import written_aside
 
 SCHEMA_VERSION = "1"
 ROW_GROUP = 10_000
@@ -157,9 +160,7 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
         merged = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._path, self._stack = Path(path), ExitStack()
         self._metadata = {k: str(merged[k]) for k in sorted(merged)}
         self._held = schema.empty_table()
         self._writer: pq.ParquetWriter | None = None
@@ -188,17 +189,19 @@ class TableWriter:
         self._writer.write_table(rows, row_group_size=ROW_GROUP)
 
     def __enter__(self) -> "TableWriter":
+        self._partial = self._stack.enter_context(written_aside(self._path))
+        self._stack.push(self._end)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def _end(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is held, if all went well, and close the file before it gets its name."""
         if kind is None and (self._held.num_rows or self._writer is None):
             self._write(self._held)
         if self._writer is not None:
             self._writer.close()
-        if kind is None:
-            os.replace(self._partial, self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
 
 
 def read_table(

@@ -12,9 +12,9 @@ Result = TypeVar("Result")
 AHEAD = 2  # results a worker that may wait for whoever takes them
 
 
-def workers_on(device: str) -> int:
+def workers_on(device: torch.device) -> int:
     """Threads worth having: every core that torch may use, or one in front of a GPU."""
-    return torch.get_num_threads() if device == "cpu" else 1
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:

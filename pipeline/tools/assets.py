@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.atomic import written_aside
 from model.heads.arrays import arrays_sha256, save_head
 from pipeline.console import say
 from pipeline.heads.imports import IMPORTERS, flat, in_runs
 from pipeline.store.assets import RECORD, asset_named, asset_path, hash_of, import_command, read_record, table
 from pipeline.store.provenance import sha256_file, write_json
-from pipeline.work.scratch import written_at_once
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _copy(name: str, given: Sequence[Path]) -> Path:
     if not given[0].is_file():
         raise ValueError(f"{name}: {given[0]} is no file, expected {asset_named(name).released_as}")
     path = asset_path(name)
-    with written_at_once(path) as partial:
+    with written_aside(path) as partial:
         shutil.copyfile(given[0], partial)
     _write_card(name, path, {})
     return path

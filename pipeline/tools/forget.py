@@ -12,6 +12,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.atomic import written_aside
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.cropping.packed import PackedFolder
 from pipeline.sources.forgotten import ForgottenList
@@ -20,7 +21,7 @@ from pipeline.store.fits import frame_runs
 from pipeline.store.schema import LEDGER, PAIRS, PREDICTIONS, TableWriter, metadata_of, read_table, write_table
 from pipeline.store.shown import whole_video
 from pipeline.work.ledger import FORGOTTEN
-from pipeline.work.scratch import remove_folders, remove_pieces, written_at_once
+from pipeline.work.scratch import remove_folders, remove_pieces
 
 OF_PAIRS = ("predictions", "readings")  # kinds of scratch that hold pictures and numbers of all pairs of a list
 
@@ -159,7 +160,7 @@ def _drop_predictions(path: Path, pair_ids: set[str]) -> int:
         table = reader.read_all()
         kept = _without(table, pair_ids)
         if kept.num_rows < table.num_rows:
-            with written_at_once(path) as partial, pa.ipc.new_file(str(partial), PREDICTIONS) as writer:
+            with written_aside(path) as partial, pa.ipc.new_file(str(partial), PREDICTIONS) as writer:
                 writer.write_table(kept)
         return table.num_rows - kept.num_rows
 

@@ -41,7 +41,7 @@ class FaceReader(ABC):
     asset: ClassVar[str]
     part: ClassVar[str]
 
-    def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: str) -> None:
+    def __init__(self, head: HeadModel, finder: LandmarkFinder, weights: Path, device: torch.device) -> None:
         self.check_head(head.name)
         if (head.num_shape, head.num_expression) != self.num_codes:
             raise TrackerUnavailable(
@@ -52,7 +52,7 @@ class FaceReader(ABC):
         self.network = load_released(self.build, weights, self.part).to(device)
         self.weights_sha256 = hash_of(weights)
         code = code_sha256(type(self).__module__)
-        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device, code)
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, finder.fingerprint, device.type, code)
 
     @classmethod
     def check_head(cls, name: str) -> None:
@@ -65,7 +65,7 @@ class FaceReader(ABC):
             raise TrackerUnavailable(f"{cls.title} fits the head {cls.head_name!r}, not {name!r}")
 
     @classmethod
-    def open(cls, head: HeadModel, device: str) -> "FaceReader":
+    def open(cls, head: HeadModel, device: torch.device) -> "FaceReader":
         """Open the reader with the imported weights.
 
         Raises:

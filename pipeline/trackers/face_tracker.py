@@ -11,14 +11,13 @@ from model.heads.head import HeadModel
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.params.fitting import FitParams
 from pipeline.store.closure import code_sha256
-from pipeline.store.devices import device_named
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.face_reader import FaceReader
 from pipeline.trackers.protocol import OK, ClipInfo, FitRows, judge, landmark_residual
 
 
 class FaceTracker:
-    """Fits real and generated frames alike; it runs on CUDA where there is one.
+    """Fits real and generated frames alike.
 
     Attributes:
         reader_class: what reads the head.
@@ -35,9 +34,11 @@ class FaceTracker:
         self.fingerprint = sha256_text(reader.fingerprint, thresholds, code_sha256(type(self).__module__))
 
     @classmethod
-    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "FaceTracker":
+    def open(
+        cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path], device: torch.device
+    ) -> "FaceTracker":
         """Load the imported weights (see `Tracker.open` and `FaceReader.open`)."""
-        return cls(cls.reader_class.open(head, device_named("auto")), params)
+        return cls(cls.reader_class.open(head, device), params)
 
     def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
         """Fit the frames of a clip; nothing but the images is used."""

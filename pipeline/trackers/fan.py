@@ -55,11 +55,11 @@ class LandmarkFinder(Protocol):
 class FanLandmarks:
     """FAN on the faces of S3FD; a `LandmarkFinder`."""
 
-    def __init__(self, fan: Path, s3fd: Path, device: str) -> None:
+    def __init__(self, fan: Path, s3fd: Path, device: torch.device) -> None:
         self.net, self.device = _open_face_alignment(fan, s3fd, device), device
         self.weights_sha256 = hash_of(fan)
         code = code_sha256("pipeline.trackers.fan")
-        self.fingerprint = sha256_text(self.weights_sha256, hash_of(s3fd), device, code)
+        self.fingerprint = sha256_text(self.weights_sha256, hash_of(s3fd), device.type, code)
 
     def look(self, frames_u8: np.ndarray) -> Faces:
         """Look at frames one by one, as the package does; see `LandmarkFinder`."""
@@ -75,7 +75,7 @@ class FanLandmarks:
         return faces
 
 
-def find_fan(device: str) -> FanLandmarks:
+def find_fan(device: torch.device) -> FanLandmarks:
     """Open FAN and S3FD as they were imported, once a process.
 
     Raises:
@@ -85,11 +85,11 @@ def find_fan(device: str) -> FanLandmarks:
 
 
 @lru_cache(maxsize=1)
-def _open_fan(fan: Path, s3fd: Path, device: str) -> FanLandmarks:
+def _open_fan(fan: Path, s3fd: Path, device: torch.device) -> FanLandmarks:
     return FanLandmarks(fan, s3fd, device)
 
 
-def _open_face_alignment(fan: Path, s3fd: Path, device: str) -> Any:
+def _open_face_alignment(fan: Path, s3fd: Path, device: torch.device) -> Any:
     """Build the package's aligner with weights by path; the package itself would fetch them."""
     from face_alignment import FaceAlignment, LandmarksType
     from face_alignment.models import FAN
@@ -102,5 +102,5 @@ def _open_face_alignment(fan: Path, s3fd: Path, device: str) -> Any:
 
     detector = {"path_to_detector": str(s3fd)}
     return AlignerByPath(
-        LandmarksType.TWO_D, device=device, flip_input=False, face_detector_kwargs=detector, compile=False
+        LandmarksType.TWO_D, device=str(device), flip_input=False, face_detector_kwargs=detector, compile=False
     )

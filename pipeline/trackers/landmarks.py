@@ -49,8 +49,10 @@ class LandmarkTracker:
         self.fingerprint = sha256_text(head.sha256, settings, tables_sha256, code)
 
     @classmethod
-    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "LandmarkTracker":
-        """Read the landmark tables of all data sets (see `Tracker.open`)."""
+    def open(
+        cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path], device: torch.device
+    ) -> "LandmarkTracker":
+        """Read the landmark tables of all data sets (see `Tracker.open`); it has no network, so any device will do."""
         return cls(head, params, {name: LandmarkTable(folder / TABLE) for name, folder in folders.items()})
 
     def fit_images(self, frames_u8: np.ndarray) -> FitRows:

@@ -74,8 +74,14 @@ class Tracker(Protocol):
     fingerprint: str
 
     @classmethod
-    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "Tracker":
-        """Load what it needs; `folders` is where each data set's files lie, by the data set's name.
+    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path], device: torch.device) -> "Tracker":
+        """Load what it needs.
+
+        Args:
+            head: the head to fit.
+            params: thresholds and settings.
+            folders: where each data set's files lie, by the data set's name.
+            device: where its network runs, if it has one; another kind than the CPU is in the fingerprint.
 
         Raises:
             TrackerUnavailable, AssetMissing, FileNotFoundError, ValueError: it cannot run; the message says what is

@@ -13,6 +13,7 @@ from model.puppet_nets.tracker import PuppetTracker, load_tracker
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.params.fitting import FitParams
 from pipeline.store.closure import code_sha256
+from pipeline.store.devices import full_precision
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
 
@@ -23,24 +24,27 @@ _BATCH = 64
 class PuppetNetTracker:
     """Fits frame by frame, from the image alone: it serves real and generated puppet frames alike."""
 
-    def __init__(self, head: HeadModel, params: FitParams, network: PuppetTracker) -> None:
+    def __init__(self, head: HeadModel, params: FitParams, network: PuppetTracker, device: torch.device) -> None:
         if head.name not in network.layouts:
             raise TrackerUnavailable(f"the puppet tracker fits {', '.join(network.layouts)}, not {head.name!r}")
         self.head = head
         self.params = params
-        self.network = network
+        self.network = network.to(device)
+        self.device = device
         self.reduced = LandmarkHead(head, ("root",))
         self.weights_sha256 = network.weights_sha256 or ""
         thresholds = (params.min_score, params.max_residual)
         code = code_sha256("pipeline.trackers.puppet")
-        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, thresholds, code)
+        self.fingerprint = sha256_text(head.sha256, self.weights_sha256, thresholds, device.type, code)
 
     @classmethod
-    def open(cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path]) -> "PuppetNetTracker":
+    def open(
+        cls, head: HeadModel, params: FitParams, folders: Mapping[str, Path], device: torch.device
+    ) -> "PuppetNetTracker":
         """Load the shipped weights (see `Tracker.open`)."""
         if not WEIGHTS.is_file():
             raise TrackerUnavailable(f"the shipped weights {WEIGHTS.name} are missing from pipeline/puppets/assets")
-        return cls(head, params, load_tracker(WEIGHTS))
+        return cls(head, params, load_tracker(WEIGHTS), device)
 
     def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
         """Fit the frames of a clip; nothing but the images is used."""
@@ -49,12 +53,13 @@ class PuppetNetTracker:
     @torch.inference_mode()
     def fit_images(self, frames_u8: np.ndarray) -> FitRows:
         """Fit (N, H, W, 3) uint8 RGB images."""
-        predictions = [
-            self.network.predict(frames_to_tensor(torch.from_numpy(part)), self.head.name)
-            for part in np.array_split(frames_u8, max(1, round(len(frames_u8) / _BATCH)))
-        ]
-        fit = HeadFit.cat([p.fit for p in predictions])
-        landmarks = torch.cat([p.landmarks_ndc for p in predictions])
-        score = torch.cat([p.score for p in predictions]).numpy()
+        with full_precision(self.device):
+            predictions = [
+                self.network.predict(frames_to_tensor(torch.from_numpy(part)).to(self.device), self.head.name)
+                for part in np.array_split(frames_u8, max(1, round(len(frames_u8) / _BATCH)))
+            ]
+        fit = HeadFit.cat([p.fit for p in predictions]).to("cpu")
+        landmarks = torch.cat([p.landmarks_ndc for p in predictions]).cpu()
+        score = torch.cat([p.score for p in predictions]).cpu().numpy()
         residual = landmark_residual(self.reduced, fit, landmarks)
         return FitRows(judge(score, residual, self.params), score, residual, fit, landmarks.numpy())

@@ -9,15 +9,14 @@ process that is killed loses the piece that it was writing and nothing else.
 import contextlib
 import json
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.store.provenance import PARTIAL, write_json, written_aside
+from model.atomic import PARTIAL, clear_abandoned, written_aside
+from pipeline.store.provenance import write_json
 from pipeline.store.shown import hidden_name, may_show, whole_video
 
 FAILED = ".failed.json"
-ABANDONED_S = 3600  # a partial file this old has no writer any more: no clip takes that long
 
 
 def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: str) -> Path:
@@ -27,10 +26,7 @@ def piece_path(store: Path, person: str, video: str, fingerprint: str, suffix: s
 
 @contextlib.contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
-    """Yield a name of this writer's own; what was written there becomes `path` when the block ends well.
-
-    The record of an earlier failure goes then.
-    """
+    """Write a piece as `model.atomic.written_aside` does; the record of an earlier failure goes when it is there."""
     with written_aside(path) as partial:
         yield partial
     _record(path).unlink(missing_ok=True)
@@ -52,10 +48,7 @@ def recall_failure(path: Path) -> tuple[str, str] | None:
 
 def sweep(store: Path) -> None:
     """Remove what killed writers left half-written, but nothing that may still be in the works."""
-    for partial in store.glob(f"*/*{PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > ABANDONED_S:
-                partial.unlink()
+    clear_abandoned(store.glob(f"*/*{PARTIAL}"))
 
 
 def remove_pieces(stores: Path, name: str) -> int:

@@ -1,10 +1,12 @@
 """Every key of a finished piece, a reading, a checkpoint or a video is found in the code and changes with it."""
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,50 +14,8 @@ import pytest
 from pipeline.metrics.registry import BACKENDS
 from pipeline.store.closure import DECLARE_ONLY, DOORS, KEEPING, PLUGIN_TABLES, SourceTree
 from pipeline.trackers.table import TRACKERS
+from tests.arch.key_calls import NAMED_PIECES, NO_READINGS, SHARED_CODES, calls, keys
 from tests.helpers import ROOT
-
-# Classes that make the key of the module which a subclass of theirs lies in, and the modules of these.
-BY_SUBCLASS = {
-    "pipeline/trackers/face_reader.py": ("pipeline.trackers.deca", "pipeline.trackers.deep3d"),
-    "pipeline/trackers/face_tracker.py": ("pipeline.trackers.deca", "pipeline.trackers.deep3d"),
-}
-# Stores whose pieces carry the code in their own names: who opens the store, who names the piece.
-NAMED_PIECES = {
-    "stages/crop.py": "pipeline/cropping/clip.py",
-    "pipeline/bench/evaluate.py": "pipeline/metrics/readings.py",
-}
-NO_READINGS = "pipeline.metrics.backends.pixels"
-SHARED_CODES = "pipeline.metrics.backends.head_codes"  # makes the key for the backends that read a head's codes
-
-
-@cache
-def calls(name: str) -> dict[str, list[ast.Call]]:
-    """Calls of a function by the files that they stand in, the function's own file left out."""
-    found: dict[str, list[ast.Call]] = {}
-    for path in sorted(path for folder in ("model", "pipeline", "stages") for path in (ROOT / folder).rglob("*.py")):
-        own = path.relative_to(ROOT).as_posix()
-        if own in ("pipeline/store/closure.py", "pipeline/store/scratch_root.py"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = node.func if isinstance(node, ast.Call) else None
-            if getattr(called, "id", getattr(called, "attr", "")) == name:
-                found.setdefault(own, []).append(node)
-    return found
-
-
-def keys() -> dict[tuple[str, ...], str]:
-    """The modules of every key, and a file that makes it."""
-    found = {}
-    for file, made in calls("code_sha256").items():
-        for call in made:
-            modules = tuple(arg.value for arg in call.args if isinstance(arg, ast.Constant))
-            if len(modules) == len(call.args):
-                found[modules] = file
-            else:
-                assert ast.unparse(call.args[0]) == "type(self).__module__", f"{file}: say what this key is of"
-                found |= {(module,): file for module in BY_SUBCLASS[file]}
-    return found
-
 
 KEYS = sorted(keys())
 
@@ -95,6 +55,17 @@ def test_the_keys_that_there_must_be_are_found():
 def test_every_store_is_named_by_code():
     for file in calls("scratch_dir"):
         assert NAMED_PIECES.get(file, file) in calls("code_sha256"), f"{file}: what lies there has no code in its key"
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+def test_every_stage_guards_its_outputs_and_says_whether_it_keeps_pieces(stage, tree):
+    (call,) = calls("run_stage")[f"stages/{stage}.py"]
+    given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    main = import_module(f"stages.{stage}").main
+    assert given["outs"]
+    assert set(given["outs"]) <= set(inspect.signature(main).parameters)
+    reached = {path.relative_to(ROOT).as_posix() for path in tree.closure(f"stages.{stage}", plugins=True)}
+    assert given.get("scratch", False) == bool(reached & set(calls("scratch_dir")))
 
 
 def test_a_file_that_makes_a_key_is_of_it():

@@ -21,7 +21,7 @@ class Inception:
 
     name = "inception"
 
-    def __init__(self, weights: Path, device: str) -> None:
+    def __init__(self, weights: Path, device: torch.device) -> None:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         torch.load(weights, map_location="cpu", weights_only=True)  # refuses a pickle that would run code
@@ -29,7 +29,7 @@ class Inception:
         self.device = device
         self.weights_sha256 = hash_of(weights)
         code = code_sha256("pipeline.metrics.backends.inception", through=("torch_fidelity",))
-        self.fingerprint = sha256_text(self.weights_sha256, device, code)
+        self.fingerprint = sha256_text(self.weights_sha256, device.type, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "Inception":

@@ -17,7 +17,7 @@ class LpipsAlex:
 
     name = "lpips_alex"
 
-    def __init__(self, weights: Path, device: str) -> None:
+    def __init__(self, weights: Path, device: torch.device) -> None:
         from torchmetrics.functional.image.lpips import _LPIPS
 
         self.net = _LPIPS(pretrained=True, net="alex", pnet_rand=True)
@@ -29,7 +29,7 @@ class LpipsAlex:
         self.device = device
         self.weights_sha256 = hash_of(weights)
         code = code_sha256("pipeline.metrics.backends.lpips_alex", through=("torchvision",))
-        self.fingerprint = sha256_text(self.weights_sha256, device, code)
+        self.fingerprint = sha256_text(self.weights_sha256, device.type, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "LpipsAlex":

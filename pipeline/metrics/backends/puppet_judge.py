@@ -20,12 +20,12 @@ class PuppetJudgeBackend:
 
     name = "puppet_judge"
 
-    def __init__(self, judge: PuppetJudge, device: str) -> None:
+    def __init__(self, judge: PuppetJudge, device: torch.device) -> None:
         self.judge = judge.to(device)
         self.device = device
         self.weights_sha256 = judge.weights_sha256 or ""
         code = code_sha256("pipeline.metrics.backends.puppet_judge")
-        self.fingerprint = sha256_text(self.weights_sha256, device, code)
+        self.fingerprint = sha256_text(self.weights_sha256, device.type, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetJudgeBackend":

@@ -26,7 +26,9 @@ class PuppetTrackerBackend:
 
     name = "puppet_tracker"
 
-    def __init__(self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: str) -> None:
+    def __init__(
+        self, tracker: PuppetTracker, heads: Mapping[str, HeadModel], min_score: float, device: torch.device
+    ) -> None:
         self.tracker = tracker.to(device)
         self.heads = {name: head.to(device) for name, head in heads.items()}
         self.min_score = min_score
@@ -34,7 +36,7 @@ class PuppetTrackerBackend:
         self.weights_sha256 = tracker.weights_sha256 or ""
         known = {name: head.sha256 for name, head in heads.items()}
         code = code_sha256("pipeline.metrics.backends.puppet_tracker")
-        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, device, code)
+        self.fingerprint = sha256_text(self.weights_sha256, known, min_score, device.type, code)
 
     @classmethod
     def open(cls, opening: Opening) -> "PuppetTrackerBackend":

@@ -82,7 +82,7 @@ def pairs(world):
 
 @pytest.fixture(scope="module")
 def runner(world):
-    return RowRunner(world / "model", world / "one.npz", world / "eval.parquet", CLIPS, "cpu")
+    return RowRunner(world / "model", world / "one.npz", world / "eval.parquet", CLIPS, torch.device("cpu"))
 
 
 def generated(runner, pairs, batch_size: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_cross_identity_takes_the_sources_shape_and_the_driving_pose(runner, pai
 def test_a_model_of_another_head_is_refused(world, tmp_path):
     save_head(tmp_path / "two.npz", random_head(seed=1))
     with pytest.raises(ValueError, match="bumpy_sphere"):
-        RowRunner(world / "model", tmp_path / "two.npz", world / "eval.parquet", CLIPS, "cpu")
+        RowRunner(world / "model", tmp_path / "two.npz", world / "eval.parquet", CLIPS, torch.device("cpu"))
 
 
 def test_a_contact_sheet_shows_every_column(world, runner, pairs, tmp_path):

@@ -26,7 +26,7 @@ BATCH = 16
 class Mirror:
     """A method that turns the source's sides round; it stops when it has worked for long enough."""
 
-    device = "cpu"
+    device = torch.device("cpu")
 
     def __init__(self, lasts: int = 1000) -> None:
         self.lasts, self.seen = lasts, []
@@ -98,7 +98,9 @@ def test_batches_are_those_of_one_pass_whatever_the_piece(loaded, tmp_path):
 def key_of(folder, loaded, batch_size=BATCH):
     pairs, hashes = loaded
     files = [folder / name for name in ("weights", "config", "head", "fits")]
-    return generation_key(files, pairs, hashes.pairs_sha256, Images.of(pairs.frames).names, batch_size, "cpu")
+    return generation_key(
+        files, pairs, hashes.pairs_sha256, Images.of(pairs.frames).names, batch_size, torch.device("cpu")
+    )
 
 
 def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, monkeypatch):

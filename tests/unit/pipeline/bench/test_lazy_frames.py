@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import stages.figures
 from pipeline.bench.pair_frames import load_pair_frames
@@ -119,7 +120,7 @@ def test_figures_decode_only_the_pairs_that_they_show(tmp_path, monkeypatch):
     chosen = pairs.select(chosen_pairs(pairs, PARAMS.report.sheet_pairs))
     assert len(chosen) == 8
     assert {clip for clip, _ in asked} <= chosen.clips | {min(pairs.clips)}
-    assert [(given[3], given[4]) for given in shown] == [(chosen.clips, "cpu")] * 5
+    assert [(given[3], given[4]) for given in shown] == [(chosen.clips, torch.device("cpu"))] * 5
 
 
 def test_a_frame_that_its_clip_does_not_have_is_named(tmp_path):

@@ -6,8 +6,10 @@ import pytest
 from pipeline.cropping import run as crop_run
 from pipeline.cropping.clip import crop_map
 from pipeline.cropping.pack import crop_all
+from pipeline.cropping.packed import PackedFolder
 from pipeline.sources.listing import list_clips
 from pipeline.store.clips import ClipStore
+from pipeline.store.schema import LEDGER
 from pipeline.work.ledger import LedgerRow, TooManyFailures, check_complete, summary
 from tests.helpers import shared
 from tests.videos import CROP, data_params, released, voxceleb1, write_track, write_video
@@ -182,3 +184,17 @@ def test_real_clips_are_all_made(tmp_path):
     crop_all(clips, tmp_path / "clips", CROP, tmp_path / "s", workers=0, scheduler=None, clip_timeout_s=60)
     lengths = {p: ClipStore(tmp_path / "clips" / p).index["num_frames"].to_pylist() for p in ("train", "eval")}
     assert lengths == {"train": [78], "eval": [160, 126]}
+
+
+def pack(folder, error=None):
+    with PackedFolder(folder, "png", 1 << 20, {"encoding": "png"}) as packed:
+        if error:
+            raise error
+        packed.finish(LEDGER.empty_table())
+
+
+def test_an_unfinished_pack_leaves_the_old_one(tmp_path):
+    pack(tmp_path / "eval")
+    with pytest.raises(RuntimeError, match="stopped"):
+        pack(tmp_path / "eval", RuntimeError("stopped"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["eval", "index.parquet", "ledger.parquet"]

@@ -35,6 +35,8 @@ from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT, random_head
 from tests.videos import data_params, released, voxceleb1
 
+CPU = torch.device("cpu")
+
 SMALL = ROOT / "tests" / "data" / "small.yaml"
 
 PARAMS = FitParams(
@@ -121,7 +123,7 @@ def world(tmp_path, monkeypatch, head):
 
 def fitted(path, params=PARAMS, retry_failed=False):
     work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=retry_failed)
-    return fit_clips(params, path / "head.npz", path / "clips", {"set": path / "set"}, path / "fits", work)
+    return fit_clips(params, path / "head.npz", path / "clips", {"set": path / "set"}, path / "fits", work, CPU)
 
 
 def test_landmarks_are_shifted_to_edge_aligned_pixels(tmp_path):
@@ -246,7 +248,7 @@ def test_a_perspective_head_is_fitted_in_a_square_around_the_face(tmp_path):
     fit = fit.replace(tracker_map=torch.tensor([[0.5, 0, 0.2, 0, 0.5, -0.3]]).repeat(4, 1))
     landmarks = head.place_landmarks(fit).double().numpy()
     write_landmarks(tmp_path / "landmarks.parquet", landmark_rows("v", [0, 1, 2, 3], to_source_px(landmarks)))
-    tracker = LandmarkTracker.open(head, PARAMS, {"set": tmp_path})
+    tracker = LandmarkTracker.open(head, PARAMS, {"set": tmp_path}, CPU)
     rows = tracker.fit_clip(np.zeros((4, 64, 64, 3), np.uint8), ClipInfo("c", "set", "p", "v", [0, 1, 2, 3], CROP))
     assert rows.status == ["ok"] * 4
     np.testing.assert_allclose(rows.landmarks, landmarks, atol=1e-5)
@@ -269,7 +271,7 @@ def test_a_frame_of_low_score_does_not_spoil_the_others(tmp_path, head):
             "v", [2], points_px[2:3] + nonsense * np.random.default_rng(0).normal(size=(68, 2)), 0.1
         )[0]
         write_landmarks(tmp_path / "landmarks.parquet", rows)
-        tracker = LandmarkTracker.open(head, PARAMS, {"set": tmp_path})
+        tracker = LandmarkTracker.open(head, PARAMS, {"set": tmp_path}, CPU)
         found.append(
             tracker.fit_clip(np.zeros((4, 64, 64, 3), np.uint8), ClipInfo("c", "set", "p", "v", [0, 1, 2, 3], CROP))
         )
@@ -288,6 +290,9 @@ class BrightnessNet:
     def __init__(self, head: HeadModel) -> None:
         self.head = head
 
+    def to(self, device: torch.device) -> "BrightnessNet":
+        return self
+
     def predict(self, img: torch.Tensor, head_name: str) -> Prediction:
         assert img.shape[1] == 3
         assert head_name == "bumpy_sphere"
@@ -297,14 +302,21 @@ class BrightnessNet:
 
 
 def test_the_network_fits_every_image_in_order(head):
-    tracker = PuppetNetTracker(head, PARAMS, BrightnessNet(head))
+    tracker = PuppetNetTracker(head, PARAMS, BrightnessNet(head), CPU)
     levels = np.linspace(0, 255, 150).astype(np.uint8)
     rows = tracker.fit_images(np.broadcast_to(levels[:, None, None, None], (150, 8, 6, 3)).copy())
     np.testing.assert_allclose(rows.fit.pose[:, 1].numpy(), levels / 255, atol=1e-6)
     assert rows.status == ["low_score" if level > 0.9 * 255 else "ok" for level in levels]
     assert rows.residual.max() < 1e-3
     with pytest.raises(TrackerUnavailable, match=r"fits bumpy_sphere, not 'other'"):
-        PuppetNetTracker(HeadModel(replace(head.arrays, name="other")), PARAMS, BrightnessNet(head))
+        PuppetNetTracker(HeadModel(replace(head.arrays, name="other")), PARAMS, BrightnessNet(head), CPU)
+
+
+def test_fits_of_another_kind_of_device_have_another_key(head):
+    on_cpu, on_cuda, on_second = (
+        PuppetNetTracker(head, PARAMS, BrightnessNet(head), torch.device(name)) for name in ("cpu", "cuda", "cuda:1")
+    )
+    assert on_cpu.fingerprint != on_cuda.fingerprint == on_second.fingerprint
 
 
 def write_truth(path, head: HeadModel, truth, shift_px: tuple[float, float], yaw_rad: float = 0.0) -> None:
@@ -362,7 +374,7 @@ def test_the_stage_writes_tables_and_report(world):
         fit = PARAMS.model_copy(update={"tracker": "puppet_tracker"})  # of the other head
         params = load_params(SMALL).model_copy(update={"fit": fit, "data": data})
         places = (path / "puppet_face.npz", path / "clips", path / "fits", path / "fit.json")
-        run(params, *places, workers=0, clip_timeout_s=60, retry="missing")
+        run(params, *places, workers=0, clip_timeout_s=60, retry="missing", device="cpu")
 
     stage("set")
     assert {p.name for p in path.glob("fits/*")} == {"train.parquet", "eval.parquet"}

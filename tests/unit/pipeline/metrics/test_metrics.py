@@ -158,7 +158,7 @@ def test_lpips_loads_a_backbone_in_torchvisions_layout(tmp_path):
     torch.manual_seed(0)
     backbone = torchvision.models.alexnet(weights=None)
     torch.save(backbone.state_dict(), tmp_path / "alexnet.pth")
-    backend = LpipsAlex(tmp_path / "alexnet.pth", "cpu")
+    backend = LpipsAlex(tmp_path / "alexnet.pth", torch.device("cpu"))
     a, b = frames(0, 2, 64, 72), frames(1, 2, 64, 72)
     found = backend.perceptual_distance(a, b)
 
@@ -183,13 +183,13 @@ def test_lpips_loads_a_backbone_in_torchvisions_layout(tmp_path):
     del backbone.features[0]
     torch.save(backbone.state_dict(), tmp_path / "other.pth")
     with pytest.raises((RuntimeError, KeyError)):
-        LpipsAlex(tmp_path / "other.pth", "cpu")
+        LpipsAlex(tmp_path / "other.pth", torch.device("cpu"))
 
 
 def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
     project_with_assets(monkeypatch, tmp_path)
     heads = ("flame", "two")
-    opening = Opening({name: tmp_path for name in heads}, 0.5, "cpu")
+    opening = Opening({name: tmp_path for name in heads}, 0.5, torch.device("cpu"))
     measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)
     by_name = {m.id: m for m in measures}
     assert len(measures) == 10

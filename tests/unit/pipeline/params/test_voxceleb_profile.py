@@ -1,6 +1,7 @@
 """The profile `voxceleb`: what the paper says of it, its people, and what is said while nothing is there."""
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pipeline import cli
@@ -80,7 +81,7 @@ def test_an_absent_data_folder_is_named_in_one_line(params, tmp_path, monkeypatc
 def test_every_metric_that_needs_weights_names_an_asset(params, tmp_path, monkeypatch):
     project_with_assets(monkeypatch, tmp_path)
     heads = (params.bench.head, params.bench.head2)
-    opening = Opening({name: tmp_path / f"{name}.npz" for name in heads}, params.fit.min_score, "cpu")
+    opening = Opening({name: tmp_path / f"{name}.npz" for name in heads}, params.fit.min_score, torch.device("cpu"))
     measures = {m.id: m.reason for m in open_measures(params.metrics, heads, (256, 256), opening)}
     for part in ("fid[inception", "csim[arcface", "akd_px[fan", "aed[deca,flame", "apd[deep3d,bfm", "lpips[lpips_alex"):
         (reason,) = (reason for name, reason in measures.items() if name.startswith(part))

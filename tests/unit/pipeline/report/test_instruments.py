@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
@@ -85,7 +86,7 @@ STAND_INS = {"inception": Wide, "puppet_judge": StandIn, "puppet_tracker": Track
 def scorer_of(folder: Path, stand_ins: dict[str, type]) -> Scorer:
     """A scorer with the columns of `SETTINGS`, in which stand-ins take the backends' places."""
     pairs, hashes = load_pair_frames(folder / "pairs.parquet", folder / "clips")
-    opening = Opening({name: folder for name in ("one", "two")}, 0.5, "cpu")
+    opening = Opening({name: folder for name in ("one", "two")}, 0.5, torch.device("cpu"))
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in stand_ins.items():
             patch.setitem(BACKENDS, name, f"{__name__}:{stand_in.__name__}")

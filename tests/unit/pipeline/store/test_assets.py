@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pipeline.assets import ASSETS
@@ -151,7 +152,7 @@ def test_a_metric_whose_weights_were_swapped_stops_the_evaluation_and_leaves_no_
     params = load_params(ROOT / "tests" / "data" / "small.yaml").metrics
     metrics = type(params).model_validate({**params.model_dump(), "lpips": {"backend": "lpips_alex"}})
     heads = {name: ROOT / f"pipeline/puppets/assets/{name}.npz" for name in ("puppet", "puppet_face")}
-    opening = Opening(heads, 0.5, "cpu")
+    opening = Opening(heads, 0.5, torch.device("cpu"))
     reasons = {m.metric.name: m.reason for m in open_measures(metrics, tuple(heads), (64, 64), opening)}
     assert "pwm assets import lpips_alex" in reasons["lpips"]
     pwm("import", "lpips_alex", releases[0])

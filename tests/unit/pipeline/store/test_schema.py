@@ -37,6 +37,26 @@ def test_a_writer_holds_few_pieces_and_less_than_a_row_group(tmp_path):
             assert writer._held.column(0).num_chunks <= LOOSE
 
 
+def write_and_stop(path, pieces, error=None):
+    with TableWriter(path, pieces[0].schema) as writer:
+        for piece in pieces:
+            writer.add(piece)
+        if error:
+            raise error
+
+
+def test_an_unfinished_table_leaves_the_old_one(tmp_path):
+    path, old = tmp_path / "table.parquet", pa.table({"value": [1, 2]})
+    write_table(path, old)
+    whole = pa.table({"value": range(ROW_GROUP)})  # whole row groups, so the new file is begun
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_and_stop(path, [whole, whole], RuntimeError("stopped"))
+    with pytest.raises(ValueError, match="schema"):  # found when the last rows are written, as the block ends
+        write_and_stop(path, [whole, pa.table({"other": ["x"]})])
+    assert read_table(path).equals(old)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_rows_of_some_clips_come_from_the_groups_that_hold_them(tmp_path, monkeypatch):
     total = 3 * ROW_GROUP
     write_table(tmp_path / "t.parquet", rows(0, total), {"head": "x"})

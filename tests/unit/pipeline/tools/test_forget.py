@@ -53,7 +53,7 @@ def run_stages(root):
     options = {"workers": 0, "clip_timeout_s": 60, "retry": "missing"}
     stages.crop.run(params, data / "clips", root / "forgotten.txt", **options)
     head = root / "heads" / f"{HEAD}.npz"
-    stages.fit.run(params, head, data / "clips", data / "fits" / HEAD, root / "report.json", **options)
+    stages.fit.run(params, head, data / "clips", data / "fits" / HEAD, root / "report.json", device="cpu", **options)
 
 
 def forget_in(root, name):

@@ -35,6 +35,8 @@ from tests.helpers import ROOT
 from tests.puppet_studio import codes, landmarks_px, person, studio
 from tests.releases import bfm_variables, embedding_arrays, flame_arrays, write_embedding, write_flame
 
+CPU = torch.device("cpu")
+
 SIZE = (96, 120)  # height, width
 SQUEEZE = (0.8, 0.0, 0.05, 0.0, 1.0, 0.0)  # makes the head fill a frame that is wider than high
 STATUS = ["ok", "no_landmarks", "low_score", "no_crop", "ok"]
@@ -122,7 +124,7 @@ def opened(assets, clip, heads, params, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.trackers.face_reader.find_fan", lambda device: clip[1])
 
     def open_tracker(name: str, **changes: float):
-        return resolve(TRACKERS, name, "tracker").open(heads[name], params.model_copy(update=changes), {})
+        return resolve(TRACKERS, name, "tracker").open(heads[name], params.model_copy(update=changes), {}, CPU)
 
     return open_tracker
 
@@ -227,7 +229,7 @@ def test_a_clip_is_fitted_from_its_pack_to_its_table(name, opened, clip, heads, 
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / run))
         work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=False)
         settings = params.model_copy(update={"tracker": name})
-        counts = fit_clips(settings, tmp_path / "head.npz", tmp_path / "clips", {}, tmp_path / run / "fits", work)
+        counts = fit_clips(settings, tmp_path / "head.npz", tmp_path / "clips", {}, tmp_path / run / "fits", work, CPU)
         assert counts == {"ok": 4, "no_landmarks": 2, "low_score": 2, "no_crop": 2}
         made.append((tmp_path / run / "fits" / "eval.parquet").read_bytes())
     assert made[0] == made[1]
@@ -250,7 +252,7 @@ def test_what_results_depend_on_is_in_the_fingerprint(name, opened, assets, head
     others = [opened(name, min_score=0.1), opened(name, max_residual=1.0)]
     other_faces = replace(clip[1], fingerprint="other FAN")
     file = assets / {"deca": "deca_model.tar", "deep3d": "deep3d.pth"}[name]
-    reader = type(known.reader)(heads[name], other_faces, file, "cpu")
+    reader = type(known.reader)(heads[name], other_faces, file, CPU)
     assert len({known.fingerprint, *(other.fingerprint for other in others)}) == 3
     assert reader.fingerprint != known.reader.fingerprint
     assert len(known.weights_sha256) == 64
@@ -269,17 +271,17 @@ def test_a_head_that_a_tracker_is_not_for_is_refused(name, message, heads, param
     project_with_assets(monkeypatch, tmp_path)
     other = heads[NAMES[1 - NAMES.index(name)]]
     with pytest.raises(TrackerUnavailable, match=message):
-        resolve(TRACKERS, name, "tracker").open(other, params, {})
+        resolve(TRACKERS, name, "tracker").open(other, params, {}, CPU)
     backend = {"deca": Deca, "deep3d": Deep3D}[name]
     with pytest.raises(BackendUnavailable, match=message):
-        backend.open(Opening({other.name: tmp_path / "head.npz"}, 0.5, "cpu"))
+        backend.open(Opening({other.name: tmp_path / "head.npz"}, 0.5, CPU))
 
 
 def test_a_head_of_the_right_name_with_other_codes_is_refused(heads, clip, assets):
     fewer = replace(heads["deca"].arrays, shape_basis=heads["deca"].arrays.shape_basis[:90])
     reader = resolve(TRACKERS, "deca", "tracker").reader_class
     with pytest.raises(TrackerUnavailable, match=r"100 identity and 50 expression codes; this one has 90 and 50"):
-        reader(HeadModel(fewer), clip[1], assets / "deca_model.tar", "cpu")
+        reader(HeadModel(fewer), clip[1], assets / "deca_model.tar", CPU)
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -289,12 +291,12 @@ def test_a_head_of_the_right_name_with_other_codes_is_refused(heads, clip, asset
 def test_missing_weights_are_named_with_the_remedy(name, words, heads, params, assets, tmp_path, monkeypatch):
     project_with_assets(monkeypatch, tmp_path)
     with pytest.raises(AssetMissing) as caught:
-        resolve(TRACKERS, name, "tracker").open(heads[name], params, {})
+        resolve(TRACKERS, name, "tracker").open(heads[name], params, {}, CPU)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
     project_with_assets(monkeypatch, tmp_path, assets)  # which have no FAN
     with pytest.raises(AssetMissing, match="pwm assets import fan FILE"):
-        resolve(TRACKERS, name, "tracker").open(heads[name], params, {})
+        resolve(TRACKERS, name, "tracker").open(heads[name], params, {}, CPU)
 
 
 def test_a_file_that_is_not_the_release_is_refused_in_one_line(assets, tmp_path):
@@ -326,7 +328,7 @@ def test_a_file_that_is_not_the_release_is_refused_in_one_line(assets, tmp_path)
 def test_as_a_metric_it_reads_codes_and_degrees_and_judges_no_residual(name, opened, clip, heads, tmp_path):
     head = HEADS[name]
     save_head(tmp_path / f"{head}.npz", heads[name].arrays)
-    backend = {"deca": Deca, "deep3d": Deep3D}[name].open(Opening({head: tmp_path / f"{head}.npz"}, 0.5, "cpu"))
+    backend = {"deca": Deca, "deep3d": Deep3D}[name].open(Opening({head: tmp_path / f"{head}.npz"}, 0.5, CPU))
     (reading,) = (found := backend.observe(clip[0])).values()
     assert list(found) == [f"head_codes:{head}"]
     assert reading.shape == (5, NUM_EXPRESSION[name] + 3)
@@ -357,7 +359,7 @@ def test_fan_gives_the_surest_face_in_our_pixels(tmp_path, monkeypatch):
     torch.manual_seed(0)
     torch.save(FAN(4).state_dict(), tmp_path / "fan.pth")
     (tmp_path / "s3fd.pth").write_bytes(b"boxes")
-    finder = FanLandmarks(tmp_path / "fan.pth", tmp_path / "s3fd.pth", "cpu")
+    finder = FanLandmarks(tmp_path / "fan.pth", tmp_path / "s3fd.pth", CPU)
     frames_u8 = np.zeros((2, 80, 100, 3), np.uint8)
     frames_u8[0] = np.random.default_rng(0).integers(0, 255, (80, 100, 3))
     with pytest.warns(UserWarning, match="No faces"):
@@ -376,8 +378,8 @@ def test_akd_reads_the_same_landmarks(clip):
 
 def test_networks_that_measure_convolve_in_float32_on_cuda():
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
-    with full_precision("cuda"):
+    with full_precision(torch.device("cuda")):
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (False, True)
         assert torch.backends.cudnn.enabled
-    with full_precision("cpu"):
+    with full_precision(CPU):
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before

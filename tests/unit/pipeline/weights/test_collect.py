@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
@@ -50,7 +51,7 @@ def test_a_tracker_asks_for_the_weights_that_its_line_names(name, asked):
     params = load_params(ROOT / "tests" / "data" / "small.yaml").fit
     with contextlib.suppress(Exception):
         tracker = resolve(TRACKERS, name, "tracker")
-        tracker.open(AnyHead(FITS.get(name, "puppet")), params, {})
+        tracker.open(AnyHead(FITS.get(name, "puppet")), params, {}, torch.device("cpu"))
     assert set(asked) == set(TRACKER_WEIGHTS[name])
 
 
@@ -59,7 +60,7 @@ def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeyp
     monkeypatch.setattr("pipeline.metrics.backends.head_codes.load_head", lambda path: AnyHead(path.stem))
     head = FITS.get(name, "puppet")
     with contextlib.suppress(Exception):
-        resolve(BACKENDS, name, "backend").open(Opening({head: Path(f"{head}.npz")}, 0.5, "cpu"))
+        resolve(BACKENDS, name, "backend").open(Opening({head: Path(f"{head}.npz")}, 0.5, torch.device("cpu")))
     assert set(asked) == set(BACKEND_WEIGHTS[name])
 
 

@@ -4,8 +4,10 @@ import os
 import time
 
 import pytest
+import torch
 
 import stages.crop
+from model.atomic import ABANDONED_S
 from pipeline.cropping import run as crop_run
 from pipeline.cropping.clip import crop_clip
 from pipeline.fitting import run as fit_module
@@ -13,7 +15,6 @@ from pipeline.fitting.run import FitWork, fit_clips
 from pipeline.params.tree import load_params
 from pipeline.store.scratch_root import LAYOUT
 from pipeline.work.scratch import (
-    ABANDONED_S,
     piece_path,
     recall_failure,
     remember_failure,
@@ -100,7 +101,15 @@ def test_fit_goes_on_where_it_stopped(corpus, monkeypatch):
 
     def fit(out):
         work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=False)
-        fit_clips(params.fit, corpus / "heads" / f"{HEAD}.npz", corpus / "clips", folders, corpus / out, work)
+        fit_clips(
+            params.fit,
+            corpus / "heads" / f"{HEAD}.npz",
+            corpus / "clips",
+            folders,
+            corpus / out,
+            work,
+            torch.device("cpu"),
+        )
 
     monkeypatch.setattr(fit_module, "fit_clip", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):

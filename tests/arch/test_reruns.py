@@ -1,0 +1,61 @@
+"""What runs again when a module changes: the stages that name its room, and of their pieces those that reach it."""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.store.closure import SourceTree
+from tests.arch.key_calls import keys
+from tests.arch.stage_deps import room, stage_script
+from tests.helpers import ROOT
+
+# What no stage runs: commands of users, how the shipped networks were made, and what only declares or talks.
+NO_STAGE = (
+    "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py", "pipeline/assets.py",
+    "pipeline/params", "pipeline/tools", "pipeline/puppet_training",
+)  # fmt: skip
+
+
+def modules() -> list[Path]:
+    """Every module of model and pipeline but the packages' own files."""
+    files = [path for layer in ("model", "pipeline") for path in (ROOT / layer).rglob("*.py")]
+    return sorted(path for path in files if path.name != "__init__.py")
+
+
+def stages_naming() -> dict[str, set[str]]:
+    """Room -> scripts of the stages that name it."""
+    found: dict[str, set[str]] = {}
+    for stage in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        body = stage.get("do", stage)
+        for dep in body["deps"]:
+            found.setdefault(dep, set()).add(stage_script(body["cmd"]))
+    return found
+
+
+def test_a_stage_runs_when_the_code_of_its_pieces_changes():
+    """Else DVC would skip the stage, and outputs of old code would stand under a new key.
+
+    Prints what an edit of each module costs (`pytest -s`): stages that run, and kinds of pieces that are made anew.
+    """
+    tree, naming = SourceTree(ROOT), stages_naming()
+    scripts = {script for stages in naming.values() for script in stages}
+    reached_by = {script: set(tree.closure(f"stages.{script}", plugins=True)) for script in scripts}
+    pieces = {made: (ROOT / file, set(tree.closure(*made, plugins=False))) for made, file in keys().items()}
+    lines = []
+    for path in modules():
+        stages = naming.get(room(path), set())
+        anew = sorted(" ".join(name.removeprefix("pipeline.") for name in made)
+                      for made, (_, reached) in pieces.items() if path in reached)  # fmt: skip
+        for made, (maker, reached) in pieces.items():
+            users = {script for script in scripts if maker in reached_by[script]}
+            assert path not in reached or users <= stages, f"{path}: {users - stages} use pieces of {made}"
+        name = path.relative_to(ROOT).as_posix()
+        assert stages or name.startswith(NO_STAGE), f"no stage names the room of {name}"
+        lines.append(f"{name:48} {', '.join(sorted(stages)) or '-':70} {'; '.join(anew) or '-'}")
+    print("\n".join(lines))  # noqa: T201
+
+
+def test_an_edit_of_a_report_trains_fits_and_crops_nothing():
+    naming = stages_naming()
+    for name in ("pipeline/report", "pipeline/metrics", "pipeline/bench"):
+        assert naming[name].isdisjoint({"train", "fit", "crop", "videos"}), name
