@@ -52,7 +52,7 @@ def keep_generated(
             chosen = pairs.select(part)
             write_predictions(path, chosen.pair_id.tolist(), generate(runner, chosen, batch_size))
     join_predictions(list(parts), out)
-    return generated
+    return sum(len(pairs.pair_id[part]) for part in absent.values())
 
 
 def join_predictions(pieces: Sequence[Path], out: Path) -> None:
