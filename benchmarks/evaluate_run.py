@@ -26,8 +26,8 @@ from pipeline.metrics import registry
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.metrics.readings import Readings
 from pipeline.params.tree import Params, load_params
+from pipeline.store.compute.threads import workers_on
 from pipeline.store.provenance import ROOT
-from pipeline.store.threads import workers_on
 
 PROFILE = ROOT / "profiles" / "voxceleb.yaml"
 FEATURES, CODES = 2048, 53

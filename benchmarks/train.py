@@ -33,7 +33,7 @@ from model.training.replicas import Replicas, replicas
 from pipeline.options import DeviceName
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
 from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
 from pipeline.training.run import load_backbone

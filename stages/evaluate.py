@@ -8,7 +8,7 @@ import typer
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 
 
 def run(

@@ -9,7 +9,7 @@ from pipeline.console import say
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, Results, TestClips
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 
 
 def run(

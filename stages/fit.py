@@ -8,7 +8,7 @@ from typer import Option
 from pipeline.options import CORES, ClipTimeout, DeviceName, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 
 
 def run(

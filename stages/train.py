@@ -10,7 +10,7 @@ from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 
 
 def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: Path, device: str) -> None:

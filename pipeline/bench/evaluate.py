@@ -14,9 +14,9 @@ from pipeline.metrics.protocols import Opening
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
+from pipeline.store.compute.threads import workers_on
 from pipeline.store.scratch_root import scratch_dir
 from pipeline.store.shown import name_people
-from pipeline.store.threads import workers_on
 
 
 @dataclass(frozen=True)

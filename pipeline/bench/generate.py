@@ -17,8 +17,8 @@ from model.pwm.generator import PWMOutput
 from model.retarget import retarget
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.store.clips import encode_png
+from pipeline.store.compute.threads import streamed, workers_on
 from pipeline.store.fits import FitTable
-from pipeline.store.threads import streamed, workers_on
 
 
 class Shown(Protocol):

@@ -16,9 +16,9 @@ from pipeline.metrics.images import Images
 from pipeline.metrics.protocols import PIXELS, BackendFailed, Role, named_failure
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
+from pipeline.store.compute.threads import in_threads
 from pipeline.store.frames import HeldFrames
 from pipeline.store.schema import SCORES, write_table
-from pipeline.store.threads import in_threads
 
 PREDICTED = "predictions.arrow"  # in a method's results
 CHUNK = 64  # pairs compared at once by metrics of pixels

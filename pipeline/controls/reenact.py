@@ -23,7 +23,7 @@ from pipeline.puppets.render import Camera
 from pipeline.puppets.scene import Studio
 from pipeline.puppets.video import HEADS
 from pipeline.store.clips import ClipStore, from_video_ndc
-from pipeline.store.threads import in_threads, streamed, workers_on
+from pipeline.store.compute.threads import in_threads, streamed, workers_on
 
 SUPERSAMPLE = 3  # pixels rendered per pixel and axis: the clips come from videos of at least 480 px
 BATCH = 4  # frames posed at once

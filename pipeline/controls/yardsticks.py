@@ -10,8 +10,8 @@ from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.tasks import CONTROL_TASKS, control_names
 from pipeline.params.tree import Params
 from pipeline.store.clips import encode_png
+from pipeline.store.compute.threads import streamed, workers_on
 from pipeline.store.frames import FrameView
-from pipeline.store.threads import streamed, workers_on
 
 BATCH = 32  # frames copied at once
 

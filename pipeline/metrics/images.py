@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.store.compute.threads import in_threads
 from pipeline.store.frames import Frames
-from pipeline.store.threads import in_threads
 
 Key = bytes
 NAMED = 32  # images decoded at once to be named

@@ -15,8 +15,8 @@ from model.atomic import written_aside
 from pipeline.metrics.images import Images, Key
 from pipeline.metrics.protocols import Backend, named_failure
 from pipeline.store.closure import code_sha256
+from pipeline.store.compute.threads import in_threads
 from pipeline.store.provenance import sha256_text
-from pipeline.store.threads import in_threads
 
 Found = tuple[dict[str, np.ndarray], int]  # readings of a batch, and the image's row there
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.params.tree import Params
-from pipeline.report.crops import crop_lines
 from pipeline.report.differences import differences_csv
-from pipeline.report.footer import footer_lines
+from pipeline.report.footer.crops import crop_lines
+from pipeline.report.footer.lines import footer_lines
+from pipeline.report.footer.models import model_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
-from pipeline.report.model_lines import model_lines
 from pipeline.report.paper import Paper, read_paper
 from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Pairs, Results

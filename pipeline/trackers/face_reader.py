@@ -13,7 +13,7 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.store.assets import hash_of, require
 from pipeline.store.closure import code_sha256
-from pipeline.store.devices import full_precision
+from pipeline.store.compute.devices import full_precision
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.fan import LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted

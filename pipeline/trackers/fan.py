@@ -14,7 +14,7 @@ import torch
 
 from pipeline.store.assets import hash_of, require
 from pipeline.store.closure import code_sha256
-from pipeline.store.devices import full_precision
+from pipeline.store.compute.devices import full_precision
 from pipeline.store.provenance import sha256_text
 
 HALF_PX = 0.5  # from the package's whole pixels to the pixels' centres

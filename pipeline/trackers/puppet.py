@@ -13,7 +13,7 @@ from model.puppet_nets.tracker import PuppetTracker, load_tracker
 from model.trackers.landmark_head import LandmarkHead
 from pipeline.params.fitting import FitParams
 from pipeline.store.closure import code_sha256
-from pipeline.store.devices import full_precision
+from pipeline.store.compute.devices import full_precision
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.protocol import ClipInfo, FitRows, TrackerUnavailable, judge, landmark_residual
 

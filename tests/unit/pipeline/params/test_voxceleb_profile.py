@@ -9,7 +9,7 @@ from pipeline.cropping.protocol import crop_facts
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params, load_params
-from pipeline.report.crops import crop_lines
+from pipeline.report.footer.crops import crop_lines
 from pipeline.sources.listing import list_clips, list_source
 from pipeline.sources.manifest import scan
 from pipeline.sources.request import SourceError

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
-from pipeline.report.model_lines import PAPER, differences, model_lines
+from pipeline.report.footer.models import PAPER, differences, model_lines
 from pipeline.report.rows import pwm_rows
 from tests.helpers import ROOT
 

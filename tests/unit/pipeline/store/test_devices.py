@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.store.devices import device_named
+from pipeline.store.compute.devices import device_named
 from tests.helpers import ROOT
 
 STAGES_WITH_A_NETWORK = {

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipeline.store.threads import AHEAD, streamed
+from pipeline.store.compute.threads import AHEAD, streamed
 
 
 @pytest.mark.parametrize("workers", [1, 3])

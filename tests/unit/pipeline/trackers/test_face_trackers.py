@@ -21,7 +21,7 @@ from pipeline.params.tree import load_params
 from pipeline.puppets.render import Camera
 from pipeline.store.assets import AssetMissing
 from pipeline.store.clips import ClipWriter, encode_frame
-from pipeline.store.devices import full_precision
+from pipeline.store.compute.devices import full_precision
 from pipeline.store.fits import FitTable
 from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table

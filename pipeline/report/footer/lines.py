@@ -44,7 +44,7 @@ def footer_lines(
         fit_reports: folder of the fit stage's reports, one JSON a head.
         heads: the benchmark's heads.
         columns: the table's.
-        crops: the lines about its clips (`pipeline.report.crops`).
+        crops: the lines about its clips (`pipeline.report.footer.crops`).
         coverage_draws: times that people are drawn anew to see whether the intervals cover.
     """
     measures = list(dict.fromkeys(column.measure for column in columns))

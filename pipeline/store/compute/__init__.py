@@ -1,0 +1,1 @@
+"""Where networks run, and how many batches at once."""
