@@ -14,6 +14,12 @@ help:  ## this list
 
 venv: $(READY)  ## build .venv with the tested versions
 
+ifneq ($(shell test -L $(VENV) && echo linked),)
+# A link: the environment is somebody else's. It is used as it is, however old, and never built from here.
+$(READY):
+	@test -x $(BIN)/python || { echo "$(VENV) is a link to $$(readlink $(VENV)), where there is no environment:" \
+	  "build it there (make venv), or remove the link" >&2; exit 2; }
+else
 # opencv-python, which face-alignment and insightface ask for, needs libGL; the headless build is the same module.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip uninstall --quiet --yes opencv-python
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall -c constraints.txt opencv-python-headless
 	touch $(READY)
+endif
 
 repro: $(READY)  ## the main job: data, fits, training, evaluation, Tables 1-3 (params.yaml says which)
 	dvc repro

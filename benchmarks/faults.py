@@ -3,7 +3,7 @@
 import random
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,24 @@ import numpy as np
 
 SIZE_HW = (240, 320)
 FRAMES, FPS = 40, 25
+STRIPES_XY, STRIPE_WH = (80, 64), (10, 40)  # left and top of the frame's number, one stripe a bit
 
 Damage = Callable[[bytes, random.Random], bytes]
 
 
-def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, rotation: int = 0) -> Path:
-    """Write a moving gradient of `FRAMES` frames; with `audio`, a file of sound alone."""
+def synthetic_video(
+    path: Path, codec: str, fps: int, *, audio: bool = False, rotation: int = 0, more: dict[str, str] | None = None
+) -> Path:
+    """Write a moving gradient of `FRAMES` frames, each with its number; with `audio`, a file of sound alone.
+
+    Args:
+        path: file to write; its suffix names the container.
+        codec: FFmpeg's name of the encoder.
+        fps: frames a second.
+        audio: write no picture.
+        rotation: degrees that a player turns pictures by.
+        more: options of the encoder.
+    """
     options = {"fflags": "+bitexact"} | ({"movflags": "faststart"} if path.suffix == ".mp4" else {})
     with av.open(str(path), "w", options=options) as container:
         if audio:
@@ -31,7 +43,7 @@ def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, ro
             container.mux(sound.encode())
             return path
         quality = {"crf": "32", "preset": "ultrafast"} if codec == "libx264" else {}
-        stream: Any = container.add_stream(codec, rate=fps, options={"g": "12", **quality})
+        stream: Any = container.add_stream(codec, rate=fps, options={"g": "12", **quality, **(more or {})})
         stream.height, stream.width = SIZE_HW
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # encoders give other bytes with more
@@ -40,9 +52,33 @@ def synthetic_video(path: Path, codec: str, fps: int, *, audio: bool = False, ro
         rows, columns = np.mgrid[: SIZE_HW[0] * 3 // 2, : SIZE_HW[1]]
         for i in range(FRAMES):
             planes = (128 + 60 * np.sin((rows + 3 * i) / 17) + 60 * np.cos((columns - 2 * i) / 23)).astype(np.uint8)
+            _write_number(planes, i)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())
     return path
+
+
+def _write_number(planes: np.ndarray, number: int) -> None:
+    """Eight grey stripes in a 4:2:0 picture, within all boxes that are annotated, bright where a bit is 1."""
+    height, width = SIZE_HW
+    for bit in range(8):
+        left = STRIPES_XY[0] + bit * STRIPE_WH[0]
+        planes[STRIPES_XY[1] : STRIPES_XY[1] + STRIPE_WH[1], left : left + STRIPE_WH[0]] = (
+            235 if number >> bit & 1 else 16
+        )
+    colour = planes[height:].reshape(2, height // 2, width // 2)
+    (left, top), (wide, high) = (s // 2 for s in STRIPES_XY), (s // 2 for s in STRIPE_WH)
+    colour[:, top : top + high, left : left + 8 * wide] = 128
+
+
+def read_number(clip: np.ndarray, crop_map: Sequence[float]) -> int:
+    """The number in a square picture that was cropped by a map from the video's pixels to -1..1."""
+    side, number = len(clip), 0
+    for bit in range(8):
+        x, y = STRIPES_XY[0] + (bit + 0.5) * STRIPE_WH[0], STRIPES_XY[1] + STRIPE_WH[1] / 2
+        column, row = ((crop_map[i] * x + crop_map[i + 1] * y + crop_map[i + 2] + 1) / 2 * side for i in (0, 3))
+        number |= int(clip[int(row), int(column)].mean() > 127) << bit
+    return number
 
 
 # --- faults of a file ---

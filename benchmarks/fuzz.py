@@ -13,7 +13,7 @@ from pathlib import Path
 
 import av
 
-from benchmarks.faults import ANNOTATION_FAULTS, FPS, VIDEO_FAULTS, synthetic_video
+from benchmarks.faults import ANNOTATION_FAULTS, FPS, VIDEO_FAULTS, read_number, synthetic_video
 from pipeline.cropping.pack import crop_all
 from pipeline.params.data import CropParams, SourceParams, TubeParams
 from pipeline.sources.fomm_csv import COLUMNS
@@ -21,13 +21,33 @@ from pipeline.sources.listing import list_source
 from pipeline.sources.request import ClipList
 from pipeline.store.clips import ClipStore
 from pipeline.store.schema import read_table
+from pipeline.video.decode import UNEVEN
 from pipeline.work.ledger import TooManyFailures
 
-START, END = 4, 34  # the annotated range, at 25 fps
+START, END = 15, 36  # the annotated range, at 25 fps: it begins behind the second key frame of the videos made here
 BOX = (100, 80, 120, 140)  # X Y W H in a 360-high frame
 KINDS = ("tree", "csv", "release")
+# Faults that leave pictures whole: what is shown of them must be what the index names.
+WHOLE_PICTURES = {
+    "whole",
+    "cut",
+    "garbage appended",
+    "too many frames",
+    "wrong rate",
+    "wrong rate of frames",
+    "huge size",
+}
+X265 = "log-level=none:pools=none:frame-threads=1:keyint=12:min-keyint=12"
+# Videos whose frames a decoder easily takes for others: name, encoder, its options.
+AWKWARD = (
+    ("f.mp4", "libx264", {"preset": "veryfast", "x264-params": "open-gop=1:scenecut=0:bframes=3:min-keyint=12"}),
+    ("g.mp4", "libx264", {"preset": "veryfast", "x264-params": "intra-refresh=1"}),
+    ("h.mkv", "libx265", {"preset": "ultrafast", "x265-params": X265}),
+    ("i.avi", "mpeg4", {"bf": "2"}),
+    ("j.ts", "mpeg2video", {"bf": "2"}),
+)
 FUZZ_CROP = CropParams(
-    size_px=32,
+    size_px=64,
     resize="triangle_antialias",
     jpeg_quality=95,
     shard_mb=64,
@@ -39,6 +59,7 @@ FUZZ_CROP = CropParams(
         increase=0.1,
         enlarge="square",
         outside="reject",
+        pixels="stored",
     ),
     max_fail_rate=1.0,
     max_missing_rate=1.0,
@@ -47,26 +68,32 @@ FUZZ_CROP = CropParams(
 
 @dataclass(frozen=True)
 class Original:
-    """A whole video: what it holds in the annotated range, and as a whole."""
+    """A whole video: what it holds in the annotated range, and as a whole; whether its frames show their numbers."""
 
     data: bytes
     size_hw: tuple[int, int]
     frames_in_range: int
     num_frames: int
+    numbered: bool
 
 
 @dataclass(frozen=True)
 class Case:
-    """One faulty file or annotation. `frames` is what a whole file gives; None where the fault asks for others."""
+    """One faulty file or annotation.
+
+    `frames` is what a whole file gives; None where the fault asks for others. `numbered` where each frame of a clip
+    that is made shows its number.
+    """
 
     video: str
     kind: str
     fault: str
     frames: int | None
+    numbered: bool
 
 
 def originals(folder: Path, real: Sequence[Path]) -> list[Original]:
-    """Whole videos: H.264 in mp4 at two rates, MPEG-4 and VP8, one turned, and the real ones given."""
+    """Whole videos: closed and open groups, some with B-frames, refreshed bit by bit, turned, and the real ones."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [
         synthetic_video(folder / "a.mp4", "libx264", 25),
@@ -74,6 +101,7 @@ def originals(folder: Path, real: Sequence[Path]) -> list[Original]:
         synthetic_video(folder / "c.mkv", "mpeg4", 25),
         synthetic_video(folder / "d.webm", "libvpx", 25),
         synthetic_video(folder / "e.mp4", "libx264", 25, rotation=90),
+        *(synthetic_video(folder / name, codec, 25, more=more) for name, codec, more in AWKWARD),
     ]
     found = []
     for path in [*made, *real]:
@@ -84,7 +112,8 @@ def originals(folder: Path, real: Sequence[Path]) -> list[Original]:
         turned = frames[0].rotation % 180
         size_hw = (frames[0].width, frames[0].height) if turned else (frames[0].height, frames[0].width)
         kept = sum(START * rate <= i * FPS < END * rate for i in range(len(frames)))
-        found.append(Original(path.read_bytes(), size_hw, kept, len(frames)))
+        numbered = path in made and not turned
+        found.append(Original(path.read_bytes(), size_hw, kept, len(frames), numbered))
     return found
 
 
@@ -110,7 +139,8 @@ def make_cases(folder: Path, count: int, seed: int, real: Sequence[Path] = ()) -
         video = f"fuzz{i:04d}"
         data = VIDEO_FAULTS[fault](original.data, rng) if about_files else original.data
         frames = original.num_frames if kind == "release" else original.frames_in_range
-        cases.append(Case(video, kind, fault, frames if about_files and "rate" not in fault else None))
+        numbered = original.numbered and fault in WHOLE_PICTURES
+        cases.append(Case(video, kind, fault, frames if about_files and "rate" not in fault else None, numbered))
         damage = None if about_files else ANNOTATION_FAULTS[fault.removeprefix("annotation: ")]
         if kind == "release":
             _write(folder / kind / "mp4" / "id00017" / video / "00001.mp4", data)
@@ -145,6 +175,7 @@ class Survived:
     reasons: Counter[tuple[str, str]]
     unaccounted: list[str]
     lost_frames: list[str]
+    wrong_frames: list[str]
     crashed: list[str]
 
 
@@ -153,7 +184,8 @@ def survive(folder: Path, cases: Sequence[Case], *, workers: int, clip_timeout_s
 
     Unaccounted: a case without a ledger row. Lost frames: a clip with fewer frames than the whole video
     gives, and no word about it in the ledger, or frames that the index counts and the store lacks.
-    Crashed: a clip that ended in an error nobody had thought of.
+    Wrong frames: a clip whose pictures show other numbers than the index names. Crashed: a clip that ended in
+    an error nobody had thought of.
     """
     listed = [list_source(source, folder, FUZZ_CROP.tube, source.name) for source in sources(cases)]
     clips = ClipList(
@@ -170,10 +202,10 @@ def survive(folder: Path, cases: Sequence[Case], *, workers: int, clip_timeout_s
         raise AssertionError(f"not even the whole videos were cropped: {error}") from error
     rows = read_table(out / "eval" / "ledger.parquet").to_pylist()
     store = ClipStore(out / "eval")
-    frames = dict(zip(*(store.index.column(name).to_pylist() for name in ("clip", "num_frames")), strict=True))
+    entries = {row["clip"]: row for row in store.index.to_pylist()}
     case_of = {case.video: case for case in cases}
     reasons: Counter[tuple[str, str]] = Counter()
-    seen, lost, crashed = set(), [], []
+    seen, lost, wrong, crashed = set(), [], [], []
     for row in rows:
         case = case_of.get(row["video"].split("/")[0])
         seen.add(case.video if case else row["clip"])
@@ -182,11 +214,16 @@ def survive(folder: Path, cases: Sequence[Case], *, workers: int, clip_timeout_s
             crashed.append(f"{row['clip']}: {row['detail']}")
         if row["status"] != "ok":
             continue
-        if len(store.images(row["clip"])) != frames[row["clip"]]:
+        if len(store.images(row["clip"])) != entries[row["clip"]]["num_frames"]:
             lost.append(f"{row['clip']}: the store lacks frames")
-        if case and case.frames is not None and frames[row["clip"]] < case.frames and not row["detail"]:
-            lost.append(f"{row['clip']} ({case.fault}): {frames[row['clip']]} of {case.frames} frames")
-    return Survived(reasons, sorted(set(case_of) - seen), lost, crashed)
+        if case and case.frames is not None and entries[row["clip"]]["num_frames"] < case.frames and not row["detail"]:
+            lost.append(f"{row['clip']} ({case.fault}): {entries[row['clip']]['num_frames']} of {case.frames} frames")
+        if case and case.numbered and UNEVEN not in row["detail"]:  # a cut among B-frames leaves a gap of a frame
+            entry = entries[row["clip"]]
+            shown = [read_number(frame, entry["crop_map"]) for frame in store.frames(row["clip"])]
+            if shown != entry["frame_index"]:
+                wrong.append(f"{row['clip']} ({case.fault}): shows {shown}, the index names {entry['frame_index']}")
+    return Survived(reasons, sorted(set(case_of) - seen), lost, wrong, crashed)
 
 
 def _write(path: Path, data: bytes) -> None:

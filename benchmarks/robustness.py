@@ -73,7 +73,7 @@ def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[
     return {"cases": cases, "seed": seed, "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
             "ledger_rows": reasons.total(), "reasons": dict(sorted(reasons.items())), "by_fault": by_fault,
             "unaccounted": found.unaccounted, "frames_lost_silently": found.lost_frames,
-            "crashed": found.crashed}  # fmt: skip
+            "wrong_frames": found.wrong_frames, "crashed": found.crashed}  # fmt: skip
 
 
 def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def _fuzz(part: dict[str, Any]) -> list[str]:
         ["ledger rows", part["ledger_rows"], None],
         ["cases without a row", len(part["unaccounted"]), "0"],
         ["clips that lost frames without a word", len(part["frames_lost_silently"]), "0"],
+        ["clips of other frames than the index names", len(part["wrong_frames"]), "0"],
         ["crashes", len(part["crashed"]), "0"],
         ["seconds", part["seconds"], None],
     ]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from model.atomic import written_aside
 from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
-from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.config import GeneratorConfig, GuidanceConfig, complete_generator
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -81,7 +81,10 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
         )
     animator = Animator(
         head,
-        AnimatorConfig(guidance=GuidanceConfig(**config["guidance"]), generator=GeneratorConfig(**config["generator"])),
+        AnimatorConfig(
+            guidance=GuidanceConfig(**config["guidance"]),
+            generator=GeneratorConfig(**complete_generator(config["generator"])),
+        ),
     )
     try:
         animator.load_state_dict(load_file(folder / WEIGHTS))

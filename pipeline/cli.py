@@ -153,7 +153,7 @@ def data_detect(
     data = load_params(params).data
     for source in (data.first, data.second):
         if source.detections is not None:
-            count = detect_all(source, Path(data.root), require("s3fd"), workers=workers, timeout_s=timeout_s)
+            count = detect_all(source, data.root_folder(), require("s3fd"), workers=workers, timeout_s=timeout_s)
             typer.echo(f"{source.name}: detections of {count} annotation files in {source.detections}")
 
 
@@ -167,7 +167,7 @@ def predictions_import(
     results: Results = Path("data/results"),
 ) -> None:
     """Bring a FOLDER of images named PAIR_ID.png into the form that `python -m stages.evaluate` scores."""
-    from pipeline.bench.predictions import import_folder
+    from pipeline.tools.import_frames import import_folder
 
     typer.echo(str(import_folder(folder, pairs, clips, results / method / "predictions.arrow")))
 

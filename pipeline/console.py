@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import typer
 
 Item = TypeVar("Item")
-USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, RuntimeError, KeyError)
+USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, RuntimeError, KeyError, EOFError)
 
 
 class Stopped(Exception):

@@ -29,7 +29,8 @@ def run(
     from pipeline.fitting.run import FitWork, check_fail_rate, fit_clips
 
     data = params.data
-    folders = {source.name: Path(data.root) / source.folder for source in (data.first, data.second)}
+    root = data.root_folder()
+    folders = {source.name: root / source.folder for source in (data.first, data.second)}
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
     counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work, device_named(device))
     write_fit_report(report, load_head(head), out, clips, folders)

@@ -23,7 +23,7 @@ def main(
 ) -> None:
     """Import bench.head and bench.head2 from the folder data.root / data.heads."""
     everything = load_params(params)
-    run([everything.bench.head, everything.bench.head2], Path(everything.data.root) / everything.data.heads, out)
+    run([everything.bench.head, everything.bench.head2], everything.data.root_folder() / everything.data.heads, out)
 
 
 if __name__ == "__main__":

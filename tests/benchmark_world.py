@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.metrics.registry import METRICS, Measure
 from pipeline.params.reports import EvaluateParams, ReportParams
+from pipeline.params.tree import load_params
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, PAIRS, write_table
@@ -22,9 +23,12 @@ BENCH = SimpleNamespace(
 )
 MODEL = SimpleNamespace(recipe="tiny", head="one", guidance="neural_codes")
 REPORT = ReportParams(
-    bootstrap_draws=100, bootstrap_seed=0, min_people=8, paper_beside=False, embed_pictures=True, sheet_pairs=2
+    reference="nmfc", coverage_draws=200, min_people=8, paper_beside=False, embed_pictures=True, sheet_pairs=2
 )
-PARAMS = SimpleNamespace(bench=BENCH, model=MODEL, report=REPORT, evaluate=EvaluateParams(batch_size=4))
+RECIPES = {"tiny": load_params().recipes["toy64"]}
+PARAMS = SimpleNamespace(
+    bench=BENCH, model=MODEL, recipes=RECIPES, report=REPORT, evaluate=EvaluateParams(batch_size=4)
+)
 COLUMNS = [("fid", "judge", ""), ("csim", "judge", ""), ("akd", "judge", ""), ("aed", "judge", "one"),
            ("aed", "judge", "two"), ("apd", "judge", "one"), ("apd", "judge", "two"), ("l1", "pixels", ""),
            ("ssim", "pixels", ""), ("lpips", "none", "")]  # fmt: skip

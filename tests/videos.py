@@ -8,8 +8,9 @@ import numpy as np
 from pipeline.params.data import CropParams, DataParams, SourceParams, TubeParams
 
 TUBE = TubeParams(
-    iou_with_first=0.25, min_frames=8, max_frames=1024, min_size_px=40, increase=0.1, enlarge="square", outside="reject"
-)
+    iou_with_first=0.25, min_frames=8, max_frames=1024, min_size_px=40, increase=0.1, enlarge="square",
+    outside="reject", pixels="stored",
+)  # fmt: skip
 CROP = CropParams(
     size_px=32,
     resize="triangle_antialias",

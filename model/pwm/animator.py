@@ -40,10 +40,11 @@ class Animator(nn.Module):
         """Animate B source images.
 
         Args:
-            source: (B, 3, H, W) in [0, 1]; H and W multiples of 2^(L-1).
+            source: (B, 3, H, W) in [0, 1]; H and W multiples of 2^(L-1). The generator works in its precision,
+                whatever the head's.
             fit_src: fits of the sources.
             fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
         """
         with torch.autocast(device_type=source.device.type, enabled=False):
             maps = self.guidance(self.head, fit_src, fit_drv, tuple(source.shape[-2:]))
-        return self.generator(source, maps)
+        return self.generator(source, maps.to(source.dtype))

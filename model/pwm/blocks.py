@@ -1,8 +1,9 @@
 """The boxes that generator and discriminator are made of.
 
 Choice: every convolution is spectrally normalised (section 3.4), pads with zeros, and is followed by
-BatchNorm where colour passes. InstanceNorm, common in this field, removes each image's own mean and
-with it the person's colours: after a minute of training such a model is worse than the source itself.
+BatchNorm where colour passes; the paper names no normalisation of features but SPADE's. InstanceNorm, common
+in this field, removes each image's own mean and with it the person's colours: after a minute of training such
+a model is worse than the source itself.
 """
 
 import torch
@@ -58,10 +59,11 @@ class Spade(nn.Module):
 class DisplacementHead(nn.Module):
     """A 3x3 convolution to a displacement, times one learned gain; added to the coarser level's if it `refines`.
 
-    Choice: fields start close to zero, that is close to the identity, so that the skips carry the
-    source's own layout while the decoder learns to read the guidance, and so that rows with and
-    without a rendered displacement start alike. Spectral normalisation undoes any small
-    initialisation of a convolution; hence the gain. It runs in float32 also under autocast.
+    Choice: the paper has the convolution alone, without a gain. With it fields start close to zero, that is
+    close to the identity, so that the skips carry the source's own layout while the decoder learns to read
+    the guidance, and so that rows with and without a rendered displacement start alike. Spectral
+    normalisation undoes any small initialisation of a convolution; hence the gain. It runs in float32 also
+    under autocast.
     """
 
     def __init__(self, channels: int, gain: float, refines: bool) -> None:

@@ -4,7 +4,9 @@ Every number here comes from params.yaml (pipeline/params/recipe.py types it the
 open is explained under `Choice:` where the number is used.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 GUIDANCE_PARTS: dict[str, tuple[str, ...]] = {  # guidance name -> rendered channels, in this order
     "geom_disp": ("disp",),
@@ -14,11 +16,36 @@ GUIDANCE_PARTS: dict[str, tuple[str, ...]] = {  # guidance name -> rendered chan
 }
 
 
+# What the trained models that are older than a key of `GeneratorConfig` had in its place. Their files lack the key.
+GENERATOR_BEFORE = {"output": "warped_source"}
+
+
 def check_guidance(name: str) -> str:
     """Return `name`, or raise ValueError with the allowed names."""
     if name not in GUIDANCE_PARTS:
         raise ValueError(f"guidance {name!r} is unknown: choose one of {', '.join(GUIDANCE_PARTS)}")
     return name
+
+
+def check_output(output: str, last_disp: str, image_gain: float) -> None:
+    """Refuse what an output cannot do.
+
+    Raises:
+        ValueError: a value is unknown, or `output` does without what another key sets; the message says what to write.
+    """
+    if output not in ("paper", "warped_source"):
+        raise ValueError(f"output {output!r}, expected paper or warped_source")
+    if last_disp not in ("own", "upsampled"):
+        raise ValueError(f"last_disp {last_disp!r}, expected own or upsampled")
+    if output == "paper" and last_disp != "upsampled":
+        raise ValueError("output paper predicts no displacement at level L: set last_disp: upsampled")
+    if output == "paper" and image_gain != 1:
+        raise ValueError(f"output paper has no gain after its last convolution: set image_gain: 1, not {image_gain}")
+
+
+def complete_generator(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A trained model's record of its generator's sizes, with the keys that it is older than (`GENERATOR_BEFORE`)."""
+    return GENERATOR_BEFORE | dict(stored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +79,12 @@ class GeneratorConfig:
             it half the next one's.
         outer_kernel: side of the first (stem) and the last (image) convolution.
         spade_hidden: most channels between the guidance and SPADE's scale and shift.
-        last_disp: "own" or "upsampled": where D^(L) comes from (`model.pwm.generator.LastLevel`).
+        output: what makes the image of F_r^(L), a key of `model.pwm.output.OUTPUTS`: "paper" or "warped_source".
+        last_disp: "own" or "upsampled": where D^(L) comes from (`model.pwm.output.WarpedSourceOutput`); "upsampled"
+            with output "paper".
         disp_refines: whether a level's convolution adds to the coarser displacement (`model.pwm.generator.WarpModule`).
         disp_gain: ndc per unit of the displacement convolution before training.
-        image_gain: logits per unit of the last convolution before training.
+        image_gain: logits per unit of the last convolution before training; 1, and not learned, with output "paper".
         disp_scale: factor on a rendered displacement where it modulates features.
         nmfc_scale: factor on NMFC, taken about their mean, wherever features are made of them.
     """
@@ -63,6 +92,7 @@ class GeneratorConfig:
     channels: tuple[int, ...]
     outer_kernel: int
     spade_hidden: int
+    output: str
     last_disp: str
     disp_refines: bool
     disp_gain: float
@@ -72,8 +102,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # a list where it comes from JSON
-        if self.last_disp not in ("own", "upsampled"):
-            raise ValueError(f"last_disp {self.last_disp!r}, expected own or upsampled")
+        check_output(self.output, self.last_disp, self.image_gain)
         if self.levels < 2:
             raise ValueError(f"channels {self.channels}: a pyramid has at least two levels")
 

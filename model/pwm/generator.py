@@ -2,11 +2,11 @@
 
 Legend: level l = 1 (coarsest) .. L (the image's resolution); feat_src F_s^(l) encoder features;
 feat F_r^(l) spatially realigned features; disp D^(l) absolute displacement in ndc, p_src - p_tgt;
-guide the rendered guidance; I_o output image; I_w the source warped by D^(L).
+guide the rendered guidance; I_o output image; I_w the source warped by D^(L). What makes both of F_r^(L)
+is an output (model/pwm/output.py).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,7 @@ from model.frame.warp import warp
 from model.pwm.blocks import ConvBlock, DisplacementHead, Spade, conv
 from model.pwm.config import GeneratorConfig
 from model.pwm.guidance import GuidanceMaps, area_resize
-
-POWER_ITERATIONS = 30  # after a weight was set by hand
-DARKEST = 1 / 255  # pixels are clipped to [DARKEST, 1 - DARKEST] before their logit is taken
+from model.pwm.output import OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class PWMOutput:
     Attributes:
         image: I_o (B, 3, H, W) in [0, 1].
         disps: D^(1) .. D^(L), each (B, 2, H / 2^(L-l), W / 2^(L-l)) in ndc.
-        warped: I_w (B, 3, H, W), the source image warped by D^(L); which the last convolution refines.
+        warped: I_w (B, 3, H, W), the source image warped by D^(L).
         guide: the guidance at level L, (B, C, H, W).
     """
 
@@ -64,9 +62,10 @@ class Encoder(nn.Module):
 class GuideInput(nn.Module):
     """Rendered maps as the convolutions see them: of the order of one, and zero off the mesh.
 
-    Choice: a displacement is multiplied by `disp_scale`; NMFC, which differ little over a face, are taken
-    about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they are. Spectrally normalised
-    convolutions cannot amplify small inputs themselves: without this a row of NMFC hardly learns to turn a head.
+    Choice: the paper scales nothing. A displacement is multiplied by `disp_scale`; NMFC, which differ little
+    over a face, are taken about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they
+    are. Spectrally normalised convolutions cannot amplify small inputs themselves: without this a row of NMFC
+    hardly learns to turn a head.
     """
 
     scale: Tensor  # (C, 1, 1)
@@ -80,7 +79,7 @@ class GuideInput(nn.Module):
         if self.has_nmfc:
             scale[-3:] = config.nmfc_scale
         self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("middle", nmfc_middle[:, None, None].clone(), persistent=False)
+        self.register_buffer("middle", nmfc_middle[:, None, None].to(scale, copy=True), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Scale maps (B, C, h, w)."""
@@ -94,6 +93,8 @@ class FirstLevel(nn.Module):
 
     With a rendered displacement in the guidance, F_s^(1) warped by it joins the original F_s^(1);
     otherwise F_r^(1) comes from F_s^(1) alone.
+
+    Choice: guidance of both parts warps too; the paper says what happens with either.
     """
 
     def __init__(self, width: int, warps: bool) -> None:
@@ -113,9 +114,9 @@ class WarpModule(nn.Module):
 
     Choice: the other route of the SPADE output is a 3x3 convolution to the next level's channels
     before it is upsampled; features are upsampled to the nearest, displacements bilinearly.
-    Choice: with `disp_refines` the convolution adds to the coarser level's displacement, upsampled, instead of
-    finding the whole of it anew; D^(l) is absolute either way. It saves a short training most of its time,
-    because the levels of few channels only have details left to find.
+    Choice: with `disp_refines`, which `paper256` is without, the convolution adds to the coarser level's
+    displacement, upsampled, instead of finding the whole of it anew; D^(l) is absolute either way. It saves a
+    short training most of its time, because the levels of few channels only have details left to find.
     """
 
     def __init__(self, config: GeneratorConfig, level: int, guide_channels: int) -> None:
@@ -136,56 +137,6 @@ class WarpModule(nn.Module):
         warped = warp(feat_src_finer, resize_disp(disp, size))
         route = F.interpolate(self.route(modulated), size=size, mode="nearest")
         return self.merge(torch.cat([warped, route], 1)), disp
-
-
-class LastLevel(nn.Module):
-    """SPADE at full resolution, D^(L), and a convolution of `outer_kernel` to the image I_o.
-
-    Choice: the paper does not say whether the module that makes the image predicts a displacement too ("the
-    last pyramid in the decoder", supplementary 1.4). `last_disp` says so: with "own" it does; with "upsampled"
-    D^(L) is the module's before, upsampled. Its few channels see one pixel at a time, and after minutes of
-    training they paint with a displacement of their own: every dark pixel of a mouth is fetched from the hair.
-    Choice: like every other module it warps the next skip, which here is the source image itself: the
-    final convolution sees the SPADE output and the logits of I_w, and I_o ends in a sigmoid. One learned
-    gain follows it: spectral normalisation alone would bound the contrast that it can give.
-    Choice: training starts close to I_o = I_w (exactly there but for a tenth of a random convolution of the
-    features, with `image_gain` 1), so that colours and details are right from the first step on.
-    """
-
-    def __init__(self, config: GeneratorConfig, guide_channels: int) -> None:
-        super().__init__()
-        width = config.channels[-1]
-        self.spade = Spade(width, guide_channels, min(width, config.spade_hidden))
-        own = config.last_disp == "own"
-        self.disp = DisplacementHead(width, config.disp_gain, config.disp_refines) if own else None
-        self.image = conv(width + 3, 3, config.outer_kernel)
-        _start_as_copy(self.image, width)
-        self.image_gain = nn.Parameter(torch.tensor(config.image_gain))
-
-    def forward(
-        self, feat: Tensor, guide: Tensor, source: Tensor, disp_coarser: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (I_o, D^(L), I_w), all at the resolution of `feat` and of the source image."""
-        modulated = self.spade(feat, guide)
-        size = source.shape[-2:]
-        disp = resize_disp(disp_coarser, size) if self.disp is None else self.disp(modulated, disp_coarser)
-        warped = warp(source, disp)
-        logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
-        return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))), disp, warped
-
-
-@torch.no_grad()
-def _start_as_copy(image: nn.Conv2d, width: int) -> None:
-    """Let a spectrally normalised convolution start as a copy of its last three inputs and a tenth of the others."""
-    parametrized: Any = image  # what `spectral_norm` adds to a convolution has no types
-    weight, middle = parametrized.parametrizations.weight.original, image.kernel_size[0] // 2
-    weight[:, :width] *= 0.1
-    weight[:, width:] = 0.0
-    for channel in range(3):
-        weight[channel, width + channel, middle, middle] = 1.0
-    parametrized.bias.zero_()
-    for _ in range(POWER_ITERATIONS):
-        _ = image.weight  # each access in training mode is one power iteration: the norm is known before the first step
 
 
 class Generator(nn.Module):
@@ -219,7 +170,7 @@ class Generator(nn.Module):
         self.modules_coarse_to_fine = nn.ModuleList(
             WarpModule(config, level, guide_channels) for level in range(1, config.levels)
         )
-        self.last = LastLevel(config, guide_channels)
+        self.last = OUTPUTS[config.output](config, guide_channels)
 
     def forward(self, source: Tensor, maps: GuidanceMaps) -> PWMOutput:
         """Animate source images (B, 3, H, W) in [0, 1] by guidance of any resolution.

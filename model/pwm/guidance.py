@@ -31,6 +31,10 @@ class GuidanceMaps:
     driving: Tensor
     source: Tensor
 
+    def to(self, dtype: torch.dtype) -> "GuidanceMaps":
+        """Cast both maps."""
+        return GuidanceMaps(self.driving.to(dtype), self.source.to(dtype))
+
 
 class Guidance(nn.Module):
     """Render what `config.name` asks for: displacement, posed neural codes, NMFC, or two of them.
@@ -44,6 +48,7 @@ class Guidance(nn.Module):
     Choice: the codes start as random waves over the mean head (`smooth_codes`), of deviation `code_std`:
     neighbours start alike, so a code already says where on the head it is. Codes of a head that models
     only the face are zero outside the face, because only the mesh is rendered.
+    Choice: maps are "resized to match the resolution" (section 3.3) as means over areas, background counting as zero.
     """
 
     nmfc: Tensor | None  # (V, 3)
@@ -63,10 +68,10 @@ class Guidance(nn.Module):
         self.driving_channels = 2 * self.has_disp + self.source_channels
 
     def forward(self, head: HeadModel, fit_src: HeadFit, fit_drv: HeadFit, size_hw: Size) -> GuidanceMaps:
-        """Render the maps of B pairs.
+        """Render the maps of B pairs, in the precision of the head.
 
         Args:
-            head: the head of both fits.
+            head: the head of both fits, float32 or float64.
             fit_src: fits of the source frames.
             fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
             size_hw: size of the images. Meshes are rasterised at this size times the least whole number
@@ -76,9 +81,11 @@ class Guidance(nn.Module):
         factor = max(1, math.ceil(self.config.render_px / min(size_hw)))
         size = (size_hw[0] * factor, size_hw[1] * factor)
         with torch.no_grad():
-            verts_drv, verts_src = head.place(HeadFit.cat([fit_drv, fit_src])).chunk(2)
+            fits = HeadFit.cat([fit_drv, fit_src]).to(head.template.dtype)
+            verts_drv, verts_src = head.place(fits).chunk(2)
         driving = []
         attributes = self.codes if self.codes is not None else self.nmfc
+        attributes = None if attributes is None else attributes.to(head.template.dtype)
         verts = verts_drv if attributes is None else torch.cat([verts_drv, verts_src])
         fragments = rasterize(verts, head.triangles, size, perspective=head.perspective)
         count = len(verts_drv)
@@ -109,7 +116,7 @@ def smooth_codes(template: Tensor, code_dim: int, frequency: float) -> Tensor:
     """
     points = (template - template.mean(0)) / template.std()
     waves, phases = torch.randn(3, code_dim) * frequency, torch.rand(code_dim) * 2 * math.pi
-    return math.sqrt(2) * torch.sin(points @ waves + phases)
+    return math.sqrt(2) * torch.sin(points @ waves.to(points) + phases.to(points))
 
 
 def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor, factor: int) -> Tensor:

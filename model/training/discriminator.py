@@ -38,8 +38,9 @@ class PatchDiscriminator(nn.Module):
 class Discriminator(nn.Module):
     """One Patch-GAN for each of `scales` image sizes, each half the one before.
 
-    Choice: the scales share no weights (as in pix2pixHD), and there is no normalisation but the
-    spectral one, so a score depends on its image alone and real, I_o and I_w may share one pass.
+    Choice: the scales share no weights (as in pix2pixHD; equations 2 to 4 write one D for all of them), and
+    there is no normalisation but the spectral one, so a score depends on its image alone and real, I_o and
+    I_w may share one pass.
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:

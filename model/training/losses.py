@@ -5,6 +5,8 @@ last displacement. Groups stack along the batch axis, so that each network sees 
 
 Choice: means over positions and images where the supplement has sums, so that weights do not depend
 on sizes; scales and layers are summed.
+Choice: "all of the above losses" (supplementary 1.4) are taken for the discriminator's too: it tells I_d from I_o and,
+with the factor `warped`, I_d from I_w, so that its term of I_d counts once with each.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ Source: paper section 3.4 and supplementary 1.1, equation 1.
 """
 
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,6 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 VGG_BLOCKS = 5
 Pyramid = list[list[Tensor]]  # scales, finest first, of feature maps, finest first
-
-
-class Backbone(Protocol):
-    """A frozen network with feature maps, such as `Vgg19` or the puppet tracker."""
-
-    def features(self, img: Tensor) -> list[Tensor]:
-        """Feature maps of images (B, 3, H, W) in [0, 1], finest first."""
-        ...
 
 
 class Perceptual(nn.Module):
@@ -52,7 +44,7 @@ class Perceptual(nn.Module):
         Raises:
             ValueError: the backbone has fewer maps than `blocks`.
         """
-        backbone: Any = self.backbone  # a module that is a `Backbone` too
+        backbone: Any = self.backbone  # whose `features` are maps, finest first
         levels = []
         for scale in range(self.scales):
             maps = backbone.features(img if scale == 0 else F.avg_pool2d(img, 2**scale))
@@ -85,7 +77,7 @@ class Vgg19(nn.Module):
     Raises:
         FileNotFoundError: no such file; the message says where the weights come from.
 
-    Choice: the paper names neither the layers nor whether they are rectified. The first convolution
+    Choice: the paper names neither the layers nor whether they are rectified: here they are. The first convolution
     of each block after its ReLU is what FOMM and pix2pixHD compare; "instead of the pooling outputs"
     may mean the last, hence the parameter.
     """

@@ -69,7 +69,7 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
         return
     context = multiprocessing.get_context("spawn")  # the parent has threads, which a fork would not survive
     with tempfile.TemporaryDirectory() as folder:
-        meeting, arrived = Path(folder, "meeting").as_uri(), context.Semaphore(0)
+        meeting, arrived = str(Path(folder, "meeting")), context.Semaphore(0)
         others = [
             context.Process(target=_take_part, args=(rank, count, meeting, arrived, work, args), daemon=True)
             for rank in range(1, count)
@@ -116,7 +116,8 @@ def _await(arrived: Semaphore, processes: Sequence[BaseProcess]) -> None:
 def _join(rank: int, count: int, meeting: str) -> None:
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    store = dist.FileStore(meeting, count)  # by path: an address of it would be read as it is written, %20 and all
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=count)
 
 
 def _first_lost(processes: Sequence[BaseProcess]) -> tuple[int, int] | None:

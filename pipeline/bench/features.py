@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.store.columns import column_array, vector_column
+from pipeline.store.provenance import plain_path
 from pipeline.store.schema import TableWriter, features_schema, read_table
 
 FOLDER = "features"
@@ -137,7 +138,7 @@ class Features:
 
 def _read_rows(path: Path, rows: np.ndarray) -> np.ndarray:
     """Features (N, D) of N rows of a file, one row group at a time."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(plain_path(path)) as file:
         found = np.empty((len(rows), file.schema_arrow.field("features").type.list_size), np.float32)
         ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
         groups = np.searchsorted(ends, rows, side="right")

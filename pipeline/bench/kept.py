@@ -46,13 +46,13 @@ def keep_generated(
     size = -(-piece // lcm(batch_size, BATCH)) * lcm(batch_size, BATCH)
     parts = {folder / f"{start:08d}.arrow": slice(start, start + size) for start in range(0, len(pairs), size)}
     absent = {path: part for path, part in parts.items() if not path.exists()}
-    generated, runner = 0, None
-    for path, part in absent.items():
-        runner, chosen = runner or open_runner(), pairs.select(part)
-        write_predictions(path, chosen.pair_id.tolist(), generate(runner, chosen, batch_size))
-        generated += len(chosen)
+    if absent:
+        runner = open_runner()
+        for path, part in absent.items():
+            chosen = pairs.select(part)
+            write_predictions(path, chosen.pair_id.tolist(), generate(runner, chosen, batch_size))
     join_predictions(list(parts), out)
-    return generated
+    return sum(len(pairs.pair_id[part]) for part in absent.values())
 
 
 def join_predictions(pieces: Sequence[Path], out: Path) -> None:

@@ -1,19 +1,17 @@
 """Predictions: one lossless frame a pair, packed in one Arrow file a method, whoever made them."""
 
-import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from model.atomic import written_aside
-from pipeline.store.clips import ClipStore, decode_frame, encode_png
-from pipeline.store.schema import PAIRS, PREDICTIONS, read_table
+from pipeline.store.clips import decode_frame
+from pipeline.store.schema import PREDICTIONS
 
 BATCH = 256
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 SHOWN = 5
 PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"  # width and height follow, 4 bytes each
 
@@ -91,12 +89,12 @@ class SavedFrames:
             raise FileNotFoundError(f"no predictions at {path}: run the stage `evaluate` for this method")
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         row_of = {name: row for row, name in enumerate(table.column("pair_id").to_pylist())}
-        _refuse("have no prediction", [name for name in pair_ids if name not in row_of], path)
+        refuse("have no prediction", [name for name in pair_ids if name not in row_of], path)
         self._png = table.column("png")
         self._rows = [row_of[name] for name in pair_ids]
         found = {name: png_size_hw(self._bytes(row)) for row, name in enumerate(pair_ids)}
-        _refuse("are no PNG", [name for name, size in found.items() if size is None], path)
-        _refuse_sizes({name: size for name, size in found.items() if size is not None}, size_hw, path)
+        refuse("are no PNG", [name for name, size in found.items() if size is None], path)
+        refuse_sizes({name: size for name, size in found.items() if size is not None}, size_hw, path)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -118,71 +116,14 @@ def png_size_hw(data: pa.Buffer | bytes) -> tuple[int, int] | None:
     return height, width
 
 
-def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
-    """Pack a folder of images named `<pair id>.png` (or .jpg, .bmp, .webp) made by anybody's code.
-
-    Args:
-        folder: where the images lie, without subfolders; images are never resized.
-        pairs: the pair list; each of its pairs needs exactly one image.
-        clips: the evaluation clips, which say how large an image must be.
-        out: the `predictions.arrow` to write; it is returned.
-
-    Raises:
-        NotADirectoryError: there is no such folder.
-        PredictionsError: images are missing, unknown, doubled, unreadable or of another size.
-    """
-    table = read_table(pairs, PAIRS)
-    store = ClipStore(clips)
-    pair_ids = table.column("pair_id").to_pylist()
-    size_hw = store.frame(store.clips()[0], 0).shape[:2]
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise NotADirectoryError(f"no folder of predictions at {folder}")
-    files: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in SUFFIXES:
-            files.setdefault(file.stem, []).append(file)
-    wanted = set(pair_ids)
-    _refuse("have no image", [name for name in pair_ids if name not in files], folder)
-    _refuse("are images of no pair", [name for name in files if name not in wanted], folder)
-    _refuse("have several images", [name for name, found in files.items() if len(found) > 1], folder)
-    odd: dict[str, tuple[int, int]] = {}
-    broken: list[str] = []
-
-    def brought(name: str) -> list[bytes]:
-        try:
-            frame = decode_image(files[name][0].read_bytes())
-        except OSError:
-            broken.append(files[name][0].name)
-            return [b""]
-        if frame.shape[:2] != size_hw:
-            odd[name] = frame.shape[:2]
-        return encode_png(frame[None])
-
-    def checked() -> Iterator[list[bytes]]:
-        """All images, and then whether they were all good: a file is only kept after the last."""
-        yield from map(brought, pair_ids)
-        _refuse("cannot be read", broken, folder)
-        _refuse_sizes(odd, size_hw, folder)
-
-    write_predictions(out, pair_ids, checked())
-    return out
-
-
-def decode_image(data: bytes) -> np.ndarray:
-    """Decompress an image file to (H, W, 3) uint8 RGB; OSError if it is none."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _refuse(what: str, names: Sequence[str], where: Path) -> None:
+def refuse(what: str, names: Sequence[str], where: Path) -> None:
+    """Raise PredictionsError if there are any names; the first ones are shown."""
     if names:
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise PredictionsError(f"{where}: {len(names)} {what}: {shown}")
 
 
-def _refuse_sizes(sizes: Mapping[str, tuple[int, int]], size_hw: tuple[int, int], where: Path) -> None:
+def refuse_sizes(sizes: Mapping[str, tuple[int, int]], size_hw: tuple[int, int], where: Path) -> None:
+    """Raise PredictionsError if any frame is of another (height, width)."""
     odd = [f"{name} ({size[0]}x{size[1]})" for name, size in sizes.items() if size != tuple(size_hw)]
-    _refuse(f"are not {size_hw[0]}x{size_hw[1]} (height x width)", odd, where)
+    refuse(f"are not {size_hw[0]}x{size_hw[1]} (height x width)", odd, where)

@@ -1,8 +1,8 @@
 """Score a method: from saved 8-bit frames to one row a pair and metric."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ import pyarrow as pa
 from pipeline.bench.features import FeatureWriter
 from pipeline.bench.pair_frames import PairFrames, SubsetHashes
 from pipeline.bench.predictions import SavedFrames, write_predictions
+from pipeline.console import say
 from pipeline.metrics.images import Images
-from pipeline.metrics.protocols import PIXELS, Role
+from pipeline.metrics.protocols import PIXELS, BackendFailed, Role, named_failure
 from pipeline.metrics.readings import Readings
 from pipeline.metrics.registry import Measure
 from pipeline.store.frames import HeldFrames
@@ -44,6 +45,23 @@ class Scorer:
 
     def read_references(self) -> None:
         """Look at every reference image once and keep the readings for the next method."""
+        self._without_those_that_fail(self._read_references)
+
+    def _without_those_that_fail(self, work: Callable[[], None]) -> None:
+        """Do some work; a backend that fails at it leaves its columns a reason, and the work is done without it."""
+        while True:
+            try:
+                return work()
+            except BackendFailed as failure:
+                gone = [m.id for m in self.measures if m.backend and m.backend_name == failure.backend_name]
+                if not gone:
+                    raise
+                say(f"no number for {', '.join(gone)}: {failure}")
+                self.measures = [
+                    replace(m, backend=None, reason=str(failure)) if m.id in gone else m for m in self.measures
+                ]
+
+    def _read_references(self) -> None:
         reading = [m for m in self.measures if m.backend is not None and m.metric.reading != PIXELS]
         for measure in {m.backend_name: m for m in reading}.values():  # a backend reads everything in one look
             shared = [m.metric.against for m in reading if m.backend_name == measure.backend_name]
@@ -51,7 +69,7 @@ class Scorer:
             first, *others = [self._of_task(task, role) for task, role in wanted]
             images = first.joined(others)
             if len(images):
-                self.readings.read(measure.opened, measure.reading, images)
+                self._read(measure, images)
                 self.readings.keep(measure.opened, images)
 
     def _of_task(self, task: str, role: Role) -> Images:
@@ -86,11 +104,16 @@ class Scorer:
         pairs = self.pairs_of(tasks)
         saved = HeldFrames(SavedFrames(out / PREDICTED, pairs.pair_id.tolist(), pairs.size_hw))
         predicted = Images.of(saved, self.readings.workers)
-        facts = {"method": method, "measures": json.dumps([m.describe() for m in self.measures]), **asdict(self.hashes)}
-        scores = pa.concat_tables([SCORES.empty_table(), *self._score_tables(method, pairs, predicted)])
-        write_table(out / "scores.parquet", scores, facts)
-        with FeatureWriter(out, method, facts) as features:
-            self._write_features(features, pairs, predicted)
+
+        def score() -> None:
+            measures = json.dumps([m.describe() for m in self.measures])
+            facts = {"method": method, "measures": measures, **asdict(self.hashes)}
+            scores = pa.concat_tables([SCORES.empty_table(), *self._score_tables(method, pairs, predicted)])
+            with FeatureWriter(out, method, facts) as features:
+                self._write_features(features, pairs, predicted)
+            write_table(out / "scores.parquet", scores, facts)
+
+        self._without_those_that_fail(score)
         self.readings.forget({*predicted.names} - {*self.references.names})
 
     def _standing(self, pairs: PairFrames, of_sets: bool) -> Iterator[tuple[Measure, str, Role, np.ndarray]]:
@@ -115,32 +138,38 @@ class Scorer:
                 values = self._compare_readings(measure, generated, reference)
             yield _scores(part, method, measure.id, values)
 
+    def _read(self, measure: Measure, images: Images) -> list[np.ndarray]:
+        return self.readings.read(measure.opened, measure.reading, images)
+
     def _compare_readings(self, measure: Measure, generated: Images, reference: Images) -> np.ndarray:
-        a, b = (self.readings.read(measure.opened, measure.reading, images) for images in (generated, reference))
-        compare = measure.metric(measure.opened).compare
-        return np.concatenate([compare(np.stack(a[part]), np.stack(b[part])) for part in _parts(len(a), PIECE)])
+        a, b = self._read(measure, generated), self._read(measure, reference)
+        with named_failure(measure.backend_name):
+            compare = measure.metric(measure.opened).compare
+            return np.concatenate([compare(np.stack(a[part]), np.stack(b[part])) for part in _parts(len(a), PIECE)])
 
     def _compare_pixels(self, task: str, role: Role, generated: Images, reference: Images) -> Compared:
         """Decode each pair once, some at a time, for all columns that compare the pixels of these two images."""
-        metrics = {
-            m.id: m.metric(m.opened)
-            for m in self.measures
-            if m.backend and m.metric.reading == PIXELS and m.metric.against.get(task) == role
-        }
+        measures = [
+            m for m in self.measures if m.backend and m.metric.reading == PIXELS and m.metric.against.get(task) == role
+        ]
+
+        def compare(measure: Measure, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            with named_failure(measure.backend_name):
+                return measure.metric(measure.opened).compare(a, b)
 
         def compared(part: slice) -> Compared:
             a, b = generated.decoded(part), reference.decoded(part)
-            return {name: metric.compare(a, b) for name, metric in metrics.items()}
+            return {measure.id: compare(measure, a, b) for measure in measures}
 
         found = in_threads(compared, _parts(len(generated), CHUNK), self.readings.workers)
-        return {name: np.concatenate([one[name] for one in found]) for name in metrics}
+        return {measure.id: np.concatenate([one[measure.id] for one in found]) for measure in measures}
 
     def _write_features(self, features: FeatureWriter, pairs: PairFrames, predicted: Images) -> None:
         """Features of every generated and reference image that a column of sets compares, some at a time."""
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
-                found = self.readings.read(measure.opened, measure.reading, images)
+                found = self._read(measure, images)
                 for piece in _parts(len(found), PIECE):
                     features.add(measure.id, part.select(piece), name, np.stack(found[piece]))
 

@@ -89,7 +89,7 @@ def crop_clip(task: CropTask) -> tuple[str, str]:
     request = task.request
     try:
         video = decode(request.path, lambda info: _plan(task, info), use_decord=task.use_decord)
-        box = request.box.place((video.info.width, video.info.height), task.tube)
+        box = _place(task, video.info)
     except ClipError as error:
         return error.reason, error.message
     end = request.end
@@ -140,9 +140,13 @@ def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
     if length < request.min_frames:
         asked = f"crop.tube.min_frames is {request.min_frames}"
         raise ClipError("too_short", f"{length:.0f} frames at {rate:g} fps, {asked}")
-    left, top, right, bottom = request.box.place((info.width, info.height), task.tube)
+    left, top, right, bottom = _place(task, info)
     resize = RESIZES[task.resize]
     return numbers, lambda frame: resize(np.ascontiguousarray(frame[top:bottom, left:right]), task.size_px)
+
+
+def _place(task: CropTask, info: VideoInfo) -> PixelBox:
+    return task.request.box.place((info.width, info.height), task.tube, info.pixel_aspect)
 
 
 def _rate(request: ClipRequest, info: VideoInfo) -> float:

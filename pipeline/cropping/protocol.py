@@ -22,6 +22,7 @@ FOMM_TUBE = TubeParams(
     increase=0.1,
     enlarge="square",
     outside="reject",
+    pixels="stored",
 )
 
 FRAMES = "start <= time * rate < end"
@@ -57,7 +58,8 @@ def protocol_of(source: SourceParams, crop: CropParams) -> Protocol:
         "size_px": crop.size_px,
     }
     if source.kind in ("voxceleb1", "voxceleb2", "video_folder"):
-        data |= {"tube": crop.tube.model_dump(), "forehead": source.forehead}
+        as_usual = {"pixels"} if crop.tube.pixels == FOMM_TUBE.pixels else set()  # ids from before there was a choice
+        data |= {"tube": crop.tube.model_dump(exclude=as_usual), "forehead": source.forehead}
         if source.detections is not None:
             data["boxes"] = "union of the detections that overlap the annotation most"
         return Protocol("fomm_tube" if crop.tube == FOMM_TUBE else "tube", data)

@@ -17,6 +17,7 @@ import numpy as np
 from model.heads.arrays import HeadArrays
 from pipeline.console import say
 from pipeline.store.assets import how_to_get
+from pipeline.work.foreign_files import own_entries
 
 _NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
 # Files of Deep3DFaceRecon's BFM folder that served to make BFM_model_front.mat, or serve to align images.
@@ -55,8 +56,8 @@ def in_runs(names: Sequence[str]) -> str:
 
 
 def flat(given: Sequence[Path]) -> list[Path]:
-    """Put the files of folders in the folders' place."""
-    inside = ([file] if file.is_file() else sorted(f for f in file.iterdir() if f.is_file()) for file in given)
+    """Put the files of folders in the folders' place, without those that systems leave there."""
+    inside = ([file] if file.is_file() else [f for f in own_entries(file) if f.is_file()] for file in given)
     return [file for files in inside for file in files]
 
 

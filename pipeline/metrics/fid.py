@@ -43,7 +43,9 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     singular (fewer images than features).
 
     Returns:
-        The distance, NaN when a set has fewer than two rows.
+        The distance, NaN when a set has fewer than two rows. Zero where it lies within rounding of zero, as for two
+        orders of the same images: the sum of D singular values of a factor times a factor is good to D rounding errors
+        of the traces.
     """
     a, b = np.asarray(features_a, np.float64), np.asarray(features_b, np.float64)
     if len(a) < 2 or len(b) < 2:
@@ -51,7 +53,10 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     factor_a, factor_b = _covariance_factor(a), _covariance_factor(b)
     gap = a.mean(0) - b.mean(0)
     cross = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
-    return float(gap @ gap + np.square(factor_a).sum() + np.square(factor_b).sum() - 2.0 * cross)
+    traces = np.square(factor_a).sum() + np.square(factor_b).sum()
+    distance = float(gap @ gap + np.square(factor_a).sum() + np.square(factor_b).sum() - 2.0 * cross)
+    rounding = a.shape[1] * np.finfo(np.float64).eps * traces
+    return 0.0 if abs(distance) <= rounding else distance
 
 
 def _covariance_factor(features: np.ndarray) -> np.ndarray:

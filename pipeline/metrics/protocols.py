@@ -5,12 +5,15 @@ head). A metric compares the readings of generated images with those of referenc
 measured on saved 8-bit images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
+
+from pipeline.store.assets import AssetMissing
 
 if TYPE_CHECKING:
     import torch
@@ -18,10 +21,40 @@ if TYPE_CHECKING:
 Role = Literal["target", "source", "driving"]
 Size = tuple[int, int]  # (height, width)
 PIXELS = "pixels"
+_REASON = 300  # characters of an error that stand beside a dash
 
 
 class BackendUnavailable(RuntimeError):
     """A backend cannot run here; the message is the reason that the table prints beside its dash."""
+
+
+class BackendFailed(RuntimeError):
+    """A backend that was opened ended in an error; the message is the reason that the table prints.
+
+    Attributes:
+        backend_name: which one.
+    """
+
+    def __init__(self, backend_name: str, error: Exception) -> None:
+        super().__init__(reason_of(backend_name, error))
+        self.backend_name = backend_name
+
+
+def reason_of(backend_name: str, error: Exception) -> str:
+    """Why a backend gives no number, in one line: what it says itself, or the error that it ended in."""
+    text = " ".join(str(error).split())
+    if isinstance(error, AssetMissing | BackendUnavailable):
+        return text
+    return f"{backend_name} cannot run ({type(error).__name__}{text and ': '}{text[:_REASON]})"
+
+
+@contextmanager
+def named_failure(backend_name: str) -> Iterator[None]:
+    """Turn whatever a backend ends in into `BackendFailed`: what it raises is its own."""
+    try:
+        yield
+    except Exception as error:
+        raise BackendFailed(backend_name, error) from error
 
 
 @dataclass(frozen=True)
@@ -57,12 +90,13 @@ class Backend(Protocol):
         """Load weights.
 
         Raises:
-            BackendUnavailable or pipeline.store.assets.AssetMissing: it cannot run here.
+            Exception: it cannot run here. The message of BackendUnavailable and pipeline.store.assets.AssetMissing is
+                printed as it is, any other with its type; AssetRefused ends the evaluation.
         """
         ...
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
-        """Look at (N, H, W, 3) uint8 RGB frames once.
+        """Look at (N, H, W, 3) uint8 RGB frames once. An error leaves its columns a reason, not the others.
 
         Returns:
             Everything this backend reads, by the reading's name: (N, D) numbers, NaN rows where it failed.

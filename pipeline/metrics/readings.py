@@ -5,15 +5,15 @@ share, is never looked at twice. The readings of reference images (sources, targ
 the same for every method, so they are kept in a scratch folder between runs.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.atomic import written_aside
 from pipeline.metrics.images import Images, Key
-from pipeline.metrics.protocols import Backend
+from pipeline.metrics.protocols import Backend, named_failure
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_text
 from pipeline.store.threads import in_threads
@@ -36,14 +36,22 @@ class Readings:
         self._kept: dict[str, set[Key]] = {}  # what lies in the folder
 
     def read(self, backend: Backend, reading: str, images: Images) -> list[np.ndarray]:
-        """Look at the images that are new; returns one reading of all N, views (D,) of what is remembered."""
+        """Look at the images that are new; returns one reading of all N, views (D,) of what is remembered.
+
+        Raises:
+            BackendFailed: it ended in an error.
+        """
         known, keys = self._memory(backend), images.keys
         rows = {key: row for row, key in enumerate(keys) if key not in known}  # one row of each new image
         fresh = list(rows.items())
         parts = [fresh[start : start + self.batch_size] for start in range(0, len(fresh), self.batch_size)]
-        looked = in_threads(
-            lambda part: backend.observe(images.decoded(np.array([row for _, row in part]))), parts, self.workers
-        )
+
+        def look(part: list[tuple[Key, int]]) -> dict[str, np.ndarray]:
+            frames_u8 = images.decoded(np.array([row for _, row in part]))
+            with named_failure(backend.name):
+                return backend.observe(frames_u8)
+
+        looked = in_threads(look, parts, self.workers)
         for part, found in zip(parts, looked, strict=True):
             known.update({key: (found, index) for index, (key, _) in enumerate(part)})
         return [found[reading][index] for found, index in map(known.__getitem__, keys)]
@@ -54,13 +62,11 @@ class Readings:
         if not keys or set(keys) <= self._kept.get(backend.fingerprint, set()):
             return
         known, path = self._memory(backend), self._path(backend)
-        columns: dict[str, Any] = {
-            name: np.stack([known[key][0][name][known[key][1]] for key in keys]) for name in known[keys[0]][0]
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
-        np.savez(partial, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)
-        os.replace(partial, path)
+        found = [known[key] for key in keys]
+        names: list[str] = list(found[0][0])
+        columns: dict[str, Any] = {name: np.stack([read[name][row] for read, row in found]) for name in names}
+        with written_aside(path) as partial, partial.open("wb") as stream:
+            np.savez(stream, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1), **columns)
         self._kept[backend.fingerprint] = set(keys)
 
     def forget(self, keys: Iterable[Key]) -> None:

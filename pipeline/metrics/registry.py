@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size
+from pipeline.metrics.protocols import Backend, Metric, Opening, Size, reason_of
 from pipeline.params.reports import HeadBackends, MetricParams
-from pipeline.store.assets import AssetMissing
+from pipeline.store.assets import AssetRefused
 from pipeline.store.registry import resolve
 
 METRICS = {
@@ -125,5 +125,7 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
 def _open(backend_name: str, opening: Opening) -> tuple[Backend | None, str]:
     try:
         return resolve(BACKENDS, backend_name, "metric backend").open(opening), ""
-    except (AssetMissing, BackendUnavailable) as error:
-        return None, str(error)
+    except AssetRefused:  # not a column's fault: any number would be kept under a wrong name
+        raise
+    except Exception as error:  # noqa: BLE001 - what a backend raises is its own; the other columns do not depend on it
+        return None, reason_of(backend_name, error)

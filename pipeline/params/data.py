@@ -1,5 +1,7 @@
 """Typed parameters of the data: where videos come from, how they are cropped, which pairs are drawn."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -92,9 +94,29 @@ class DataParams(Strict):
             raise ValueError(f"data.first and data.second have the same name {self.first.name!r}")
         return self
 
+    def root_folder(self) -> Path:
+        """The root as a path of the working folder.
+
+        Raises:
+            ValueError: it leads out of the project, and this is the copy that DVC makes for `dvc exp run --temp` and
+                `--queue`, from where it leads elsewhere.
+        """
+        main, here = Path(os.environ.get("DVC_ROOT", ".")).resolve(), Path.cwd().resolve()
+        if here != main and here.is_relative_to(main / ".dvc") and os.path.normpath(self.root).startswith(".."):
+            raise ValueError(
+                f"data.root = {self.root} leads out of the project, and from DVC's copy of it to another folder: "
+                f"`-S data.root={os.path.normpath(main / self.root)}`, or write that into params.yaml"
+            )
+        return Path(self.root)
+
 
 class TubeParams(Strict):
-    """FOMM's rules for cutting an annotated track into clips with one fixed box (crop_vox.py)."""
+    """FOMM's rules for cutting an annotated track into clips with one fixed box (crop_vox.py).
+
+    Attributes:
+        pixels: what sides are measured in, where a video's pixels are not square (a DVD's): `stored`, the file's own
+            as FOMM's tools do, so that a face is squeezed as the file squeezes it; or `square`, as a player shows it.
+    """
 
     iou_with_first: float = Rate
     min_frames: PositiveInt
@@ -103,6 +125,7 @@ class TubeParams(Strict):
     increase: float = Field(ge=0)
     enlarge: Literal["square", "sides"]
     outside: Literal["reject", "clip"]
+    pixels: Literal["stored", "square"]
 
 
 class CropParams(Strict):

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from model.pwm.config import check_guidance
+from model.pwm.config import check_guidance, check_output
 from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
@@ -30,12 +30,18 @@ class GeneratorSection(Strict):
     channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
     outer_kernel: PositiveInt  # of the first and the last convolution; odd
     spade_hidden: PositiveInt
+    output: Literal["paper", "warped_source"]  # what makes the image (model/pwm/output.py)
     last_disp: Literal["own", "upsampled"]  # whether level L predicts a displacement or takes over level L-1's
     disp_refines: bool  # whether a level adds to the coarser level's displacement; false in the paper
     disp_gain: float  # ndc per unit of a displacement convolution before training
     image_gain: PositiveFloat  # logits per unit of the last convolution before training
     disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
     nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
+
+    @model_validator(mode="after")
+    def _output_can_do_it(self) -> Self:
+        check_output(self.output, self.last_disp, self.image_gain)
+        return self
 
 
 class DiscriminatorSection(Strict):

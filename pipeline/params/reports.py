@@ -96,16 +96,17 @@ class ReportParams(Strict):
     """Section `report`.
 
     Attributes:
-        bootstrap_draws: resamplings of the source people behind an interval.
-        bootstrap_seed: seed of those draws.
-        min_people: with fewer source people a cell prints n instead of an interval.
+        reference: the row that differences.csv compares the others with, beside `copy source`: a row's key, or the
+            guidance of a PWM row on `bench.recipe` and `bench.head`. Named before the numbers are seen.
+        coverage_draws: times that a table's people are drawn anew to see whether its intervals cover (footer).
+        min_people: with fewer people a cell prints n instead of an interval.
         paper_beside: put the paper's numbers beside ours (only where the data are the paper's).
         embed_pictures: copy the contact sheets into index.html (never for pictures of real people).
         sheet_pairs: pairs of each task shown on a contact sheet.
     """
 
-    bootstrap_draws: int = Field(ge=100)
-    bootstrap_seed: int
+    reference: str
+    coverage_draws: int = Field(ge=100)
     min_people: int = Field(ge=2)
     paper_beside: bool
     embed_pictures: bool

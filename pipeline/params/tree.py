@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -92,6 +92,11 @@ class Params(Strict):
         heads = (self.bench.head, self.bench.head2)
         if self.model.head not in heads:
             raise ValueError(f"model.head: {self.model.head!r} is not fitted here; bench has {' and '.join(heads)}")
+        if "." not in self.report.reference and self.report.reference not in get_args(Guidance):
+            raise ValueError(
+                f"report.reference: {self.report.reference!r} is neither a guidance ({', '.join(get_args(Guidance))}) "
+                "nor a row's key (recipe.head.guidance)"
+            )
         return self
 
 
@@ -104,7 +109,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if not Path(path).exists():
         raise ParamsError(f"there is no parameter file {path}: copy one of profiles/*.yaml to params.yaml")
     try:
-        raw = YAML(typ="safe").load(Path(path).read_text())
+        raw = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8-sig"))
     except YAMLError as error:
         raise ParamsError(f"{path} is not YAML: {error}") from error
     try:

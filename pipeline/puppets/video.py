@@ -1,7 +1,5 @@
 """One puppet video with its labels, boxes and truth, rendered into a folder that appears when all are complete."""
 
-import os
-import shutil
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from model.atomic import written_aside
 from model.heads.head import HeadModel, load_head
 from pipeline.params.puppets import PuppetParams
 from pipeline.puppets.appearance import PARTS
@@ -70,27 +69,29 @@ def _png(label: np.ndarray) -> bytes:
 
 def render_video(params: PuppetParams, plan: ClipPlan, piece: Path) -> None:
     """Render one video into the folder `piece`, with its labels, boxes and truth; it appears when all are complete."""
+    with written_aside(piece) as folder:
+        folder.mkdir()
+        _render_into(folder, params, plan)
+
+
+def _render_into(folder: Path, params: PuppetParams, plan: ClipPlan) -> None:
     studio = _studio(params.texture_size)
     clip = make_clip(plan, studio, params)
-    partial = piece.with_name(f"{piece.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     pngs = []
-    with VideoWriter(partial / "video.mp4", plan.size_hw, plan.fps, params.crf, params.preset) as video:
+    with VideoWriter(folder / "video.mp4", plan.size_hw, plan.fps, params.crf, params.preset) as video:
         for picture in film_clip(clip, studio):
             video.write(picture.image)
             pngs.append(_png(picture.label))
     table = pa.table({"frame": pa.array(range(len(pngs)), pa.int32()), "png": pa.array(pngs, pa.binary())}, LABELS)
     metadata = {"parts": ",".join(PARTS), "foreground": "label > 0", "video": plan.video}
     with (
-        pa.OSFile(str(partial / "labels.arrow"), "wb") as sink,
+        pa.OSFile(str(folder / "labels.arrow"), "wb") as sink,
         pa.ipc.new_file(sink, LABELS.with_metadata(metadata)) as writer,
     ):
         writer.write_table(table)
-    np.save(partial / "boxes.npy", clip.boxes)
+    np.save(folder / "boxes.npy", clip.boxes)
     for head, truth in clip_truth(clip, *(puppet_head(name) for name in TRUTH_HEADS)).items():
-        write_table(partial / f"{head}.parquet", truth)
-    os.replace(partial, piece)
+        write_table(folder / f"{head}.parquet", truth)
 
 
 class VideoWriter:

@@ -4,21 +4,57 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from pipeline.report.grids import Column
+from pipeline.report.intervals.coverage import least, resampled_coverage
+from pipeline.report.intervals.estimates import Estimate
 from pipeline.report.results import NOT_EVALUATED, Measured, Results
+from pipeline.report.rows import COPY_SOURCE, Row
 from pipeline.store.provenance import commit
 
 SHORT = 12
+ROUNDING = 1e-9
+LEFT_OUT = (
+    "They leave out that another training, by seed or processor, gives other numbers; rows may differ by more than "
+    "their intervals for that alone."
+)
+BIASED = (
+    "FID is biased upward: it falls towards the population's as pairs grow. Its intervals are for the FID that is "
+    "expected at this number of pairs; compare it with FIDs at the same number only."
+)
+ZERO = (
+    "FID of `copy source` is 0 and says nothing: for same identity pairs stand in both directions, so that the sources "
+    "and the targets are the same images; for cross identity the reference is the source image itself."
+)
 
 
 def footer_lines(
-    results: Results, fit_reports: Path, heads: Sequence[str], measures: Sequence[Measured], crops: Sequence[str]
+    results: Results,
+    fit_reports: Path,
+    heads: Sequence[str],
+    columns: Sequence[Column],
+    crops: Sequence[str],
+    coverage_draws: int,
 ) -> list[str]:
-    """Footer of a table with these columns; `crops` are the lines about its clips (`pipeline.report.crops`)."""
+    """Footer of a table with these columns.
+
+    Args:
+        results: all rows.
+        fit_reports: folder of the fit stage's reports, one JSON a head.
+        heads: the benchmark's heads.
+        columns: the table's.
+        crops: the lines about its clips (`pipeline.report.crops`).
+        coverage_draws: times that people are drawn anew to see whether the intervals cover.
+    """
+    measures = list(dict.fromkeys(column.measure for column in columns))
     lines = [
         _counts(results),
         *crops,
-        f"Intervals: 95%, resampled over source people ({results.how.draws} bootstrap draws, seed {results.how.seed}); "
-        f"FID by delete-one-person jackknife; none below {results.how.min_people} people.",
+        f"Intervals: 95%, by Student's t over people, who are the unit in either role; FID by delete-one-person "
+        f"jackknife; none below {results.min_people} people. {LEFT_OUT}",
+        *_misses(results, columns, coverage_draws),
+        *_of_fid(results, measures),
         f"Clips (subset) {results.subset_sha256[:SHORT]}, pairs {results.pairs.sha256[:SHORT]}, commit {commit()}.",
         "Measured on saved 8-bit frames by: " + "; ".join(_backend(m) for m in measures if not m.reason) + ".",
     ]
@@ -37,12 +73,59 @@ def footer_lines(
     return lines + [f"Dashes in rows {', '.join(labels)}: {reason}." for reason, labels in absent.items()]
 
 
+def _misses(results: Results, columns: Sequence[Column], draws: int) -> list[str]:
+    """One line a column whose intervals cover less than they must where the column's own people are drawn anew."""
+    lines = []
+    for dataset in results.pairs.datasets:
+        for column in columns:
+            found = {}
+            for row in results.rows:
+                share, least_share = _coverage(results, dataset, column, row, draws)
+                if share < least_share:
+                    found[row.label] = share, least_share
+            if found:
+                worst = min(found, key=lambda label: found[label][0])
+                lines.append(
+                    f"Intervals of {dataset} {column.task} {column.measure.id} are too narrow for some rows: where "
+                    f"its own people are drawn anew they cover {found[worst][0]:.0%} ({worst}; at least "
+                    f"{found[worst][1]:.0%} is asked)."
+                )
+    return lines
+
+
+def _coverage(results: Results, dataset: str, column: Column, row: Row, draws: int) -> tuple[float, float]:
+    """Coverage of one cell's interval, and what is asked; (1, 0) where there is no interval of a mean, or no spread."""
+    cell = results.cell(dataset, column.task, row, column.measure)
+    members = results.pairs.members(dataset, column.task)
+    if cell is None or members is None or column.measure.of_sets or not _has_width(cell.estimate):
+        return 1.0, 0.0
+    values = results.of_row[row.key].values(dataset, column.task, column.measure.id, members.ids)
+    ok = np.isfinite(values)
+    clusters = members.clusters.kept(ok)
+    share = resampled_coverage(clusters, *clusters.effects(values[ok]), trials=draws)
+    return share, least(clusters.num_people)
+
+
+def _has_width(estimate: Estimate) -> bool:
+    """Whether there is an interval of more than rounding, which a copy's similarity to itself has as well."""
+    return estimate.high - estimate.low > ROUNDING * max(1.0, abs(estimate.value))
+
+
+def _of_fid(results: Results, measures: Sequence[Measured]) -> list[str]:
+    """How FID is to be read, where it stands in the table."""
+    if not any(measure.name == "fid" and not measure.reason for measure in measures):
+        return []
+    lines = [BIASED]
+    return [*lines, ZERO] if COPY_SOURCE in results.of_row else lines
+
+
 def _counts(results: Results) -> str:
     parts = []
     for dataset in results.pairs.datasets:
         for task in ("same", "cross"):
             members = results.pairs.members(dataset, task)
-            parts.append(f"{dataset} {task} {len(members)} pairs of {len(set(members.values()))} people")
+            pairs, people = (len(members.ids), len(np.unique(members.clusters.source))) if members else (0, 0)
+            parts.append(f"{dataset} {task} {pairs} pairs of {people} people")
     return "n: " + ", ".join(parts) + "; pairs that an instrument could not read are counted in scores.csv."
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from pipeline.params.tree import Params
 from pipeline.report.crops import crop_lines
+from pipeline.report.differences import differences_csv
 from pipeline.report.footer import footer_lines
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
+from pipeline.report.model_lines import model_lines
 from pipeline.report.paper import Paper, read_paper
 from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Pairs, Results
-from pipeline.report.rows import Row
-from pipeline.report.stats import Resampling
-from pipeline.report.tables import differences_csv, markdown, scores_csv, table_csv
+from pipeline.report.rows import Row, reference_rows
+from pipeline.report.tables import markdown, scores_csv, table_csv
 from pipeline.store.provenance import write_text
 
 
@@ -32,7 +33,7 @@ def write_report(
     """Write `tables/table{1,2,3}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
     Args:
-        params: all parameters; `bench` and `report` are read.
+        params: all parameters; `bench`, `recipes` and `report` are read.
         rows: the row list.
         results: folder with one folder of results a method.
         pairs: the pair list.
@@ -43,13 +44,16 @@ def write_report(
         out: folder of this benchmark's reports.
     """
     options, heads = params.report, (params.bench.head, params.bench.head2)
-    how = Resampling(options.bootstrap_draws, options.bootstrap_seed, options.min_people)
-    found = Results(rows, results, Pairs(pairs), how)
+    references = reference_rows(options.reference, rows, params.bench)
+    found = Results(rows, results, Pairs(pairs), options.min_people)
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
     crops = crop_lines(ledger)
     footers = {
-        number: footer_lines(found, fit_reports, heads, list(dict.fromkeys(c.measure for c in grids[0].columns)), crops)
+        number: [
+            *footer_lines(found, fit_reports, heads, grids[0].columns, crops, options.coverage_draws),
+            *model_lines(params.recipes, rows),
+        ]
         for number, grids in tables.items()
     }
     folder = out / "tables"
@@ -58,7 +62,7 @@ def write_report(
         write_text(folder / f"table{number}.md", text)
         write_text(folder / f"table{number}.csv", table_csv(grids))
     write_text(folder / "scores.csv", scores_csv(found.cells()))
-    write_text(folder / "differences.csv", differences_csv(found))
+    write_text(folder / "differences.csv", differences_csv(found, references))
     write_text(out / "plots" / "rows.csv", rows_csv(found.cells(), heads[0]))
     shown = [(file.stem.replace("_", " "), picture(file, out, options.embed_pictures)) for file in _pictures(figures)]
     text = page(params.bench.name, tables, footers, published, options.paper_beside, shown)

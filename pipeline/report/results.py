@@ -11,8 +11,9 @@ import pyarrow as pa
 from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
+from pipeline.report.intervals.clusters import Clusters
+from pipeline.report.intervals.estimates import Estimate, estimate_distance, estimate_mean
 from pipeline.report.rows import Row
-from pipeline.report.stats import Estimate, Resampling, estimate_distance, estimate_mean
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 
@@ -54,21 +55,34 @@ class Cell:
         return self.estimate.value
 
 
+@dataclass(frozen=True)
+class Members:
+    """The pairs of a data set and task, in the list's order: their ids, and the people behind each."""
+
+    ids: list[str]
+    clusters: Clusters
+
+
 class Pairs:
-    """The pair list: data sets in order, and who the source of each pair is."""
+    """The pair list: data sets in order, and who the people of each pair are."""
 
     def __init__(self, path: Path) -> None:
         table = read_table(path, PAIRS)
-        columns = {name: table.column(name).to_pylist() for name in ("pair_id", "dataset", "task", "source_person")}
+        names = ("pair_id", "dataset", "task", "source_person", "driving_person")
+        columns = {name: table.column(name).to_pylist() for name in names}
         self.sha256 = pairs_sha256(table)
         self.datasets = list(dict.fromkeys(columns["dataset"]))
-        self._members: dict[tuple[str, str], dict[str, str]] = {}
-        for pair_id, dataset, task, person in zip(*columns.values(), strict=True):
-            self._members.setdefault((dataset, task), {})[pair_id] = person
+        groups: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+        for pair_id, dataset, task, source, driver in zip(*columns.values(), strict=True):
+            groups.setdefault((dataset, task), []).append((pair_id, source, driver))
+        self._members: dict[tuple[str, str], Members] = {}
+        for where, group in groups.items():
+            ids, sources, drivers = (list(column) for column in zip(*group, strict=True))
+            self._members[where] = Members(ids, Clusters(sources, drivers))
 
-    def members(self, dataset: str, task: str) -> dict[str, str]:
-        """Pairs of a data set and task: pair id -> source person, in the list's order."""
-        return self._members.get((dataset, task), {})
+    def members(self, dataset: str, task: str) -> Members | None:
+        """Pairs of a data set and task; None where there is none."""
+        return self._members.get((dataset, task))
 
 
 class Result:
@@ -133,15 +147,15 @@ class Results:
         rows: the row list, in the tables' order.
         folder: `data/results`.
         pairs: the pair list.
-        how: how intervals are drawn.
+        min_people: with fewer people a cell has no interval.
 
     Raises:
         FileNotFoundError: no row at all has results.
         ValueError: rows were scored with different columns or pairs.
     """
 
-    def __init__(self, rows: Sequence[Row], folder: Path, pairs: Pairs, how: Resampling) -> None:
-        self.rows, self.pairs, self.how = list(rows), pairs, how
+    def __init__(self, rows: Sequence[Row], folder: Path, pairs: Pairs, min_people: int) -> None:
+        self.rows, self.pairs, self.min_people = list(rows), pairs, min_people
         self.of_row = {
             row.key: Result(folder / row.results, pairs)
             for row in rows
@@ -191,9 +205,11 @@ class Results:
         try:
             if result is None:
                 raise NotMeasured(row.absent or NOT_EVALUATED)
-            if reason := result.reason(measure.id) or ("" if members else "no pairs"):
+            if reason := result.reason(measure.id):
                 raise NotMeasured(reason)
-            estimate = estimate_cell(result, dataset, task, measure, members, self.how)
+            if members is None:
+                raise NotMeasured("no pairs")
+            estimate = estimate_cell(result, dataset, task, measure, members, self.min_people)
         except NotMeasured as why:
             return Cell(dataset, task, row, measure, Estimate(np.nan, np.nan, np.nan, 0, 0, 0), str(why))
         failed = "" if np.isfinite(estimate.value) else "no pair could be read"
@@ -201,18 +217,18 @@ class Results:
 
 
 def estimate_cell(
-    result: Result, dataset: str, task: str, measure: Measured, members: dict[str, str], how: Resampling
+    result: Result, dataset: str, task: str, measure: Measured, members: Members, min_people: int
 ) -> Estimate:
     """Estimate one cell from a method's scores, or from its features where the metric compares sets.
 
     Raises:
         NotMeasured: scores or features are not there.
     """
-    ids, people = list(members), list(members.values())
+    ids = members.ids
     if measure.of_sets:
         generated, reference = (result.features(dataset, task, measure.id, role, ids) for role in ROLES)
-        return estimate_distance(frechet_distance, generated, reference, people, how)
-    return estimate_mean(result.values(dataset, task, measure.id, ids), people, how)
+        return estimate_distance(frechet_distance, generated, reference, members.clusters, min_people)
+    return estimate_mean(result.values(dataset, task, measure.id, ids), members.clusters, min_people)
 
 
 def _by_key(table: pa.Table, columns: tuple[str, ...], values: np.ndarray) -> dict[tuple[str, ...], dict]:

@@ -29,6 +29,7 @@ BASELINE_LABELS = {
     "headgan": "HeadGAN",
     "pirender": "PIRender",
 }
+COPY_SOURCE = "copy_source"
 NO_BASELINE = "baseline not in this version: its network and its adapter are still to come"
 
 
@@ -139,6 +140,29 @@ def control_rows(has_truth: bool) -> list[Row]:
 def all_rows(bench: BenchNames, model: ModelNames, has_truth: bool) -> list[Row]:
     """Return every row in the order of Table 1: published systems, PWM, controls."""
     return [*baseline_rows(bench), *pwm_rows(bench, model), *control_rows(has_truth)]
+
+
+def reference_rows(name: str, rows: Iterable[Row], bench: BenchNames) -> list[Row]:
+    """Return the rows that all others are compared with: `copy source`, and the one that is named beforehand.
+
+    Args:
+        name: a row's key, or the guidance of a PWM row on `bench.recipe` and `bench.head`.
+        rows: the row list.
+        bench: section `bench`.
+
+    Raises:
+        ValueError: there is no such row, or it is a control.
+    """
+    rows = list(rows)
+    try:
+        named = row_named(pwm_key(bench.recipe, bench.head, name) if name in GUIDANCE_LABELS else name, rows)
+    except ValueError as error:
+        raise ValueError(f"report.reference: {error}; or a guidance: {', '.join(GUIDANCE_LABELS)}") from None
+    if named.kind == "control":
+        raise ValueError(
+            f"report.reference: {name} is a control: name a row that competes (`copy source` always is one)"
+        )
+    return [row_named(COPY_SOURCE, rows), named]
 
 
 def row_named(key: str, rows: Iterable[Row]) -> Row:

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pipeline.metrics.fid import frechet_distance
 from pipeline.report.grids import TITLES, Column, Grid, Line
+from pipeline.report.intervals.estimates import Estimate
 from pipeline.report.paper import Paper
-from pipeline.report.results import Cell, Result, Results
-from pipeline.report.rows import Row
-from pipeline.report.stats import Estimate, paired_difference, paired_distance_difference
+from pipeline.report.results import Cell
 
 DASH = "–"
 RULE = "—"
@@ -116,45 +114,6 @@ def scores_csv(cells: Iterable[Cell]) -> str:
         numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
         lines.append([cell.dataset, cell.task, cell.row.label, m.id, *numbers, m.backend, cell.reason])
     return csv_text(lines)
-
-
-def differences_csv(results: Results) -> str:
-    """Each row against `copy source` and against the best row of the column, for all columns, with paired intervals."""
-    lines = [["dataset", "task", "method", "reference", "metric", "difference", "ci_low", "ci_high", "n"]]
-    competing = [row for row in results.rows if row.kind != "control"]
-    source = [row for row in results.rows if row.key == "copy_source"]
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in results.cells():
-        if np.isfinite(cell.value) and cell.row in [*competing, *source]:
-            groups.setdefault((cell.dataset, cell.task, cell.measure.id), []).append(cell)
-    for (dataset, task, metric), cells in groups.items():
-        ranked = sorted((c for c in cells if c.row in competing), key=lambda c: c.value)
-        best = ranked[-1 if cells[0].measure.higher_is_better else 0 :][:1]
-        references = [c for c in cells if c.row in source] + best
-        for cell in cells:
-            for other in references:
-                if cell.row != other.row and cell.row not in source:
-                    e = _difference(results, cell, other)
-                    numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n)]
-                    lines.append([dataset, task, cell.row.label, other.row.label, metric, *numbers])
-    return csv_text(lines)
-
-
-def _difference(results: Results, cell: Cell, other: Cell) -> Estimate:
-    members = results.pairs.members(cell.dataset, cell.task)
-    ids, people = list(members), list(members.values())
-    where = (cell.dataset, cell.task, cell.measure.id)
-    a, b = _of(results, cell.row), _of(results, other.row)
-    if cell.measure.of_sets:
-        of_a, of_b = (one.features(*where, "generated", ids) for one in (a, b))
-        reference = a.features(*where, "reference", ids)
-        return paired_distance_difference(frechet_distance, of_a, of_b, reference, people, results.how)
-    values_a, values_b = (one.values(*where, ids) for one in (a, b))
-    return paired_difference(values_a, values_b, people, results.how)
-
-
-def _of(results: Results, row: Row) -> Result:
-    return results.of_row[row.key]
 
 
 def plain(value: float) -> str:

@@ -95,8 +95,11 @@ class ListedBox:
     box: PixelBox
     listed_wh: tuple[int, int]
 
-    def place(self, frame_wh: tuple[int, int], tube: TubeParams) -> PixelBox:
-        """Scale the box to the real frame (load_videos.py: `int(v / (listed / real))`) and clip it."""
+    def place(self, frame_wh: tuple[int, int], tube: TubeParams, pixel_aspect: float = 1.0) -> PixelBox:
+        """Scale the box to the real frame (load_videos.py: `int(v / (listed / real))`) and clip it.
+
+        Each axis has its own factor, so it does not matter whether the listed frame's pixels were square.
+        """
         ratio = [listed / real for listed, real in zip(self.listed_wh, frame_wh, strict=True)] * 2
         left, top, right, bottom = (int(v / r) for v, r in zip(self.box, ratio, strict=True))
         return clip_to_frame((left, top, right, bottom), frame_wh)
@@ -109,11 +112,20 @@ class TubeBox:
     box: Box
     unit: Literal["height360", "fraction", "px"]
 
-    def place(self, frame_wh: tuple[int, int], tube: TubeParams) -> PixelBox:
-        """Scale to the real frame, refuse a small face, enlarge, and refuse or clip what sticks out."""
-        width, height = frame_wh
+    def place(self, frame_wh: tuple[int, int], tube: TubeParams, pixel_aspect: float = 1.0) -> PixelBox:
+        """Scale to the real frame, refuse a small face, enlarge, and refuse or clip what sticks out.
+
+        Args:
+            frame_wh: width and height of the stored frame, turned upright.
+            tube: the rules; `pixels` says whether sides are measured in stored or in square pixels.
+            pixel_aspect: width of a stored pixel over its height. The 360-high frame has square pixels.
+        """
+        height = frame_wh[1]
+        per_stored = pixel_aspect if tube.pixels == "square" else 1  # x is measured in this many a stored pixel
+        width = frame_wh[0] * per_stored
         per_360th = height / REFERENCE_HEIGHT_PX
-        scales = {"fraction": (width, height), "height360": (per_360th, per_360th), "px": (1, 1)}
+        along_x = per_360th * (per_stored / pixel_aspect)
+        scales = {"fraction": (width, height), "height360": (along_x, per_360th), "px": (per_stored, 1)}
         left, top, right, bottom = (v * s for v, s in zip(self.box, scales[self.unit] * 2, strict=True))
         size = max(right - left, bottom - top)
         if size < tube.min_size_px:
@@ -121,7 +133,9 @@ class TubeBox:
         box = enlarge((left, top, right, bottom), tube.increase, tube.enlarge)
         inside = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
         if not inside and tube.outside == "reject":
-            raise ClipError("out_of_frame", f"enlarged box {box} leaves the {width}x{height} frame")
+            raise ClipError("out_of_frame", f"enlarged box {box} leaves the {width:.0f}x{height} frame")
+        if per_stored != 1:
+            box = round(box[0] / per_stored), box[1], round(box[2] / per_stored), box[3]
         return clip_to_frame(box, frame_wh)
 
 
@@ -129,7 +143,7 @@ class TubeBox:
 class WholeFrame:
     """A video that was cropped before: the box is the frame."""
 
-    def place(self, frame_wh: tuple[int, int], tube: TubeParams) -> PixelBox:
+    def place(self, frame_wh: tuple[int, int], tube: TubeParams, pixel_aspect: float = 1.0) -> PixelBox:
         """Return the frame's own borders."""
         return (0, 0, *frame_wh)
 

@@ -10,6 +10,7 @@ from pipeline.sources.boxes import WholeFrame
 from pipeline.sources.people import official_split
 from pipeline.sources.request import ClipList, ClipRequest
 from pipeline.sources.video_files import VIDEO_SUFFIXES
+from pipeline.work.foreign_files import own_entries
 from pipeline.work.ledger import ClipError, LedgerRow
 
 # load_videos.py names person#video#start#end, crop_vox.py person#video#utterance.txt#piece.
@@ -67,7 +68,7 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
+    for path in own_entries(folder):
         if path.is_dir() and path.name in ("train", "test"):
             yield from _entries(path)
         elif path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:

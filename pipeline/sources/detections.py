@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.sources.boxes import Box
 from pipeline.sources.request import SourceError
-from pipeline.store.schema import metadata_of, read_table
+from pipeline.store.schema import read_table
 
 SIDES = ("left", "top", "right", "bottom")
 
@@ -43,8 +43,3 @@ def read_detections(path: Path) -> dict[tuple[str, str, str], tuple[int, list[Bo
             raise SourceError(f"{path}: the frames of {'/'.join(key)} do not follow one another: run `pwm data detect`")
         tracks[key] = numbers[0], [row[4:] for row in frames]
     return tracks
-
-
-def detector_of(path: Path) -> str:
-    """Short hash of the weights that a table was made with."""
-    return metadata_of(read_table(path)).get("weights_sha256", "unknown")[:12]

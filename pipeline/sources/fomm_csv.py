@@ -55,7 +55,7 @@ def list_rows(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
 
 def _read(path: Path) -> list[tuple[int, Row]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if reader.fieldnames != COLUMNS:
                 raise SourceError(f"{path}:1: expected header {','.join(COLUMNS)}, found {reader.fieldnames}")

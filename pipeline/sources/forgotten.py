@@ -29,7 +29,7 @@ class ForgottenList:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no list of forgotten people and videos at {path}: restore it (it may be empty)")
-        lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
+        lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines())
         return cls(Path(path), frozenset(filter(None, lines)))
 
     def covers(self, person: str, video: str) -> bool:

@@ -73,7 +73,7 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
 
 def list_clips(data: DataParams, tube: TubeParams) -> ClipList:
     """List every clip of the project: all of `first`, and the test people of `second`."""
-    root = Path(data.root)
+    root = data.root_folder()
     first = list_source(data.first, root, tube, "data.first")
     second = list_source(data.second, root, tube, "data.second")
     return ClipList(

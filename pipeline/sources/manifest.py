@@ -48,7 +48,7 @@ def scan_all(data: DataParams) -> list[Scan]:
             f"no data set has a manifest: set data.first.watch or data.second.watch to NAME{MANIFEST_SUFFIX} "
             "where a folder is too large for DVC to hash on every command"
         )
-    return [scan(source, Path(data.root)) for source in watched]
+    return [scan(source, data.root_folder()) for source in watched]
 
 
 def scan(source: SourceParams, root: Path) -> Scan:
@@ -108,14 +108,14 @@ def content_key(path: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files below a folder by relative path, manifests left out."""
+    """Files below a folder by relative path; manifests, and what is no data (`is_foreign`), are left out."""
     for path in walk(folder):
         if not path.name.endswith(MANIFEST_SUFFIX):
             yield path.relative_to(folder).as_posix(), path
 
 
 def _read(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         for row in reader:
             if len(row) != len(COLUMNS) or (reader.line_num == 1 and row != COLUMNS):

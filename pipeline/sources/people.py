@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from pipeline.params.data import SourceParams
 from pipeline.sources.request import SourceError
+from pipeline.store.provenance import plain_path
 from pipeline.work.ledger import ClipError
 
 # 1,251 people, id10001 to id11251, of whom these forty are the test set (voxceleb1_meta.csv; TEST_PERSONS of
@@ -54,7 +55,7 @@ class PersonSplit:
             if not self._table.is_file():
                 raise SourceError(f"{source.name}: split `listed` needs {self._table} (columns person, split)")
             try:
-                table = pq.read_table(self._table, columns=["person", "split"])
+                table = pq.read_table(plain_path(self._table), columns=["person", "split"])
             except (OSError, ValueError) as error:
                 raise SourceError(f"{source.name}: {self._table} is no table of person and split: {error}") from error
             self._listed = dict(zip(*(table[name].to_pylist() for name in ("person", "split")), strict=True))

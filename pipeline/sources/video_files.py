@@ -2,8 +2,10 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from pipeline.work.foreign_files import is_foreign
 
 # In the order in which one of several files with the same id is chosen. Choice: mp4 first, because decord reads
 # it fastest; the rest by how common they are among downloads.
@@ -36,20 +38,24 @@ class VideoFiles:
             return self.folder / f"{video}.*", ""
         if len(found) == 1:
             return found[0], ""
-        owned = [path for path in found if path.parent.name == person] or found
-        first, *others = sorted(owned, key=lambda path: (VIDEO_SUFFIXES.index(path.suffix.lower()), path))
-        names = ", ".join(str(path.relative_to(self.folder)) for path in others)
-        return first, f"took {first.relative_to(self.folder)}, which {names} also matches" if others else ""
+        return choose([path for path in found if path.parent.name == person] or found, self.folder)
 
     def holds(self, video: str) -> bool:
         """Whether there is a file of this id."""
         return video in self._files
 
 
+def choose(found: Sequence[Path], folder: Path) -> tuple[Path, str]:
+    """Choose one of several files of one video; the note names them below `folder`, and is empty where there is one."""
+    first, *others = sorted(found, key=lambda path: (VIDEO_SUFFIXES.index(path.suffix.lower()), path))
+    names = ", ".join(str(path.relative_to(folder)) for path in others)
+    return first, f"took {first.relative_to(folder)}, which {names} also matches" if others else ""
+
+
 def walk(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder in sorted order, following links.
 
-    A folder seen before is not entered again, and a link to nothing is left out.
+    A folder seen before is not entered again; a link to nothing, and what is no data (`is_foreign`), are left out.
     """
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -58,7 +64,7 @@ def walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_foreign(name))
         for name in sorted(files):
-            if os.path.isfile(os.path.join(parent, name)):
+            if not is_foreign(name) and os.path.isfile(os.path.join(parent, name)):
                 yield Path(parent, name)

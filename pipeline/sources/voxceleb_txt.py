@@ -15,6 +15,7 @@ from pipeline.sources.detections import read_detections
 from pipeline.sources.people import PersonSplit
 from pipeline.sources.request import LARGEST_FRAME, ClipList, ClipRequest, clip_name
 from pipeline.sources.video_files import VideoFiles
+from pipeline.work.foreign_files import files_at_depth
 from pipeline.work.ledger import ClipError, LedgerRow
 
 Unit = Literal["height360", "fraction"]
@@ -37,7 +38,7 @@ def list_tree(source: SourceParams, folder: Path, tube: TubeParams) -> ClipList:
     split_of = PersonSplit(source, folder)
     videos = VideoFiles(folder / source.videos)
     clips = ClipList()
-    for path in sorted((folder / (source.annotations or "")).glob("*/*/*.txt")):
+    for path in files_at_depth(folder / (source.annotations or ""), 2, [".txt"]):
         person, video, utterance = path.parts[-3], path.parts[-2], path.stem
         file, note = videos.find(video, person)
         split = "test"
@@ -84,7 +85,7 @@ def read_track(path: Path, unit: Unit) -> tuple[int, list[Box]]:
             does not follow the one before it, or boxes in the other format's unit.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ClipError("bad_annotation", f"{path}: {error}") from error
     found = [name.strip() for name in lines[HEADER_LINE - 1].split("\t")] if len(lines) >= HEADER_LINE else []

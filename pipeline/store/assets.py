@@ -70,8 +70,8 @@ def asset_named(name: str) -> Asset:
 
 
 def assets_dir() -> Path:
-    """Folder of imported assets: `$PWM_ASSETS`, or `data/assets` of the project."""
-    return Path(os.environ.get("PWM_ASSETS", Path(os.environ.get("DVC_ROOT", ".")) / "data" / "assets"))
+    """Folder of imported assets: `$PWM_ASSETS`, or `data/assets`, of the main project also in a copy that DVC makes."""
+    return Path(os.environ.get("DVC_ROOT", "."), os.environ.get("PWM_ASSETS", "data/assets"))
 
 
 def asset_path(name: str) -> Path:
@@ -153,7 +153,7 @@ def read_record() -> dict[str, str | None]:
         ValueError: it is no such record; the message names the file and the remedy.
     """
     try:
-        record = json.loads(RECORD.read_text())
+        record = json.loads(RECORD.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

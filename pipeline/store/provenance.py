@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +31,11 @@ def sha256_text(*parts: object) -> str:
         digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def plain_path(path: Path) -> str:
+    """A path for libraries that read addresses too: ffmpeg and Arrow take a relative `a:b/c` for a protocol."""
+    return os.path.abspath(path)
 
 
 def write_json(path: Path, value: Any) -> None:

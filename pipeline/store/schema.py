@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.atomic import written_aside
+from pipeline.store.provenance import plain_path
 
 SCHEMA_VERSION = "1"
 ROW_GROUP = 10_000
@@ -179,7 +180,7 @@ class TableWriter:
         if self._writer is None:
             vectors = [f.name for f in rows.schema if pa.types.is_fixed_size_list(f.type)]
             self._writer = pq.ParquetWriter(
-                self._partial,
+                plain_path(self._partial),
                 rows.schema,
                 compression="zstd",
                 compression_level=1,
@@ -225,7 +226,7 @@ def read_table(
     if not path.exists():
         raise FileNotFoundError(f"no table at {path}: run the stage that writes it")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(plain_path(path)) as file:
             there = file.schema_arrow.names
             wanted = [*(columns or ()), *(() if expected is None else expected.names), *(() if clips is None else CLIP)]
             missing = [name for name in wanted if name not in there]

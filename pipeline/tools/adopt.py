@@ -174,7 +174,7 @@ def _check_pairs(params: Params, data: Path) -> None:
 def _check_row(params: Params, row: Row, data: Path) -> None:
     from model.checkpoint import load_animator, read_config
     from model.heads.head import load_head
-    from pipeline.training.run import TrainInputs, row_provenance
+    from pipeline.training.run import TrainInputs, completed, row_provenance
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
     arrays = load_head(head)
@@ -185,7 +185,7 @@ def _check_row(params: Params, row: Row, data: Path) -> None:
     inputs = TrainInputs(
         clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
     )
-    made_from = config["provenance"]
+    made_from = completed(config["provenance"])
     for name, value in row_provenance(row.key, row.guidance, recipe, inputs, arrays).items():
         _agree(str(folder), name, made_from.get(name), value)
     if not (folder / "curve.csv").is_file():

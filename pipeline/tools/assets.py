@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from model.atomic import written_aside
-from model.heads.arrays import arrays_sha256, save_head
+from model.heads.arrays import arrays_sha256, load_arrays, save_head
 from pipeline.console import say
 from pipeline.heads.imports import IMPORTERS, flat, in_runs
 from pipeline.store.assets import RECORD, asset_named, asset_path, hash_of, import_command, read_record, table
 from pipeline.store.provenance import sha256_file, write_json
+from pipeline.tools.recognise import WEIGHTS, check_weights, strange_content
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def record(names: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
 
     Returns:
         Name -> hash before and now, of the assets whose record changed.
+
+    Raises:
+        ValueError: a file is not what its name says; nothing is recorded then.
     """
     for name in names:
         asset_named(name)
@@ -80,6 +84,8 @@ def record(names: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
     for name in names or now:
         path = asset_path(name)
         now[name] = hash_of(path) if path.is_file() else None
+        if now[name] not in (None, before.get(name)):
+            _check(name, path)
     if now != before:
         write_json(RECORD, now)
     return {name: (before.get(name), sha256) for name, sha256 in now.items() if before.get(name) != sha256}
@@ -105,6 +111,7 @@ def _copy(name: str, given: Sequence[Path]) -> Path:
         raise ValueError(f"{name}: expected one file, got {len(given)}")
     if not given[0].is_file():
         raise ValueError(f"{name}: {given[0]} is no file, expected {asset_named(name).released_as}")
+    check_weights(name, given[0], asset_named(name).released_as)
     path = asset_path(name)
     with written_aside(path) as partial:
         shutil.copyfile(given[0], partial)
@@ -112,8 +119,22 @@ def _copy(name: str, given: Sequence[Path]) -> Path:
     return path
 
 
+def _check(name: str, path: Path) -> None:
+    """Hold a file of the assets folder to its name; a head is in this project's own form there."""
+    if name in WEIGHTS:
+        check_weights(name, path, asset_named(name).released_as)
+    else:
+        load_arrays(path)
+
+
 def _import_head(name: str, given: Sequence[Path]) -> dict[str, Path]:
-    made = IMPORTERS[name](flat(given))
+    try:
+        made = IMPORTERS[name](flat(given))
+    except ValueError as error:
+        strange = next(((file, what) for file in flat(given) if (what := strange_content(file))), None)
+        if strange is None:
+            raise
+        raise ValueError(f"{name}: {strange[0]} {strange[1]} ({error})") from None
     inputs = {file.name: sha256_file(file) for file in made.used}
     written = {}
     for arrays in made.heads:

@@ -15,6 +15,7 @@ from pipeline.store.schema import read_table, write_table
 from pipeline.tools.face_detector import open_s3fd
 from pipeline.tools.utterance import Open, Utterance, detect_utterance, detection_store
 from pipeline.work.dask_run import run
+from pipeline.work.foreign_files import files_at_depth
 
 
 def detect_all(
@@ -34,7 +35,7 @@ def detect_all(
     scratch = detection_store(sha256)
     videos = VideoFiles(folder / source.videos)
     utterances = []
-    for path in sorted((folder / (source.annotations or "")).glob("*/*/*.txt")):
+    for path in files_at_depth(folder / (source.annotations or ""), 2, [".txt"]):
         video, _ = videos.find(path.parts[-2], path.parts[-3])
         if video.exists():
             utterances.append(Utterance(path, video, UNITS[source.kind], weights, open_detector, scratch))

@@ -68,7 +68,8 @@ def detect_utterance(utterance: Utterance) -> str:
         return str(error)
     found = dict(zip(decoded.numbers, decoded.frames, strict=True))
     width, height = decoded.info.width, decoded.info.height
-    scale = (width, height) if utterance.unit == "fraction" else (height / REFERENCE_HEIGHT_PX,) * 2
+    per_360th = height / REFERENCE_HEIGHT_PX
+    scale = (width, height) if utterance.unit == "fraction" else (per_360th / decoded.info.pixel_aspect, per_360th)
     annotated = [cast(Box, tuple(v * s for v, s in zip(box, scale * 2, strict=True))) for box in boxes]
     kept = [nearest(found[number], box) for number, box in zip(numbers, annotated, strict=False)]
     person, video, name = utterance.key

@@ -1,16 +1,17 @@
 """One training: data, networks and checkpoints as a recipe says, around `model.training.loop.fit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 
 from model.heads.head import HeadModel, load_head
 from model.puppet_nets.tracker import load_tracker
 from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.config import complete_generator
 from model.training.discriminator import Discriminator
 from model.training.loop import Losses, TrainingDiverged, fit
 from model.training.perceptual import Perceptual, Vgg19
@@ -142,3 +143,13 @@ def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs,
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
         "perceptual_sha256": hash_of(perceptual_weights(recipe.perceptual)),
     }
+
+
+def completed(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """A trained model's own record of `row_provenance`, with the keys of the recipe that it is older than.
+
+    A key that the record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
+    an old model is still seen as one of today's recipe where the recipe asks for just that.
+    """
+    recipe = dict(provenance["recipe"])
+    return {**provenance, "recipe": {**recipe, "generator": complete_generator(recipe["generator"])}}

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.video.info import CLOCK_S, Undecodable, VideoInfo, read_packets
-from pipeline.video.readers import images_info, list_images, read_av, read_decord, read_images
+from pipeline.video.decord_reader import read_decord
+from pipeline.video.info import CLOCK_S, read_packets
+from pipeline.video.packets import VideoInfo
+from pipeline.video.readers import images_info, list_images, read_av, read_images
+from pipeline.video.track import Undecodable
+from pipeline.work.foreign_files import own_entries
 from pipeline.work.ledger import ClipError
 
 __all__ = ["Decoded", "Transform", "VideoError", "VideoInfo", "decode", "fingerprint", "frames_in_range"]
@@ -114,7 +118,7 @@ def fingerprint(path: Path) -> tuple | None:
         stat = path.stat()
         if not path.is_dir():
             return path.name, stat.st_size, stat.st_mtime_ns
-        return path.name, [fingerprint(image) for image in sorted(path.iterdir())]
+        return path.name, [fingerprint(image) for image in own_entries(path)]
     except OSError:
         return None
 

@@ -1,13 +1,13 @@
-"""What a video holds, read from its packets without decoding them: frames, times, rate, size, rotation.
+"""What a video holds, read from its packets without decoding them: frames, times, rate, size, what is up.
 
 Containers lie: about the number of frames (a download that stopped), about the rate (phones record at a
-variable one), and about what is up (a rotation in the header). Everything else relies on this count.
+variable one), and about what is up (a matrix in the header). Everything else relies on this count.
 """
 
 import re
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,54 +15,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.video.nal_units import is_damaged, length_size
+from pipeline.video.orientation import Orientation
+from pipeline.video.packets import NONE, Packets, VideoInfo
+from pipeline.video.starts import CODECS, begins_anew, is_shown, resets, stated_size
+from pipeline.video.track import Undecodable, open_video, video_track
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
-CXX_ORIGIN = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 CLOCK_S = 0.001  # Matroska and WebM round times to it
-
-
-class Undecodable(Exception):
-    """One decoder gave up; another may still succeed."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """Size in pixels as shown (rotation applied), mean frames a second, and number of frames.
-
-    `times_s` is None where frames are evenly spaced at `fps`; otherwise each frame's time after the first.
-    """
-
-    width: int
-    height: int
-    fps: float
-    num_frames: int
-    times_s: np.ndarray | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class Packets:
-    """The info, and what a decoder must know to give those frames.
-
-    `pts` are the frames' presentation times in the stream's unit, ascending; empty where the container gives
-    none, or the same to two frames: then frames can only be counted. `quarter_turns` is how often a decoded
-    frame has to be turned counter-clockwise. `complete` is False where the container promises more frames
-    than it holds, or reading its packets ended in an error. `container` is FFmpeg's name of its form, `keys`
-    are the numbers of frames that need no other, `damaged` of those whose packets are (`pipeline.video.nal_units`).
-    """
-
-    info: VideoInfo
-    pts: np.ndarray
-    quarter_turns: int
-    complete: bool
-    container: str
-    keys: np.ndarray
-    damaged: np.ndarray
-
-    def spoilt(self, numbers: Sequence[int]) -> list[int]:
-        """Frames with damaged packets that some of `numbers` are decoded from: since the last key frame before them."""
-        before = self.keys[self.keys <= numbers[0]]
-        begin = before[-1] if len(before) else 0
-        return [int(number) for number in self.damaged if begin <= number <= numbers[-1]]
+NEVER = -(2**62)  # before every presentation time
+TIMELESS = "avi"  # packets have a rhythm, and FFmpeg's guess at their times is wrong for H.264 with B-frames
 
 
 def read_packets(path: Path) -> Packets:
@@ -78,117 +39,180 @@ def read_packets(path: Path) -> Packets:
 @lru_cache(maxsize=4)
 def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
     with closing(open_video(path)) as container:
-        stream = container.streams.video[0]
-        width, height, quarter_turns = _picture(container, stream)
-        _rewind(container)
-        shown = _read_shown(container, stream)
-        pts, held = shown.pts(), shown.num_packets
-        rate = float(stream.average_rate or 0)
-        num_frames = len(pts) or held
+        track = video_track(container)
+        codec, timeless = track.codec_context.codec, container.format.name.startswith(TIMELESS)
+        read = _read_track(container, track)
+        if not timeless:
+            read.leave_out_headless()
+        pts = read.pts()
+        width, height, orientation = _picture(path, container, track)
+        num_frames = len(pts) or read.num_shown
+        rate = track.average_rate or _rate_by_times(pts, track.time_base)
         if not (rate > 0 and num_frames > 0):
             raise Undecodable("the file states no frame rate or holds no frames")
         if not 0 < max(width, height) <= LARGEST_SIDE_PX:
             raise Undecodable(f"frames of {width}x{height} px: the largest side allowed is {LARGEST_SIDE_PX} px")
-        fps, times_s = _timing(pts * float(stream.time_base), rate)
-        lost = (
-            max(0, stream.frames - held) if stream.frames else _lost_by_duration(container, stream, pts, fps, times_s)
+        fps, times_s = _timing(pts * float(track.time_base), float(rate))
+        held = len(read.times)
+        lost = max(0, track.frames - held) if track.frames else _lost_by_duration(container, track, pts, fps, times_s)
+        stated = track.sample_aspect_ratio
+        aspect = stated if stated and stated > 0 else Fraction(1)
+        info = VideoInfo(
+            width,
+            height,
+            float(rate) if lost else fps,
+            num_frames + lost,
+            None if lost else times_s,
+            float(1 / aspect if orientation.swaps else aspect),
         )
-        info = VideoInfo(width, height, rate if lost else fps, num_frames + lost, None if lost else times_s)
-        whole = shown.whole and not lost
-        if not len(pts):
-            return Packets(info, pts, quarter_turns, whole, container.format.name, pts, pts)
-        keys, damaged = (np.flatnonzero(np.isin(pts, times)) for times in (shown.keys, shown.damaged))
+        by_time = len(pts) > 0 and (codec.intra_only or not timeless)
+        order, dts = read.in_decode_order() if by_time else (NONE, NONE)
+        starts, marked, keys, damaged = (
+            np.array(places if len(order) else [], np.int64)
+            for places in (read.starts if read.steady else read.starts[:1], read.resets, read.keys, read.damaged)
+        )
+        whole = read.whole and not lost
         if not whole:  # the last packet of a file that was cut
-            damaged = damaged[damaged < len(pts) - 1]
-        return Packets(info, pts, quarter_turns, whole, container.format.name, keys, damaged)
+            damaged = damaged[order[damaged] < pts[-1]] if len(damaged) else damaged
+        return Packets(
+            info=info,
+            pts=pts,
+            order=order,
+            dts=dts,
+            by_time=by_time,
+            starts=starts,
+            resets=marked,
+            keys=keys,
+            damaged=damaged,
+            track=track.index,
+            tracks=len(container.streams.video),
+            codec=codec.canonical_name,
+            container=container.format.name,
+            orientation=orientation,
+            complete=whole,
+            all_shown=read.num_shown == held,
+            steady=read.steady,
+        )
 
 
-def open_video(path: Path) -> Any:
-    """Open a container with PyAV, one decoder thread; it has at least one video stream.
-
-    Raises:
-        Undecodable: it is no container, holds no video, or one of an unknown codec.
-    """
-    import av
-
-    try:
-        container = av.open(str(path), metadata_errors="ignore")
-    except (av.error.FFmpegError, ValueError) as error:
-        raise Undecodable(first_line(error)) from error
-    if not container.streams.video:
-        container.close()
-        raise Undecodable("the file holds no video stream")
-    codec = container.streams.video[0].codec_context
-    if codec is None:  # a damaged header names a codec that does not exist
-        container.close()
-        raise Undecodable("the file's video has a codec that is not known")
-    codec.thread_count = 1
-    return container
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an error's message, shortened, without the clock time and C++ file that decord begins with."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return CXX_ORIGIN.sub("", line)[:200]
-
-
-def _picture(container: Any, stream: Any) -> tuple[int, int, int]:
-    """Width, height and quarter turns of the first picture that can be decoded; without any, the header's."""
-    import av
-
-    try:
-        for frame in container.decode(stream):
-            turns = round(frame.rotation / 90) % 4
-            size = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
-            return *size, turns
-    except (av.error.FFmpegError, ValueError):
-        pass
-    return stream.width, stream.height, 0
-
-
-def _rewind(container: Any) -> None:
+def _picture(path: Path, container: Any, track: Any) -> tuple[int, int, Orientation]:
+    """Width, height and orientation of the first picture that can be decoded; without any, the header's."""
     import av
 
     try:
         container.seek(0)
-    except av.error.FFmpegError as error:
-        raise Undecodable(f"the file cannot be read from its beginning: {first_line(error)}") from error
+    except av.error.FFmpegError:  # a raw stream has no times to seek by
+        with closing(open_video(path)) as again:
+            return _first_picture(again, video_track(again))
+    return _first_picture(container, track)
+
+
+def _first_picture(container: Any, track: Any) -> tuple[int, int, Orientation]:
+    import av
+
+    try:
+        frame = next(container.decode(track), None)
+    except (av.error.FFmpegError, ValueError):
+        frame = None
+    if frame is None:
+        return track.width, track.height, Orientation()
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        orientation = Orientation() if matrix is None else Orientation.of_matrix(bytes(matrix))
+    except ValueError as error:
+        raise Undecodable(str(error)) from error
+    return *((frame.height, frame.width) if orientation.swaps else (frame.width, frame.height)), orientation
 
 
 @dataclass
-class _Shown:
-    """Times of the packets that are shown, of the key frames and of the damaged among them."""
+class _Track:
+    """Packets in decode order: times, places of those that are special, and whether reading went well."""
 
-    times: list[int] = field(default_factory=list)
+    times: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    resets: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
-    num_packets: int = 0
+    steady: bool = True
     whole: bool = True
 
+    @property
+    def num_shown(self) -> int:
+        return sum(self.shown)
+
     def pts(self) -> np.ndarray:
-        """Ascending times; none where two frames have the same one."""
-        pts = np.unique(np.array(self.times, np.int64))
-        return pts if len(pts) == len(self.times) else np.array([], np.int64)
+        """Ascending times of the frames that are shown; none where two have the same.
+
+        Packets without a time are no frames where others have one: they are the rest of a group that was cut off.
+        """
+        times = [time for time, shown in zip(self.times, self.shown, strict=True) if shown and time is not None]
+        if len(set(times)) < len(times):
+            return NONE
+        return np.array(sorted(times), np.int64)
+
+    def in_decode_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Presentation and decoding times, none where two packets have one; a packet without has one before all."""
+        times = [NEVER + place if time is None else time for place, time in enumerate(self.times)]
+        if len(set(times)) < len(times):
+            return NONE, NONE
+        dts = [pts if dts is None else dts for pts, dts in zip(times, self.dts, strict=True)]
+        return np.array(times, np.int64), np.array(dts, np.int64)
+
+    def leave_out_headless(self) -> None:
+        """Count no frames that need what was cut off before the file's beginning: no player shows them.
+
+        They are those before the first packet from which decoding may begin, and those behind it that are shown
+        earlier, unless it is known to stand alone.
+        """
+        first = self.starts[0] if self.starts else None
+        begin = None if first is None else self.times[first]
+        if first is None or begin is None:
+            return
+        alone = first in self.resets
+        for place, time in enumerate(self.times):
+            if place < first or (not alone and time is not None and time < begin):
+                self.shown[place] = False
 
 
-def _read_shown(container: Any, stream: Any) -> _Shown:
+def _read_track(container: Any, track: Any) -> _Track:
     import av
 
-    shown = _Shown()
-    prefix = length_size(stream.codec_context.name, stream.codec_context.extradata)
+    read, size = _Track(), b""
+    codec = track.codec_context.codec.canonical_name
+    prefix = length_size(codec, track.codec_context.extradata)
+    alone = track.codec_context.codec.intra_only
     try:
-        for packet in container.demux(stream):
-            if packet.size:
-                shown.num_packets += 1
-                if packet.pts is not None and not packet.is_discard:
-                    shown.times.append(packet.pts)
-                    if packet.is_keyframe:
-                        shown.keys.append(packet.pts)
-                    if prefix and is_damaged(bytes(packet), prefix):
-                        shown.damaged.append(packet.pts)
+        for packet in container.demux(track):
+            if not packet.size:
+                continue
+            data, place = bytes(packet), len(read.times)
+            read.times.append(packet.pts)
+            read.dts.append(packet.dts)
+            read.shown.append(not packet.is_discard and is_shown(codec, data))
+            if place and packet.has_sidedata("new_extradata"):
+                read.steady = False
+            if packet.is_keyframe:
+                read.keys.append(place)
+                if alone or (codec in CODECS and begins_anew(codec, data, prefix)):
+                    read.starts.append(place)
+                    if resets(codec, data, prefix):
+                        read.resets.append(place)
+                if stated := stated_size(codec, data, prefix):
+                    read.steady &= stated == (size := size or stated)
+            if prefix and is_damaged(data, prefix):
+                read.damaged.append(place)
     except av.error.FFmpegError:  # a damaged tail: what comes before it can still be read
-        shown.whole = False
-    return shown
+        read.whole = False
+    return read
+
+
+def _rate_by_times(pts: np.ndarray, time_base: Fraction | None) -> Fraction:
+    """Mean frames a second by the first and last time; 0 where there are none."""
+    if len(pts) < 2 or not time_base:
+        return Fraction(0)
+    return (len(pts) - 1) / (int(pts[-1] - pts[0]) * Fraction(time_base))
 
 
 def _lost_by_duration(container: Any, stream: Any, pts: np.ndarray, fps: float, times_s: np.ndarray | None) -> int:

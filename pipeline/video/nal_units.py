@@ -31,3 +31,8 @@ def is_damaged(packet: bytes, size: int) -> bool:
                 continue
             return True
     return False
+
+
+def unescaped(unit: bytes) -> bytes:
+    """A unit without the bytes that keep start codes out of it."""
+    return unit.replace(b"\0\0\3", b"\0\0")

@@ -1,77 +1,88 @@
-"""Three ways to the frames of a clip: decord, PyAV, and a folder of images. Each gives upright RGB."""
+"""Two ways to the frames of a clip beside decord's: PyAV, and a folder of images. Each gives upright RGB."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
-from pipeline.video.info import Packets, Undecodable, VideoInfo, first_line, open_video
+from pipeline.store.images import UnreadableImage, read_image
+from pipeline.video.packets import Packets, VideoInfo
+from pipeline.video.track import Undecodable, open_video
+from pipeline.work.foreign_files import own_entries
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-SEEKABLE = ("mov", "matroska", "avi")  # containers in which seeking was found to give exactly the frame asked for
+SEEKABLE = ("mov", "matroska")  # containers that give a packet the same times after a seek as without one
+REORDERED = 16  # the most pictures that a packet can be decoded ahead of its turn
 IMAGES_FPS = 25.0  # a folder of images states no rate; VoxCeleb's crops are of this one
-
-
-def read_decord(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np.ndarray]:
-    """Decode frames `numbers` (ascending) with decord, one decoder thread; sequential reading does not seek.
-
-    Raises:
-        ImportError: decord is not installed: it has no wheel for this platform.
-        Undecodable: decord fails, or would: it waits for ever for frames that a container promises and
-            does not hold (dmlc/decord issue 373), numbers frames wrongly where it counts others, and
-            seeks to wrong frames in containers without an index, such as MPEG-TS.
-    """
-    import decord
-
-    if not packets.complete or not len(packets.pts):
-        raise Undecodable("the container promises frames that it does not hold, or gives them no times")
-    if not packets.container.startswith(SEEKABLE):
-        raise Undecodable(f"it does not seek exactly in {packets.container}")
-    decord.logging.set_level(decord.logging.QUIET)
-    errors = (decord.DECORDError, RuntimeError, IndexError)
-    try:
-        video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        held = len(video)
-    except errors as error:
-        raise Undecodable(first_line(error)) from error
-    if held != packets.info.num_frames:
-        raise Undecodable(f"it counts {held} frames, the packets are of {packets.info.num_frames}")
-    for number in numbers:
-        try:
-            frame = video[number].asnumpy()
-        except errors as error:
-            raise Undecodable(f"frame {number}: {first_line(error)}") from error
-        yield frame
 
 
 def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np.ndarray]:
     """Decode frames `numbers` (ascending) with PyAV; stops early where the file does.
 
-    Frames are known by the rank of their presentation time; where a container has no times they are
-    counted from its beginning.
+    Decoding begins at the last packet from which the first frame can be decoded whole, and frames are known by
+    their presentation times alone; where a container has no times they are counted from its beginning. The last ones
+    of such a file that was cut cannot be told from those that were to come before them, and are not given.
     """
     import av
 
     pts = packets.pts
     if len(pts) and numbers[0] >= len(pts):
         return
+    counted = len(pts) - REORDERED if len(pts) and not packets.complete else packets.info.num_frames
     wanted = iter(numbers)
-    number = next(wanted)
-    with closing(open_video(path)) as container:
-        stream = container.streams.video[0]
-        try:
-            if len(pts) and packets.container.startswith(SEEKABLE):
-                container.seek(int(pts[number]), stream=stream)
-            for count, frame in enumerate(container.decode(stream)):
-                if number == (_rank(pts, frame.pts) if len(pts) else count):
-                    yield np.rot90(frame.to_ndarray(format="rgb24"), packets.quarter_turns)
+    number, count, last = next(wanted), 0, None
+    try:
+        for packet in _packets_from(path, packets, packets.start(numbers[0])):
+            for frame in packet.decode():
+                if packets.by_time and frame.pts is not None:
+                    if last is not None and frame.pts < last:
+                        raise Undecodable("pictures do not come in the order of their times")
+                    last = frame.pts
+                if not packets.by_time and number >= counted:
+                    return
+                if number == (_rank(pts, frame.pts) if packets.by_time else count):
+                    yield packets.orientation.apply(frame.to_ndarray(format="rgb24"))
                     number = next(wanted, -1)
                     if number < 0:
                         return
-        except (av.error.FFmpegError, ValueError):
-            return  # the caller counts what came
+                count += 1
+    except (av.error.FFmpegError, ValueError):
+        return  # the caller counts what came
+
+
+def _packets_from(path: Path, packets: Packets, start: int) -> Iterator[Any]:
+    """Packets in decode order from place `start`, and the empty one that ends them.
+
+    A seek is believed only where the first packet after it is known by its time and lies no later than the start;
+    packets before the start are read and left out. At last the file is read from its beginning.
+    """
+    import av
+
+    times = []
+    if start and packets.container.startswith(SEEKABLE):
+        times = list(dict.fromkeys([int(packets.order[start]), int(packets.dts[start])]))
+    places = {int(time): place for place, time in enumerate(packets.order)} if start else {}
+    for time in [*times, None]:
+        with closing(open_video(path)) as container:
+            track = container.streams[packets.track]
+            if time is not None:
+                try:
+                    container.seek(time, stream=track)
+                except av.error.FFmpegError:
+                    continue
+            begun = not start
+            for packet in container.demux(track):
+                if not begun:
+                    place = places.get(packet.pts, start + 1)
+                    if place > start:
+                        break
+                    begun = place == start
+                if begun:
+                    yield packet
+            if begun:
+                return
 
 
 def _rank(pts: np.ndarray, time: int | None) -> int | None:
@@ -88,7 +99,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         Undecodable: there are none, or their names are numbers with one missing.
     """
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise Undecodable(f"the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
     if all(path.stem.isdecimal() for path in images):
@@ -116,7 +127,7 @@ def read_images(images: Sequence[Path], numbers: Sequence[int]) -> Iterator[np.n
         Undecodable: an image cannot be read; the message names it.
     """
     for number in numbers:
-        frame = cv2.imdecode(np.fromfile(images[number], np.uint8), cv2.IMREAD_COLOR_RGB)
-        if frame is None:
-            raise Undecodable(f"{images[number].name} is no readable image")
-        yield frame
+        try:
+            yield read_image(images[number].read_bytes())
+        except UnreadableImage as error:
+            raise Undecodable(f"{images[number].name} {error}") from None

@@ -33,7 +33,7 @@ def used_assets(params: Params) -> dict[str, list[str]]:
         ValueError: a perceptual network's weights are neither an asset's name nor shipped with the project.
     """
     heads, recipes = (params.bench.head, params.bench.head2), (params.bench.recipe, params.model.recipe)
-    folder = Path(params.data.root) / params.data.heads
+    folder = params.data.root_folder() / params.data.heads
     used = {"heads": {asset for head in heads if (asset := asset_of(head, folder))}}
     used |= {f"fit.{head}": set(TRACKER_WEIGHTS[params.fit_of(head).tracker]) for head in heads}
     used |= {f"train.{recipe}": _perceptual(recipe, params.recipes[recipe].perceptual) for recipe in recipes}

@@ -11,7 +11,8 @@ from tests.helpers import ROOT
 
 # What no stage runs: commands of users, how the shipped networks were made, and what only declares or talks.
 NO_STAGE = (
-    "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py", "pipeline/assets.py",
+    "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py",
+    "pipeline/reading.py", "pipeline/assets.py",
     "pipeline/params", "pipeline/tools", "pipeline/puppet_training",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from dvc.repo import Repo
 
 from tests.e2e.project_copy import copy_project, run
 from tests.helpers import ROOT
+from tests.weights_files import write_release
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +48,9 @@ def dvc(project: Path, *arguments: str) -> str:
     return run("dvc", *arguments, cwd=project, PWM_ASSETS=str(assets(project)))
 
 
-def pwm_import(project: Path, name: str, content: str) -> None:
-    release = project.parent / f"{content}.pth"
-    release.write_text(content)
+def pwm_import(project: Path, name: str, value: float) -> None:
+    """Import a release whose tensors are filled with one number."""
+    release = write_release(project.parent / f"{name}.{value}.pth", name, value)
     command = (sys.executable, "-m", "pipeline.cli", "assets", "import", name, str(release))
     run(*command, cwd=project, PWM_ASSETS=str(assets(project)))
 
@@ -64,7 +65,7 @@ def test_a_release_runs_the_stages_that_use_it_and_no_other(project):
     assert "up to date" in dvc(project, "repro", "--dry")
     users = {f"evaluate@{folder.name}" for folder in (project / "data" / "models").iterdir()} | {"controls"}
     assert len(users) == 6
-    for release in ("first", "second"):  # the first after none: until then, tables have a dash
+    for release in (0.25, 0.5):  # the first after none: until then, tables have a dash
         pwm_import(project, "lpips_alex", release)
         assert stages_to_run(project) == users
         dvc(project, "commit", "--force")
@@ -73,26 +74,26 @@ def test_a_release_runs_the_stages_that_use_it_and_no_other(project):
 
 
 def test_a_release_that_nothing_uses_runs_nothing(project):
-    pwm_import(project, "vgg19", "unused")
+    pwm_import(project, "vgg19", 0.25)
     assert stages_to_run(project) == set()
     assert "up to date" in dvc(project, "repro", "--dry")
 
 
 def test_a_swapped_file_is_refused_before_any_work(project):
-    pwm_import(project, "lpips_alex", "third")
+    pwm_import(project, "lpips_alex", 0.75)
     (assets(project) / "alexnet.pth").write_text("swapped")
     said = run("dvc", "repro", cwd=project, ok=False, PWM_ASSETS=str(assets(project)))
     assert said.count("error: ") == 1
     assert "alexnet.pth has sha256" in said
     assert "pwm assets import lpips_alex FILE" in said
     assert "Running stage 'evaluate" not in said
-    pwm_import(project, "lpips_alex", "third")
+    pwm_import(project, "lpips_alex", 0.75)
     dvc(project, "repro", "weights")
     dvc(project, "commit", "--force")
 
 
 def test_make_clean_leaves_imported_assets_alone(project):
-    pwm_import(project, "vgg19", "kept")
+    pwm_import(project, "vgg19", 0.5)
     run("make", "clean", cwd=project)
     assert {path.name for path in (project / "data").iterdir()} == {"assets"}
-    assert (assets(project) / "vgg19.pth").read_text() == "kept"
+    assert (assets(project) / "vgg19.pth").read_bytes() == (project.parent / "vgg19.0.5.pth").read_bytes()

@@ -60,12 +60,12 @@ def pieces(project):
 
 
 def test_a_stage_whose_code_is_edited_meanwhile_writes_no_outs_and_exits_1(project):
-    (track, *_) = sorted((project.parent / "corpus" / "vox1" / "txt").glob("*/*/*.txt"))
-    text, source = track.read_text(), (project / EDITED).read_text()
-    track.unlink()
-    os.mkfifo(track)  # the stage waits for somebody to write to it
+    params = project.parent / "corpus" / "params.yaml"
+    text, source = params.read_text(), (project / EDITED).read_text()
+    params.unlink()
+    os.mkfifo(params)  # the stage waits for somebody to write to it
     process = start(project)
-    with reader_of(track, process) as pipe:
+    with reader_of(params, process) as pipe:
         (project / EDITED).write_text(source + "\n# edited\n")
         pipe.write(text)
     said = process.communicate(timeout=120)[1]
@@ -74,8 +74,8 @@ def test_a_stage_whose_code_is_edited_meanwhile_writes_no_outs_and_exits_1(proje
     assert "Traceback" not in said
     assert not list((project / "clips").rglob("*"))
     assert len(pieces(project)) == 2
-    track.unlink()
-    track.write_text(text)
+    params.unlink()
+    params.write_text(text)
 
     code, said = crop(project)  # under the new code everything is made anew
     assert code == 0, said

@@ -9,6 +9,7 @@ def check(folder, cases, **how):
     found = survive(folder, cases, **how)
     assert found.unaccounted == []
     assert found.lost_frames == []
+    assert found.wrong_frames == []
     assert found.crashed == []
     assert found.reasons["whole", "ok"] > 0
     return found

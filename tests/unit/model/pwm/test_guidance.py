@@ -7,17 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from model.frame.coords import apply_affine
-from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.pwm.config import GUIDANCE_PARTS, GuidanceConfig
+from model.pwm.config import GuidanceConfig
 from model.pwm.guidance import Guidance, area_resize, interpolate_area, nmfc, smooth_codes
 from model.render.interpolate import interpolate
 from model.render.raster import rasterize
 from model.retarget import retarget
 from tests.helpers import random_head
-
-SIZE = (16, 24)
-EVERY = sorted(GUIDANCE_PARTS)
+from tests.toy_networks import EVERY, SIZE, fit_of
 
 
 def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
@@ -26,17 +23,6 @@ def make(name: str, render_px: int = 32) -> tuple[Guidance, HeadModel]:
     return Guidance(
         head, GuidanceConfig(name=name, render_px=render_px, code_dim=5, code_std=1.0, code_frequency=1.5)
     ), head
-
-
-def fit_of(head: HeadModel, count: int = 2, seed: int = 0, tracker_map: tuple[float, ...] | None = None) -> HeadFit:
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(width: int, scale: float) -> torch.Tensor:
-        return torch.randn(count, width, generator=generator) * scale
-
-    maps = torch.tensor(tracker_map or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)).repeat(count, 1)
-    camera = torch.tensor([0.06, 0.0, 0.0]).repeat(count, 1)
-    return HeadFit(draw(head.num_shape, 0.5), draw(head.num_expression, 0.5), draw(head.num_pose, 0.1), camera, maps)
 
 
 def test_displacement_points_from_driving_to_source_in_ndc():
@@ -192,3 +178,28 @@ def test_first_codes_have_unit_deviation_and_neighbours_alike():
     neighbours = (codes[edges[:, 0]] - codes[edges[:, 1]]).norm(dim=1).mean()
     strangers = (codes - codes.roll(len(codes) // 2, 0)).norm(dim=1).mean()
     assert neighbours < 0.7 * strangers
+
+
+@pytest.mark.parametrize("fit_dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_head_in_double_precision_gives_the_same_maps_in_double_precision(name, fit_dtype):
+    single, head = make(name)
+    wide = HeadModel(random_head()).double()
+    torch.manual_seed(0)
+    double = Guidance(wide, single.config)
+    wanted = single(head, fit_of(head, seed=1), fit_of(head), SIZE)
+    fits = [fit_of(head, seed=seed).to(fit_dtype) for seed in (1, 0)]
+    for guidance in (double, single):  # made from that head, and made before the head was cast
+        found = guidance(wide, *fits, SIZE)
+        for part in ("driving", "source"):
+            got, expected = getattr(found, part), getattr(wanted, part)
+            assert got.dtype == torch.float64
+            # A pixel on an edge may fall on the other side of it in the last digit of a vertex.
+            assert ((got - expected).abs() > 1e-4).double().mean() < 0.01 if expected.numel() else got.numel() == 0
+
+
+def test_codes_of_a_head_in_double_precision_learn():
+    guidance, _ = make("geom_disp+neural_codes")
+    head = HeadModel(random_head()).double()
+    guidance(head, fit_of(head, seed=1), fit_of(head), SIZE).driving.sum().backward()
+    assert guidance.codes.grad.abs().sum() > 0

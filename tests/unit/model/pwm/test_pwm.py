@@ -12,45 +12,22 @@ from model.frame.warp import warp
 from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.blocks import DisplacementHead
-from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.config import GuidanceConfig
 from model.pwm.generator import FirstLevel, Generator, WarpModule
-from model.pwm.guidance import GuidanceMaps
 from model.training.config import DiscriminatorConfig
 from model.training.discriminator import Discriminator
 from tests.helpers import random_head
-from tests.unit.model.pwm.test_guidance import EVERY, fit_of
-
-SIZE = (16, 24)
-MIDDLE = torch.tensor([0.3, 0.5, 0.4])
-
-
-def config(gain: float = 0.1, last_disp: str = "own", disp_refines: bool = False) -> GeneratorConfig:
-    return GeneratorConfig(
-        channels=(8, 8, 4),
-        outer_kernel=5,
-        spade_hidden=6,
-        last_disp=last_disp,
-        disp_refines=disp_refines,
-        disp_gain=gain,
-        image_gain=1.5,
-        disp_scale=2.0,
-        nmfc_scale=3.0,
-    )
+from tests.toy_networks import EVERY, MIDDLE, SIZE, fit_of, generator_config, maps
 
 
 def disp_generator(gain: float = 0.1) -> Generator:
-    return Generator(config(gain), ("disp",), 0, 2, MIDDLE)
+    return Generator(generator_config(gain), ("disp",), 0, 2, MIDDLE)
 
 
 def animator(name: str, gain: float = 0.1) -> Animator:
     torch.manual_seed(0)
     guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
-    return Animator(HeadModel(random_head()), AnimatorConfig(guidance=guidance, generator=config(gain)))
-
-
-def maps(channels: int = 2, source_channels: int = 0, count: int = 2) -> GuidanceMaps:
-    torch.manual_seed(1)
-    return GuidanceMaps(torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE))
+    return Animator(HeadModel(random_head()), AnimatorConfig(guidance=guidance, generator=generator_config(gain)))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -99,7 +76,7 @@ def test_last_displacement_warps_the_source():
 
 
 def test_without_one_of_its_own_the_last_level_takes_over_the_displacement_before():
-    generator = Generator(config(last_disp="upsampled"), ("disp",), 0, 2, MIDDLE)
+    generator = Generator(generator_config(last_disp="upsampled"), ("disp",), 0, 2, MIDDLE)
     source = torch.rand(2, 3, *SIZE)
     out = generator(source, maps())
     assert len(out.disps) == 3
@@ -111,7 +88,7 @@ def test_without_one_of_its_own_the_last_level_takes_over_the_displacement_befor
 
 @pytest.mark.parametrize("last_disp", ["own", "upsampled"])
 def test_displacements_that_refine_add_to_the_coarser_one(last_disp):
-    generator = Generator(config(last_disp=last_disp, disp_refines=True), ("disp",), 0, 2, MIDDLE)
+    generator = Generator(generator_config(last_disp=last_disp, disp_refines=True), ("disp",), 0, 2, MIDDLE)
     heads = [m for m in generator.modules() if isinstance(m, DisplacementHead)]
     added: list[torch.Tensor] = []
     for head in heads:
@@ -128,7 +105,7 @@ def test_displacements_that_refine_add_to_the_coarser_one(last_disp):
 
 def test_a_last_displacement_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="own or upsampled"):
-        config(last_disp="none")
+        generator_config(last_disp="none")
 
 
 class ConstantDisp(nn.Module):
@@ -147,7 +124,7 @@ def inputs_of(module: nn.Module) -> list[torch.Tensor]:
 
 
 def test_a_module_warps_the_next_skip_by_its_displacement_and_keeps_the_spade_route():
-    module = WarpModule(config(), 1, 2).eval()
+    module = WarpModule(generator_config(), 1, 2).eval()
     module.disp = ConstantDisp(0.0, 2.0 / 8)
     merged, routed = inputs_of(module.merge), []
     module.route.register_forward_hook(lambda _m, _a, out: routed.append(out))
@@ -162,7 +139,7 @@ def test_a_module_warps_the_next_skip_by_its_displacement_and_keeps_the_spade_ro
 
 
 def test_upsampled_displacement_keeps_its_values():
-    module = WarpModule(config(), 1, 2).eval()
+    module = WarpModule(generator_config(), 1, 2).eval()
     merged = inputs_of(module.merge)
     skip = torch.rand(2, 8, 8, 12)
     _, disp = module(torch.rand(2, 8, 4, 6), torch.rand(2, 2, 4, 6), skip, None)
@@ -212,7 +189,7 @@ def test_rendered_displacement_warps_unscaled():
 
 
 def test_codes_are_never_scaled():
-    generator = Generator(config(), ("codes",), 3, 3, MIDDLE)
+    generator = Generator(generator_config(), ("codes",), 3, 3, MIDDLE)
     seen = inputs_of_second(generator.last.spade)
     guide = maps(channels=3, source_channels=3)
     generator(torch.rand(2, 3, *SIZE), guide)
@@ -268,7 +245,7 @@ def test_gradients_match_finite_differences():
 
 
 def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
-    generator = Generator(config(), ("nmfc",), 3, 3, MIDDLE)
+    generator = Generator(generator_config(), ("nmfc",), 3, 3, MIDDLE)
     seen = inputs_of(generator.encoder)
     guide = maps(channels=3, source_channels=3)
     guide.source[:, :, :4] = 0.0
@@ -289,7 +266,7 @@ def test_the_image_has_a_gain_of_its_own():
 
 def test_training_starts_close_to_the_warped_source():
     torch.manual_seed(0)
-    start = replace(config(), image_gain=1.0)
+    start = replace(generator_config(), image_gain=1.0)
     generator = Generator(start, ("disp",), 0, 2, MIDDLE)
     source = torch.rand(2, 3, *SIZE) * 0.8 + 0.1
     out = generator(source, maps())
@@ -297,3 +274,18 @@ def test_training_starts_close_to_the_warped_source():
     generator.last.image.parametrizations.weight.original.data[:, :4] = 0.0
     alone = generator(source, maps())
     assert torch.allclose(alone.image, alone.warped, atol=0.01)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_head_in_double_precision_guides_images_in_single_precision(name):
+    torch.manual_seed(0)
+    guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
+    model = Animator(
+        HeadModel(random_head()).double(), AnimatorConfig(guidance=guidance, generator=generator_config())
+    ).eval()
+    source, fits = torch.rand(2, 3, *SIZE), [fit_of(model.head, seed=1), fit_of(model.head)]
+    out = model(source, *fits)
+    assert {out.image.dtype, out.warped.dtype, out.guide.dtype} == {torch.float32}
+    wanted = animator(name).eval()(source, *fits)
+    assert torch.allclose(out.image, wanted.image, atol=1e-2)
+    assert (out.image - wanted.image).abs().mean() < 1e-4

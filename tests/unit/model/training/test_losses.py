@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from model.pwm.generator import PWMOutput
@@ -10,6 +9,7 @@ from model.training.config import DiscriminatorConfig, LossConfig
 from model.training.discriminator import Discriminator, PatchScores
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups, step_losses
 from model.training.perceptual import Perceptual, vgg_taps
+from tests.toy_networks import Trunk
 
 SIZE = (16, 24)
 
@@ -32,18 +32,6 @@ def test_feature_matching_by_hand_moves_only_the_made_image():
     loss.backward()
     assert real.grad is None
     assert torch.equal(made.grad, torch.tensor([-0.5, 0.5]))
-
-
-class Trunk(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, stride=2, padding=1)
-        self.calls = 0
-
-    def features(self, img: torch.Tensor) -> list[torch.Tensor]:
-        self.calls += 1
-        one = F.relu(self.first(img))
-        return [one, self.second(one)]
 
 
 def networks() -> tuple[Discriminator, Perceptual]:

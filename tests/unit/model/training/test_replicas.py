@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import torch
 from model.training.loop import Players, fit, train_step
 from model.training.replicas import ALONE, Replicas, replicas
 from model.training.resume import CheckpointStore
-from tests.unit.model.training.test_train import CPU, LOSSES, batch_at, networks, state_of, train_config
+from tests.toy_networks import CPU, LOSSES, batch_at, networks, state_of, train_config
 
 SHARES = 2  # pairs of the whole batch: batch_at makes two, one for each process
 
@@ -133,3 +134,21 @@ def test_alone_nothing_is_started_and_nothing_changes():
         team.average([value])
         assert team == ALONE
         assert torch.equal(value, before)
+
+
+def share_rank(team: Replicas) -> None:
+    value = torch.tensor([float(team.rank)])
+    team.average([value])
+    assert value.item() == 0.5
+
+
+@pytest.mark.parametrize("name", ["plain", "a b%20#c?d=e:f ä 日本"])
+def test_processes_meet_in_a_temporary_folder_of_any_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    started = time.monotonic()
+    with replicas(2, share_rank) as team:
+        share_rank(team)
+    assert time.monotonic() - started < 120
+    assert not list((tmp_path / name).iterdir())

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,59 +11,23 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import load_animator, save_animator
 from model.heads.head import HeadModel
-from model.pwm.animator import Animator, AnimatorConfig
-from model.pwm.config import GuidanceConfig
-from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
-from model.training.discriminator import Discriminator
 from model.training.loop import Players, TrainingDiverged, fit, train_step
-from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
 from pipeline.params.recipe import split_row
 from tests.helpers import random_head
-from tests.unit.model.pwm.test_guidance import fit_of
-from tests.unit.model.pwm.test_pwm import config as generator_config
-from tests.unit.model.training.test_losses import Trunk
-
-SIZE = (16, 24)
-CPU = torch.device("cpu")
-LOSSES = LossConfig(perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0)
-
-
-def train_config(**changes: object) -> TrainConfig:
-    values: dict[str, object] = {
-        "iterations": 6, "batch_size": 2, "seed": 0, "lr_generator": 1e-3, "lr_discriminator": 5e-4, "lr_codes": 1e-2,
-        "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1, "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2,
-        "precision": "float32", "channels_last": False,
-    }  # fmt: skip
-    return TrainConfig(**(values | changes))
-
-
-def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discriminator, Perceptual]:
-    torch.manual_seed(0)
-    config = AnimatorConfig(
-        guidance=GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5),
-        generator=generator_config(),
-    )
-    animator = Animator(HeadModel(random_head()), config)
-    discriminator = Discriminator(DiscriminatorConfig(scales=2, layers=2, width=4, max_width=8))
-    return animator, discriminator, Perceptual(Trunk(), 2, 2)
-
-
-def batch_at(step: int) -> SimpleNamespace:
-    generator = torch.Generator().manual_seed(step)
-    head = HeadModel(random_head())
-    source, driving = torch.rand(2, 2, 3, *SIZE, generator=generator)
-    return SimpleNamespace(
-        source=source, driving=driving, fit_src=fit_of(head, seed=step), fit_drv=fit_of(head, seed=step + 100)
-    )
+from tests.toy_networks import (
+    CPU,
+    LOSSES,
+    SIZE,
+    batch_at,
+    networks,
+    state_of,
+    train_config,
+)
 
 
 def ignore(_step: int, _losses: dict[str, float]) -> None:
     pass
-
-
-def state_of(animator: Animator, discriminator: Discriminator) -> dict[str, torch.Tensor]:
-    return {f"{i}.{k}": v for i, m in enumerate((animator, discriminator)) for k, v in m.state_dict().items()}
 
 
 def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path: Path):

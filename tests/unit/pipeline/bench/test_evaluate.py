@@ -1,5 +1,6 @@
 """Predictions, readings and scoring on a benchmark of random frames."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 from PIL import Image
 
 from pipeline.bench.pair_frames import PairFrames, load_pair_frames
-from pipeline.bench.predictions import PredictionsError, SavedFrames, import_folder, write_predictions
+from pipeline.bench.predictions import PredictionsError, SavedFrames, write_predictions
 from pipeline.bench.scoring import Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.controls.yardsticks import control_frames, copied
 from pipeline.metrics.readings import Readings
 from pipeline.store.clips import ClipStore, encode_frame, encode_png
-from pipeline.store.schema import read_table
+from pipeline.store.schema import metadata_of, read_table
+from pipeline.tools.import_frames import import_folder
 from tests.benchmark_world import HEIGHT, PARAMS, WIDTH, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
 
@@ -119,6 +121,54 @@ def test_reference_images_are_looked_at_once(world, pairs, tmp_path):
     assert other.images_seen == seen
 
 
+class FailingJudge(FakeJudge):
+    """Ends in an error once it has looked at some batches."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__("failing")
+        self.batches = batches
+
+    def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        self.batches -= 1
+        if self.batches < 0:
+            raise RuntimeError("out of memory\nwhile looking")
+        return super().observe(frames_u8)
+
+
+@pytest.mark.parametrize(("references", "generated"), [(0, 0), (2, 0), (1000, 1)])
+def test_a_backend_that_fails_is_a_reason_and_the_other_columns_are_scored(
+    references, generated, world, pairs, tmp_path, capsys
+):
+    """At the first reference image, at a later one, and at the generated ones."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    frames = encode_png(255 - pairs.driving_u8[:])
+    scorer_of(world, tmp_path / "a").save_and_score("mine", ("same", "cross"), [frames], whole)
+    judge = FailingJudge(references)
+    scorer = scorer_of(world, tmp_path / "b", judge=judge)
+    scorer.read_references()
+    judge.batches = generated
+    scorer.save_and_score("mine", ("same", "cross"), [frames], out)
+    for metric in ("l1[0-255]", "ssim[gauss11]"):
+        np.testing.assert_array_equal(values(out, metric), values(whole, metric))
+    table = read_table(out / "scores.parquet")
+    assert set(table["metric"].to_pylist()) == {"l1[0-255]", "ssim[gauss11]"}
+    assert not list((out / "features").glob("*"))
+    reasons = {m["id"]: m["reason"] for m in json.loads(metadata_of(table)["measures"])}
+    failed = {name for name, reason in reasons.items() if reason.startswith("judge cannot run (RuntimeError: out of")}
+    assert failed == {name for name in reasons if "[judge" in name}
+    assert len(failed) == 7
+    assert "no number for " in capsys.readouterr().err
+
+
+def test_a_comparison_that_fails_is_a_reason_too(world, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.metrics.csim.CosineSimilarity.compare", lambda *_: 1 / 0)
+    generated = encode_png(255 - pairs.select(pairs.task == "same").driving_u8[:])
+    scorer_of(world, tmp_path / "a").save_and_score("mine", ("same",), [generated], tmp_path / "out")
+    measures = json.loads(metadata_of(read_table(tmp_path / "out" / "scores.parquet"))["measures"])
+    assert {m["name"] for m in measures if "ZeroDivisionError" in m["reason"]} == {"fid", "csim", "akd", "aed", "apd"}
+    assert len(values(tmp_path / "out", "l1[0-255]")) == len(generated)
+
+
 def test_reading_tables_leaves_pandas_alone(world):
     code = (
         "import sys; from pathlib import Path; from pipeline.store.schema import PAIRS, read_table\n"
@@ -165,6 +215,9 @@ def test_a_folder_of_images_imports_into_the_same_form(world, pairs, tmp_path):
     victim = folder / f"{pairs.pair_id[0]}.png"
     Image.fromarray(np.zeros((WIDTH, HEIGHT, 3), np.uint8)).save(victim)
     with pytest.raises(PredictionsError, match=r"1 are not 16x24 .*\(24x16\)"):
+        bring()
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 4), np.uint8)).save(victim)
+    with pytest.raises(PredictionsError, match=rf"1 cannot be read: {victim.name} has transparent pixels"):
         bring()
     victim.write_bytes(b"no image")
     with pytest.raises(PredictionsError, match="1 cannot be read"):

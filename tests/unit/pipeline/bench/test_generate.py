@@ -64,6 +64,7 @@ def world(tmp_path_factory):
         channels=(8, 8, 4),
         outer_kernel=3,
         spade_hidden=4,
+        output="warped_source",
         last_disp="own",
         disp_refines=False,
         disp_gain=0.5,

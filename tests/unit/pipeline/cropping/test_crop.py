@@ -1,3 +1,6 @@
+from fractions import Fraction
+
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,6 +58,36 @@ def test_clips_hold_the_annotated_frames_and_say_where_they_came_from(corpus):
     assert (c["num_frames"], c["end"], c["video"], c["dataset"]) == (10, 10, "vc/00003", "VoxCeleb2")
     assert store.frames(a["clip"]).shape == (14, 32, 32, 3)
     assert all(row["status"] == "ok" for row in ledger(corpus).values())
+
+
+@pytest.mark.parametrize("pixels", ["stored", "square"])
+def test_an_anamorphic_video_is_cropped_where_it_was_annotated(tmp_path, pixels):
+    """A white face of 60x80 px as shown, 45x80 as stored, in a 360-high frame; each crop is white up to its edges."""
+    shown, stored_hw, aspect = (200, 120, 60, 80), (360, 480), Fraction(4, 3)
+    left, right = (round(x / aspect) for x in (shown[0], shown[0] + shown[2]))
+    frame = np.zeros((*stored_hw, 3), np.uint8)
+    frame[shown[1] : shown[1] + shown[3], left:right] = 255
+    path = tmp_path / "vox1" / "videos" / "va.mp4"
+    path.parent.mkdir(parents=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        (stream.height, stream.width), stream.pix_fmt = stored_hw, "yuv444p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    write_track(tmp_path / "vox1" / "txt" / "id1" / "va" / "00001.txt", [shown] * 14, 2)
+    write_video(tmp_path / "vox2" / "mp4" / "id9" / "vc" / "00003.mp4", 10, size_hw=(64, 96))
+    tube = CROP.tube.model_copy(update={"pixels": pixels, "increase": 0.0, "enlarge": "sides"})
+    store = crop(tmp_path, CROP.model_copy(update={"tube": tube, "size_px": 80}))
+    row = next(row for row in store.index.to_pylist() if row["person"] == "id1")
+    assert (row["source_width"], row["source_height"]) == (480, 360)
+    assert store.frames(row["clip"])[:, 2:-2, 2:-2].min() > 240
+
+    squared = tube.model_copy(update={"enlarge": "square"})
+    store = crop(tmp_path, CROP.model_copy(update={"tube": squared, "size_px": 80}))
+    white = np.asarray(store.frames(row["clip"])[0, 40, :, 0] > 127).sum()
+    assert white == pytest.approx(60 if pixels == "square" else 45, abs=2)  # of 80: as shown, or as stored
 
 
 def test_the_crop_map_takes_the_box_to_the_clip(corpus):

@@ -21,7 +21,12 @@ def test_other_numbers_lose_fomms_name():
 
 @pytest.mark.parametrize(
     "change",
-    [{"size_px": 128}, {"resize": "gaussian_antialias"}, {"tube": FOMM_TUBE.model_copy(update={"increase": 0.2})}],
+    [
+        {"size_px": 128},
+        {"resize": "gaussian_antialias"},
+        {"tube": FOMM_TUBE.model_copy(update={"increase": 0.2})},
+        {"tube": FOMM_TUBE.model_copy(update={"pixels": "square"})},
+    ],
 )
 def test_whatever_changes_pixels_changes_the_hash(change):
     ids = {protocol_of(voxceleb1(), FOMM.model_copy(update=update)).id[-8:] for update in ({}, change)}

@@ -4,22 +4,19 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from pydantic import ValidationError
 
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
-from model.heads.head import HeadModel, load_head
+from model.heads.head import HeadModel
 from model.puppet_nets.tracker import Prediction
 from pipeline.fitting.report import write_fit_report
 from pipeline.fitting.run import FitWork, check_fail_rate, fit_clips
-from pipeline.heads.bring import write_heads
-from pipeline.params.fitting import FitParams, TrackerName
+from pipeline.params.fitting import FitParams
 from pipeline.params.tree import load_params
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import FitTable, build_fits, fits_metadata
@@ -28,10 +25,8 @@ from pipeline.store.schema import INDEX, metadata_of, read_table, vector, write_
 from pipeline.trackers.landmarks import LandmarkTracker
 from pipeline.trackers.protocol import ClipInfo, TrackerUnavailable, judge
 from pipeline.trackers.puppet import PuppetNetTracker
-from pipeline.trackers.table import TRACKERS
 from pipeline.work.ledger import TooManyFailures
 from stages.fit import run
-from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT, random_head
 from tests.videos import data_params, released, voxceleb1
 
@@ -381,33 +376,3 @@ def test_the_stage_writes_tables_and_report(world):
     assert json.loads((path / "fit.json").read_text())["head"] == "bumpy_sphere"
     with pytest.raises(FileNotFoundError, match="no landmarks at"):
         stage(".")
-
-
-def test_parameters_that_do_not_exist_are_refused():
-    values = PARAMS.model_dump()
-    with pytest.raises(ValidationError, match="should be 'deca', 'deep3d', 'landmarks' or 'puppet_tracker'"):
-        FitParams.model_validate({**values, "tracker": "decca"})
-    with pytest.raises(ValidationError, match="second_tracker"):
-        FitParams.model_validate({**values, "second_tracker": "decca"})
-    with pytest.raises(ValidationError, match="Extra inputs"):
-        FitParams.model_validate({**values, "landmark_fit": {**values["landmark_fit"], "sigma": 1}})
-    assert set(get_args(TrackerName)) == set(TRACKERS)
-
-
-def test_heads_are_brought_into_one_form(tmp_path, head, monkeypatch):
-    project_with_assets(monkeypatch, tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no folder of heads at .*data.heads"):
-        write_heads(["puppet"], tmp_path / "nothing", tmp_path / "out")
-    save_head(tmp_path / "in" / "puppet.npz", replace(head.arrays, name="puppet"))
-    save_head(tmp_path / "in" / "puppet_face.npz", head.arrays)
-    with pytest.raises(ValueError, match=r"unknown head 'pupet'.*did you mean 'puppet'"):
-        write_heads(["pupet"], tmp_path / "in", tmp_path / "out")
-    with pytest.raises(ValueError, match="puppet_face.npz holds head 'bumpy_sphere', expected 'puppet_face'"):
-        write_heads(["puppet_face"], tmp_path / "in", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match=r"head 'ict': neither .*ict_facekit.npz nor .*pwm assets import"):
-        write_heads(["ict"], tmp_path / "in", tmp_path / "out")
-    (tmp_path / "out").mkdir(exist_ok=True)
-    (tmp_path / "out" / "stale.npz").touch()
-    write_heads(["puppet"], tmp_path / "in", tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["puppet.npz"]
-    np.testing.assert_array_equal(load_head(tmp_path / "out" / "puppet.npz").arrays.template, head.arrays.template)

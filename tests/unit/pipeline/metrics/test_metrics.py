@@ -1,10 +1,16 @@
 """Metrics against independent oracles."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from model.frame.alignment import TEMPLATE_112_PX, five_points, similarity_to
+from model.heads.arrays import save_head
+from model.releases.flame import import_flame
+from pipeline.assets import ASSETS
 from pipeline.metrics.akd import KeypointDistance
 from pipeline.metrics.backends.pixels import Pixels
 from pipeline.metrics.csim import CosineSimilarity
@@ -15,9 +21,11 @@ from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS, METRICS, open_measures
 from pipeline.metrics.ssim import StructuralSimilarity, ssim_map
 from pipeline.params.reports import MetricParams
+from pipeline.store.provenance import sha256_file
 from pipeline.store.registry import resolve
 from tests.asset_folder import project_with_assets
 from tests.helpers import shared
+from tests.releases import embedding_arrays, flame_arrays, write_embedding, write_flame
 
 NO_WEIGHTS = {
     "fid": {"backend": "inception"},
@@ -201,6 +209,35 @@ def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
         assert "pwm assets import" in by_name[name].reason
     other = open_measures(MetricParams.model_validate(NO_WEIGHTS), ("two", "flame"), (64, 64), opening)
     assert {m.reason for m in other if m.backend_name == "deca"} == {"DECA fits the head 'flame', not 'two'"}
+
+
+@pytest.mark.parametrize("content", ["<html>", "", "pickle", "other tensors"])
+def test_weights_that_cannot_be_read_leave_a_reason_and_the_other_columns(content, tmp_path, monkeypatch):
+    """Files that came into the folder, and onto the record, without `pwm assets import`."""
+    folder = project_with_assets(monkeypatch, tmp_path)
+    folder.mkdir()
+    names = ("inception", "lpips_alex", "arcface", "fan", "s3fd", "deca")
+    for file in [folder / ASSETS[name].file for name in names]:
+        if content == "other tensors":
+            torch.save({"weight": torch.zeros(2)}, file)
+        else:
+            file.write_bytes(pickle.dumps(print) if content == "pickle" else content.encode())
+    record = {name: sha256_file(folder / ASSETS[name].file) for name in names}
+    (tmp_path / "assets.lock.json").write_text(json.dumps(record))
+    heads = ("flame", "two")
+    arrays = flame_arrays()
+    release = (
+        write_flame(tmp_path / "generic_model.pkl", arrays),
+        write_embedding(tmp_path / "landmark_embedding.npy", embedding_arrays(arrays)),
+    )
+    save_head(tmp_path / "flame.npz", import_flame(*release))
+    opening = Opening({name: tmp_path / f"{name}.npz" for name in heads}, 0.5, "cpu")
+    measures = {m.id: m for m in open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)}
+    for name in ["fid[inception]", "csim[arcface]", "akd_px[fan,64]", "aed[deca,flame]", "lpips[lpips_alex]"]:
+        assert measures[name].backend is None
+        assert f"{measures[name].backend_name} cannot run (" in measures[name].reason
+        assert "\n" not in measures[name].reason
+    assert measures["l1[0-255]"].backend is not None
 
 
 def test_unknown_metric_settings_are_refused():

@@ -36,6 +36,20 @@ def test_an_unknown_guidance_lists_the_names(tmp_path):
         load(tmp_path, PUPPETS.replace("guidance: neural_codes", "guidance: foo", 1))
 
 
+def test_a_reference_that_can_be_no_row_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(
+        ParamsError, match=r"report.reference: 'nfmc' is neither a guidance \(geom_disp.* nor a row's key"
+    ):
+        load(tmp_path, PUPPETS.replace("reference: nmfc", "reference: nfmc"))
+    key = "toy64.puppet_face.geom_disp+neural_codes"
+    assert load(tmp_path, PUPPETS.replace("reference: nmfc", f"reference: {key}")).report.reference == key
+
+
+def test_the_bootstraps_parameters_are_gone(tmp_path):
+    with pytest.raises(ParamsError, match=r"unknown key 'report.bootstrap_draws'"):
+        load(tmp_path, PUPPETS.replace("  min_people:", "  bootstrap_draws: 2000\n  min_people:"))
+
+
 def test_equal_heads_are_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"bench.head2 must be another head than bench.head, both are 'puppet'"):
         load(tmp_path, PUPPETS.replace("head2: puppet_face", "head2: puppet", 1))
@@ -111,3 +125,20 @@ def test_every_part_is_strict():
     assert all(issubclass(part, Strict) for part in parts)
     with pytest.raises(ValidationError, match="frozen"):
         load_params(ROOT / "params.yaml").crop.tube.min_frames = 1
+
+
+@pytest.mark.parametrize("root", ["../given", "data/../../given"])
+def test_in_dvcs_copy_a_root_outside_the_project_is_refused_with_its_absolute_form(root, tmp_path, monkeypatch):
+    project, copy = tmp_path / "project", tmp_path / "project" / ".dvc" / "tmp" / "exps" / "standalone" / "tmp1"
+    copy.mkdir(parents=True)
+    data = load_params(ROOT / "profiles" / "voxceleb.yaml").data.model_copy(update={"root": root})
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    assert data.root_folder() == Path(root)
+    monkeypatch.chdir(copy)
+    with pytest.raises(ValueError, match="leads out of the project") as caught:
+        data.root_folder()
+    assert f"`-S data.root={tmp_path / 'given'}`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    for fine in (".", "data", str(tmp_path / "given")):
+        assert data.model_copy(update={"root": fine}).root_folder() == Path(fine)

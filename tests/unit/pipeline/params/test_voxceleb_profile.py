@@ -31,6 +31,7 @@ def test_the_recipe_is_the_papers(params):
     assert {rates.generator, rates.discriminator, rates.codes} == {2e-4}
     assert (rates.drop_steps, rates.drop_factor) == ([80_000, 160_000], 0.1)  # 2e-5, then 2e-6
     assert len(recipe.generator.channels) == 5
+    assert (recipe.generator.output, recipe.generator.disp_refines) == ("paper", False)
     assert (recipe.losses.perceptual_scales, recipe.discriminator.scales, recipe.perceptual.blocks) == (3, 3, 5)
     assert (recipe.losses.pixel, recipe.losses.warped) == (0, 1)
     assert not any(recipe.augment.model_dump().values())

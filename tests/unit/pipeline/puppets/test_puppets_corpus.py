@@ -23,7 +23,7 @@ from pipeline.store.fits import FitTable
 from pipeline.store.schema import read_table
 from tests.helpers import shared
 from tests.puppet_studio import ASSETS, centre_of, studio
-from tests.unit.pipeline.puppets.test_puppets_people import params
+from tests.small_puppets import params
 
 
 def tiny():

@@ -4,10 +4,10 @@ import csv
 import io
 import math
 
+from pipeline.report.intervals.estimates import Estimate
 from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Cell, Measured
 from pipeline.report.rows import Row
-from pipeline.report.stats import Estimate
 
 NAN = math.nan
 OURS, FOMM, COPY = Row("a", "PWM", "pwm"), Row("b", "FOMM", "baseline"), Row("c", "copy source", "control")

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.bench.pair_frames import load_pair_frames
@@ -22,7 +24,7 @@ from pipeline.report.report import write_report
 from pipeline.report.results import Pairs
 from pipeline.report.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
 from pipeline.store.clips import encode_png
-from pipeline.store.schema import read_table
+from pipeline.store.schema import SCORES, metadata_of, read_table, write_table
 from tests.benchmark_world import BENCH, MODEL, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import ROOT
 
@@ -206,6 +208,7 @@ def test_footer_says_what_the_numbers_stand_on(world):
     assert "AED 0.012, APD 1.500 degrees" in text
     assert "noise floor on two: not measured" in text
     assert "X2Face, Bi-Layer" in text
+    assert text.count("Model of recipe tiny: differs from the paper's in image_px 64 (256), ") == 1
     assert "lpips[none]: lpips: no weights" in (world / "out/tables/table2.md").read_text()
 
 
@@ -224,14 +227,78 @@ def test_the_page_is_self_contained_and_everything_is_byte_stable(world):
     assert "../out/figures/tiny.one.nmfc.png" in linked
 
 
+def differences(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / "tables/differences.csv").read_text())))
+
+
 def test_differences_are_paired_and_signed(world):
-    lines = list(csv.DictReader(io.StringIO((world / "out/tables/differences.csv").read_text())))
+    lines = differences(world / "out")
     found = {(x["dataset"], x["task"], x["method"], x["reference"], x["metric"]): x for x in lines}
     gain = found["first", "same", "PWM + geom. disp.", "copy source", "l1[0-255]"]
     assert float(gain["ci_high"]) < 0
-    worse = found["first", "same", "PWM + geom. disp.", "PWM + geom. disp. + neural codes (second head)", "l1[0-255]"]
-    assert float(worse["ci_low"]) > 0
+    assert float(gain["p"]) < 0.05
+    assert float(found["first", "same", "PWM + geom. disp.", "PWM + NMFC", "l1[0-255]"]["ci_high"]) < 0
     assert not any(x["method"] == "copy source" for x in lines)
+
+
+def test_rows_are_compared_with_rows_named_beforehand_and_holm_is_within_a_column(world):
+    lines = differences(world / "out")
+    assert {x["reference"] for x in lines} == {"copy source", "PWM + NMFC"}
+    families: dict[str, list[dict[str, str]]] = {}
+    for line in lines:
+        families.setdefault(line["family"], []).append(line)
+    assert set(families) == {
+        f"{x['dataset']} {x['task']} {x['metric']} against {x['reference']}" for x in lines
+    }  # fmt: skip
+    for name, family in families.items():
+        p = sorted(float(x["p"]) for x in family)
+        adjusted = np.minimum(np.maximum.accumulate(np.array(p) * np.arange(len(p), 0, -1)), 1)
+        assert sorted(float(x["p_holm"]) for x in family) == pytest.approx(adjusted, rel=1e-4), name
+        assert {int(x["family_size"]) for x in family} == {len(family)} == {4 if "NMFC" in name else 5}
+    other = differences(report(world, "other", reference="tiny.two.geom_disp+neural_codes"))
+    assert {x["reference"] for x in other} == {"copy source", "PWM + geom. disp. + neural codes (second head)"}
+    few = differences(report(world, "few_differences", min_people=10))
+    assert {(x["p"], x["p_holm"], x["family_size"]) for x in few} == {("", "", "0")}
+
+
+@pytest.mark.parametrize(("name", "said"), [("tiny.one.nfmc", "no row is called 'tiny.one.nfmc'"),
+                                            ("ground_truth", "ground_truth is a control")])  # fmt: skip
+def test_a_reference_that_is_no_row_is_refused(world, name, said):
+    with pytest.raises(ValueError, match=f"report.reference: {said}"):
+        report(world, "refused", reference=name)
+
+
+def test_footer_says_how_intervals_and_fid_are_to_be_read(world):
+    one, two = ((world / "out" / "tables" / f"table{n}.md").read_text() for n in (1, 2))
+    for text in (one, two):
+        assert "Student's t over people" in text
+        assert "They leave out that another training" in text
+    assert "FID is biased upward" in one
+    assert "FID of `copy source` is 0 and says nothing" in one
+    assert "FID is" not in two
+    copied = [x for (_, _, row, metric), x in scores(world).items() if (row, metric) == ("copy source", "fid[judge]")]
+    assert {(x["value"], x["ci_low"], x["ci_high"]) for x in copied if x["task"] == "cross"} == {("0", "0", "0")}
+
+
+def test_footer_names_columns_whose_intervals_do_not_cover(world, tmp_path):
+    """One person far from the others, in one column of one row."""
+
+    def named(folder: Path) -> list[str]:
+        lines = (folder / "tables" / "table2.md").read_text().splitlines()
+        return [line for line in lines if "too narrow" in line and "PWM + NMFC" in line]
+
+    assert named(world / "out") == []
+    shutil.copytree(world, tmp_path / "world")
+    file = tmp_path / "world" / "results" / "tiny.one.nmfc" / "scores.parquet"
+    table = read_table(file)
+    rows = table.to_pylist()
+    for row in rows:
+        if (row["dataset"], row["task"], row["metric"]) == ("first", "same", "ssim[gauss11]"):
+            row["value"] = 0.9 if int(row["pair_id"][-3:]) % 9 == 4 else 0.1 + 1e-4 * int(row["pair_id"][-3:])
+    write_table(file, pa.Table.from_pylist(rows, schema=SCORES), metadata_of(table))
+    (line,) = named(report(tmp_path / "world", "out"))
+    assert line.startswith("- Intervals of first same ssim[gauss11] are too narrow for some rows: where its own people")
+    assert line.endswith("(PWM + NMFC; at least 90% is asked).")
 
 
 def test_headline_nests_the_selected_row(world):

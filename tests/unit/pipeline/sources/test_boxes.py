@@ -69,6 +69,50 @@ def test_a_tube_scales_from_either_unit_to_the_same_crop():
     assert box == enlarge((200, 180, 400, 442), 0.1, "square")
 
 
+STORED_WH, ASPECT = (720, 576), 16 / 15  # PAL's; a player shows it 768 px wide
+SQUARE = TUBE.model_copy(update={"pixels": "square"})
+
+
+def test_boxes_of_a_360_high_frame_land_where_the_player_showed_them():
+    """The reference frame has square pixels: here it is 480 px wide, and 1.5 stored px to each of its px."""
+    box = TubeBox((100, 90, 200, 190), "height360").place(STORED_WH, TUBE, ASPECT)
+    assert box == enlarge((150, 144, 300, 304), 0.1, "square")
+    fractions = TubeBox((100 / 480, 90 / 360, 200 / 480, 190 / 360), "fraction")
+    assert fractions.place(STORED_WH, TUBE, ASPECT) == box
+    assert TubeBox((150, 144, 300, 304), "px").place(STORED_WH, TUBE, ASPECT) == box
+
+
+@pytest.mark.parametrize(
+    ("box", "unit"),
+    [
+        ((100, 90, 200, 190), "height360"),
+        ((100 / 480, 90 / 360, 200 / 480, 190 / 360), "fraction"),
+        ((150, 144, 300, 304), "px"),
+    ],
+)
+def test_with_square_pixels_a_box_is_square_as_it_is_shown(box, unit):
+    placed = TubeBox(box, unit).place(STORED_WH, SQUARE, ASPECT)
+    assert placed == (round(144 / ASPECT), 128, round(336 / ASPECT), 320)  # 160..320 x 144..304 as shown, 10% more
+    assert (placed[2] - placed[0]) * ASPECT == pytest.approx(placed[3] - placed[1])
+
+
+def test_the_frame_ends_where_it_is_shown_to_end():
+    right = TubeBox((390, 100, 470, 180), "height360")  # as shown 624..752 of 768, enlarged 611..764
+    assert right.place(STORED_WH, SQUARE, ASPECT)[2] == round(764 / ASPECT)
+    further = TubeBox((395, 100, 475, 180), "height360")
+    with pytest.raises(ClipError, match="out_of_frame.*leaves the 768x576 frame"):
+        further.place(STORED_WH, SQUARE, ASPECT)
+
+
+def test_pixels_that_are_square_make_no_difference():
+    for box, unit in (
+        ((100, 90, 200, 190), "height360"),
+        ((0.2, 0.3, 0.5, 0.6), "fraction"),
+        ((80, 90, 180, 170), "px"),
+    ):
+        assert TubeBox(box, unit).place((640, 360), TUBE) == TubeBox(box, unit).place((640, 360), SQUARE)
+
+
 def test_a_tube_is_refused_when_small_or_sticking_out():
     with pytest.raises(ClipError, match="too_small"):
         TubeBox((100, 90, 110, 110), "height360").place((640, 360), TUBE)

@@ -9,41 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cropping.pack import crop_all
-from pipeline.params.data import SourceParams
 from pipeline.sources.listing import list_source
 from pipeline.sources.request import SourceError
 from pipeline.sources.video_files import VideoFiles
-from pipeline.store.clips import ClipStore
 from pipeline.store.schema import metadata_of, read_table
 from tests.helpers import shared
+from tests.source_kinds import TOLERANT, crop, source, write_images
 from tests.videos import CROP, SIZE_HW, TUBE, frame_image, frame_number, write_video
-
-TOLERANT = CROP.model_copy(update={"max_fail_rate": 1.0, "max_missing_rate": 1.0})
-
-
-def source(kind, **changes):
-    forms = {
-        "crops": {"annotations": None, "videos": "."},
-        "video_folder": {"annotations": "landmarks.parquet", "videos": "videos", "forehead": 0.4},
-        "vox2_release": {"annotations": None, "videos": "mp4"},
-        "fomm_csv": {"annotations": "boxes.csv", "videos": "videos"},
-        "voxceleb1": {"annotations": "txt", "videos": "videos"},
-    }
-    base = {"name": "Set", "kind": kind, "folder": "set", "watch": "set", "split": "test"}
-    return SourceParams.model_validate({**base, **forms[kind], **changes})
-
-
-def crop(root, params, one):
-    clips = list_source(one, root, TUBE, "data.first")
-    crop_all(clips, root / "clips", params, root / "scratch", workers=0, scheduler=None, clip_timeout_s=60)
-    rows = read_table(root / "clips" / "eval" / "ledger.parquet").to_pylist()
-    return ClipStore(root / "clips" / "eval"), {row["clip"]: row for row in rows}
-
-
-def write_images(folder, numbers):
-    folder.mkdir(parents=True)
-    for number in numbers:
-        cv2.imwrite(str(folder / f"{number:07d}.png"), frame_image(number)[..., ::-1])
 
 
 def write_landmarks(folder, rows):
@@ -103,7 +75,7 @@ def test_bad_crops_are_ledger_rows(tmp_path):
     assert store.clips() == ["id5#v#0#9"]
     details = {row["person"]: (row["reason"], row["detail"]) for row in ledger.values()}
     assert "image 2 is missing" in details["id1"][1]
-    assert "0000001.png is no readable image" in details["id2"][1]
+    assert "0000001.png is damaged or no image" in details["id2"][1]
     assert "holds no images" in details["id3"][1]
     assert details["?"][0] == "bad_annotation"
     assert "not of the form person#video#start#end" in details["?"][1]

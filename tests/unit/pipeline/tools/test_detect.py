@@ -1,3 +1,6 @@
+from fractions import Fraction
+
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +14,7 @@ from pipeline.tools.face_detector import S3fd
 from pipeline.tools.utterance import frames_shown, nearest
 from pipeline.video.decode import VideoInfo
 from pipeline.work.scratch import remove_pieces
-from tests.videos import TUBE, frame_number, voxceleb1, write_track, write_video
+from tests.videos import SIZE_HW, TUBE, frame_image, frame_number, voxceleb1, write_track, write_video
 
 SOURCE = voxceleb1().model_copy(update={"detections": "detections.parquet"})
 
@@ -128,3 +131,25 @@ def test_the_published_detector_sees_rgb_frames_and_gives_boxes_alone(tmp_path, 
     assert detector(frame).tolist() == [[1, 2, 3, 4]]
     assert seen[0] == ("cpu", str(tmp_path / "s3fd.pth"))
     assert (seen[-1] == frame).all()
+
+
+def test_annotations_of_an_anamorphic_video_are_compared_where_they_were_made(tmp_path, monkeypatch):
+    """The 360-high frame has square pixels: 450..560 of it are 90..112 of stored pixels of 4:3."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "weights").write_bytes(b"weights")
+    video = tmp_path / "vox1" / "videos" / "va.mp4"
+    video.parent.mkdir(parents=True)
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        (stream.height, stream.width), stream.pix_fmt = SIZE_HW, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for number in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_image(number), format="rgb24")))
+        container.mux(stream.encode())
+    write_track(tmp_path / "vox1" / "txt" / "id10270" / "va" / "00001.txt", [(450, 225, 110, 112)] * 20, 3)
+    faces = np.array([[120, 60, 149, 90], [90, 60, 112, 90]], float)
+    detect_all(
+        SOURCE, tmp_path, tmp_path / "weights", workers=0, timeout_s=60, open_detector=lambda path: lambda frame: faces
+    )
+    rows = pq.read_table(tmp_path / "vox1" / "detections.parquet").to_pylist()
+    assert {(row["left"], row["right"]) for row in rows} == {(90, 112)}

@@ -7,7 +7,9 @@ import pytest
 
 from benchmarks.faults import VIDEO_FAULTS
 from pipeline.video.decode import VideoError, decode, frames_in_range
-from pipeline.video.info import Undecodable, VideoInfo, read_packets
+from pipeline.video.info import read_packets
+from pipeline.video.packets import VideoInfo
+from pipeline.video.track import Undecodable
 from tests.videos import SIZE_HW, frame_image, frame_number, write_video
 
 HEIGHT, WIDTH = SIZE_HW
@@ -57,26 +59,6 @@ def test_a_rate_rounded_to_milliseconds_is_constant(tmp_path):
     info = read_packets(write_timed(tmp_path / "v.mkv", np.round(np.arange(60) * 1000 / 30), 30)).info
     assert info.times_s is None
     assert info.num_frames == 60
-
-
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_turned_video_is_upright_with_either_decoder(tmp_path, degrees, monkeypatch):
-    pytest.importorskip("decord")
-    path = tmp_path / "turned.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.set_display_rotation(degrees)
-        for number in range(10):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_image(number), format="rgb24")))
-        container.mux(stream.encode())
-    expected = np.rot90(frame_image(7), degrees // 90).astype(int)
-    first = read(path, [7])
-    assert first.note == ""
-    monkeypatch.setitem(__import__("sys").modules, "decord", None)
-    for decoded in (first, read(path, [7])):
-        assert (decoded.info.height, decoded.info.width) == expected.shape[:2]
-        assert np.abs(decoded.frames[0] - expected).mean() < 8
 
 
 def test_frames_that_the_header_promises_and_the_file_lacks_are_counted_and_lost(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.trackers.weights import TRACKER_WEIGHTS
 from pipeline.weights.collect import used_assets, write_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
+from tests.weights_files import write_release
 
 FITS = {"deca": "flame", "deep3d": "bfm"}  # which head a tracker is for
 
@@ -149,12 +151,11 @@ def test_another_release_changes_the_files_of_those_who_use_it(tmp_path, monkeyp
     release = tmp_path / "release"
     users = {"vgg19": {"train.paper256"}, "deca": {"fit.flame", "metrics"}, "fan": {"fit.flame", "fit.bfm", "metrics"}}
     for name, expected in {**users, "ict": set()}.items():
-        release.write_text(name)
         if name == "ict":  # a head of no profile that is open here: its record alone changes
-            (assets / "ict.npz").write_text(name)
+            shutil.copyfile(ROOT / "pipeline/puppets/assets/puppet.npz", assets / "ict.npz")
             record([name])
         else:
-            import_files(name, [release])
+            import_files(name, [write_release(release, name)])
         write_weights(params, out)
         after = hashes(out)
         assert {consumer for consumer in after if after[consumer] != before[consumer]} == expected, name

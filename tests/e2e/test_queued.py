@@ -1,0 +1,52 @@
+"""`dvc exp run --temp` and `--queue`: stages run in a copy that DVC makes of what git has, and find the same files."""
+
+import json
+import os
+
+import pytest
+
+from tests.e2e.project_copy import run
+
+pytestmark = pytest.mark.slow
+METRICS = "reports/small/metrics.json"
+GUIDANCES = ("geom_disp", "nmfc")
+
+
+def file_of(project, experiment: str, file: str) -> str:
+    """A file as an experiment has committed it; DVC keeps experiments below refs/exps."""
+    refs = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=project).split()
+    (ref,) = [ref for ref in refs if ref.endswith(f"/{experiment}")]
+    return run("git", "show", f"{ref}:{file}", cwd=project)
+
+
+def test_two_queued_guidances_give_what_the_workspace_gives(reproduced):
+    """The row under study is another; all rows are trained already, so nothing is trained in the copies."""
+    for guidance in GUIDANCES:
+        run("dvc", "exp", "run", "--queue", "--name", f"q-{guidance}", "-S", f"model.guidance={guidance}",
+            cwd=reproduced)  # fmt: skip
+    said = run("dvc", "exp", "run", "--run-all", cwd=reproduced)
+    assert "Running stage 'train" not in said
+    for guidance in GUIDANCES:
+        log = run("dvc", "queue", "logs", f"q-{guidance}", cwd=reproduced)
+        assert "Running stage 'headline'" in log
+        assert "Running stage 'train" not in log
+        run("dvc", "exp", "run", "-S", f"model.guidance={guidance}", cwd=reproduced)
+        here = json.loads((reproduced / METRICS).read_text())
+        assert json.loads(file_of(reproduced, f"q-{guidance}", METRICS)) == here
+        assert here["row"].endswith(guidance)
+
+
+def test_a_temporary_run_makes_what_changed(reproduced):
+    """Clips of another quality: cropped in the copy, with finished pieces kept in the main project's scratch."""
+    run("dvc", "exp", "run", "--temp", "--name", "t", "-S", "crop.jpeg_quality=80", "crop", cwd=reproduced)
+    assert "jpeg_quality: 80" in file_of(reproduced, "t", "dvc.lock")
+    assert "jpeg_quality: 80" not in (reproduced / "dvc.lock").read_text()
+    assert not run("git", "status", "--porcelain", cwd=reproduced)
+
+
+def test_a_relative_root_that_leaves_the_project_is_refused_with_its_absolute_form(reproduced):
+    root = os.path.join("..", reproduced.name)
+    said = run("dvc", "exp", "run", "--temp", "--force", "-S", f"data.root={root}", "heads", cwd=reproduced, ok=False)
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert f"`-S data.root={reproduced}`" in errors[0]

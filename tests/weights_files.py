@@ -1,0 +1,55 @@
+"""Files laid out as released weights are, with one number in place of all of a tensor's: small, and right in shape."""
+
+import csv
+from pathlib import Path
+
+import torch
+
+from pipeline.tools.weight_layouts import LAYOUTS
+
+EMBEDDING = 8
+
+
+def tensors_of(manifest: Path, value: float = 0.5) -> dict[str, torch.Tensor]:
+    """Tensors of a list of names, shapes and types (tests/data/manifests), which were read from the released files."""
+    found = {}
+    for name, shape, kind in csv.reader(manifest.read_text().splitlines(), delimiter="\t"):
+        sides = [int(side) for side in shape.split(",") if side]
+        found[name] = torch.full((1,) * len(sides), value, dtype=getattr(torch, kind)).expand(sides)
+    return found
+
+
+def asset_state(name: str, value: float = 0.5) -> dict:
+    """What the released file of a torch asset holds."""
+    layout = LAYOUTS[name]
+    state = {
+        key: torch.full((1,) * wanted.dim(), value, dtype=wanted.dtype).expand(wanted.shape)
+        for key, wanted in layout.tensors().items()
+    }
+    return {layout.part: state} if layout.part else state
+
+
+def write_release(path: Path, name: str, value: float = 0.5) -> Path:
+    """Write a file that is recognised as asset `name`; files of two values differ."""
+    if name == "arcface":
+        write_onnx(path, value=value)
+    else:
+        torch.save(asset_state(name, value), path)
+    return path
+
+
+def write_onnx(path: Path, face_px: int = 112, value: float = 0.5) -> None:
+    """Write a network that averages a face's three planes and multiplies them by one matrix."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    matrix = numpy_helper.from_array(np.full((3, EMBEDDING), value, np.float32), "matrix")
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["face"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "matrix"], ["embedding"]),
+    ]
+    face = helper.make_tensor_value_info("face", TensorProto.FLOAT, [None, 3, face_px, face_px])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, EMBEDDING])
+    graph = helper.make_graph(nodes, "embed", [face], [embedding], [matrix])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
