@@ -26,7 +26,7 @@ PARTS = {
     ),
     "Data (section 4.1)": ("pipeline/sources/", "pipeline/cropping/", "pipeline/video/"),
     "Evaluation (sections 4.1 and 4.2, supplementary 3)": (
-        "model/retarget.py", "pipeline/metrics/", "pipeline/bench/", "pipeline/controls/", "pipeline/report/",
+        "model/heads/retarget.py", "pipeline/metrics/", "pipeline/bench/", "pipeline/controls/", "pipeline/report/",
     ),
     "Numbers of the profile `voxceleb`": ("profiles/voxceleb.yaml",),
 }  # fmt: skip

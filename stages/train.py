@@ -28,10 +28,10 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
 
 def main(
     row: Annotated[str, typer.Option(help="row key: recipe.head.guidance")],
-    clips: Annotated[Path, typer.Option(help="folder of packed training clips")],
-    fits: Annotated[Path, typer.Option(help="fits of these clips with the row's head")],
+    fits: Annotated[Path, typer.Option(help="fits of the training clips with the row's head")],
     head: Annotated[Path, typer.Option(help="the head's .npz")],
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
+    clips: Annotated[Path, typer.Option(help="folder of packed training clips")] = Path("data/clips/train"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
 ) -> None:

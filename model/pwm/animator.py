@@ -43,7 +43,7 @@ class Animator(nn.Module):
             source: (B, 3, H, W) in [0, 1]; H and W multiples of 2^(L-1). The generator works in its precision,
                 whatever the head's.
             fit_src: fits of the sources.
-            fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
+            fit_drv: fits of the driving meshes, already retargeted (model/heads/retarget.py).
         """
         with torch.autocast(device_type=source.device.type, enabled=False):
             maps = self.guidance(self.head, fit_src, fit_drv, tuple(source.shape[-2:]))

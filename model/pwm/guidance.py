@@ -73,7 +73,7 @@ class Guidance(nn.Module):
         Args:
             head: the head of both fits, float32 or float64.
             fit_src: fits of the source frames.
-            fit_drv: fits of the driving meshes, already retargeted (model/retarget.py).
+            fit_drv: fits of the driving meshes, already retargeted (model/heads/retarget.py).
             size_hw: size of the images. Meshes are rasterised at this size times the least whole number
                 that brings the shorter side to `render_px`, and maps come at `size_hw` as means over
                 the pixels' areas, so that every level of the pyramid is an exact area mean.

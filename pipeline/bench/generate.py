@@ -12,9 +12,9 @@ from model.checkpoint import load_animator
 from model.frame.coords import frames_to_tensor, tensor_to_frames
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
+from model.heads.retarget import retarget
 from model.pwm.animator import Animator
 from model.pwm.generator import PWMOutput
-from model.retarget import retarget
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.store.clips import encode_png
 from pipeline.store.compute.threads import streamed, workers_on

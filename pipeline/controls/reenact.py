@@ -1,7 +1,7 @@
 """The control row `true reenactment`: what a perfect method would show for cross identity.
 
 The source person is rendered with the driving frame's true pose, expression and camera, in the source
-clip's light and before its background. Everything is retargeted as for the generator (model/retarget.py),
+clip's light and before its background. Everything is retargeted as for the generator (model/heads/retarget.py),
 only from true codes instead of fits.
 """
 
@@ -14,7 +14,7 @@ import torch
 
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
-from model.retarget import retarget
+from model.heads.retarget import retarget
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.params.puppets import PuppetParams
 from pipeline.puppets.clip import make_clip, plan_corpus

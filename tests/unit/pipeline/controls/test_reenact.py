@@ -8,7 +8,7 @@ import torch
 
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
-from model.retarget import retarget
+from model.heads.retarget import retarget
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.controls.reenact import true_reenactment
 from pipeline.params.puppets import PuppetParams
