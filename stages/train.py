@@ -6,22 +6,22 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say
-from pipeline.options import DeviceName, ParamsFile
+from pipeline.options import DeviceName, Heads, ParamsFile
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 from pipeline.store.compute.devices import device_named
 
 
-def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: Path, device: str) -> None:
-    """Train the row `recipe.head.guidance` and write its model into `out`."""
+def run(row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: Path, device: str) -> None:
+    """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model into `out`."""
     recipe_name, head_name, guidance = split_row(row)
     if recipe_name not in params.recipes:
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     from pipeline.training.row import train_row
     from pipeline.training.run import TrainInputs
 
-    inputs = TrainInputs(clips=clips, fits=fits, head=head)
+    inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
     curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, device_named(device))
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
@@ -29,14 +29,14 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, head: Path, out: P
 def main(
     row: Annotated[str, typer.Option(help="row key: recipe.head.guidance")],
     fits: Annotated[Path, typer.Option(help="fits of the training clips with the row's head")],
-    head: Annotated[Path, typer.Option(help="the head's .npz")],
     out: Annotated[Path, typer.Option(help="folder of the trained model")],
     clips: Annotated[Path, typer.Option(help="folder of packed training clips")] = Path("data/clips/train"),
+    heads: Heads = Path("data/heads"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
-    run(row, load_params(params), clips=clips, fits=fits, head=head, out=out, device=device)
+    run(row, load_params(params), clips=clips, fits=fits, heads=heads, out=out, device=device)
 
 
 if __name__ == "__main__":
