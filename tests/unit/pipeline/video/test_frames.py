@@ -20,15 +20,6 @@ GAPS = ([3, 4, 30], [0, 25, 50], [19, 20, 21, 59], [63])
 FIELDS_LEVELS = 16  # decord gives each field its own chroma, PyAV one to both
 
 
-@pytest.fixture(params=["decord", "pyav"])
-def decoder(request, monkeypatch):
-    if request.param == "pyav":
-        monkeypatch.setitem(__import__("sys").modules, "decord", None)
-    else:
-        pytest.importorskip("decord")
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """Writes films once; gives path, numbers of the frames that are shown, and all of them decoded in turn."""

@@ -20,15 +20,6 @@ MATRICES = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
             (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0)]  # fmt: skip
 
 
-@pytest.fixture(params=["decord", "pyav"])
-def decoder(request, monkeypatch):
-    if request.param == "pyav":
-        monkeypatch.setitem(__import__("sys").modules, "decord", None)
-    else:
-        pytest.importorskip("decord")
-    return request.param
-
-
 def read(path, numbers):
     return decode(path, lambda info: (list(numbers), np.copy))
 

@@ -33,15 +33,6 @@ def read(path, numbers):
     return decode(path, lambda info: (list(numbers), np.copy))
 
 
-@pytest.fixture(params=["decord", "pyav"])
-def decoder(request, monkeypatch):
-    if request.param == "pyav":
-        monkeypatch.setitem(__import__("sys").modules, "decord", None)
-    else:
-        pytest.importorskip("decord")
-    return request.param
-
-
 def test_frames_of_a_variable_rate_are_chosen_by_their_times(tmp_path, decoder):
     times = np.cumsum([0] + [20, 60] * 15 + [100] * 10)  # 12.5 frames a second at the end, 25 before
     info = read_packets(write_timed(tmp_path / "v.mkv", times)).info
