@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 STAGES_WITH_A_NETWORK = {
     "fit": "--head=puppet --clips=c --heads=h --out=o --report=r.json",
-    "train": "--row=toy64.puppet.nmfc --clips=c --fits=f --head=h.npz --out=o",
+    "train": "--row=toy64.puppet.nmfc --clips=c --fits=f --heads=h --out=o",
     "evaluate": "--method=m --out=o",
     "controls": "--out=o",
     "figures": "--out=o",
