@@ -1,14 +1,39 @@
-"""What every method of face animation looks like to the rest of the project."""
+"""What every method of face animation looks like to the training loop, the runner and the files of models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-# What drives a method, by name; the first axis of every tensor is B. The method's adapter makes it (drawings, angles,
-# coefficients, the driving image itself), and nobody else looks inside.
+# What drives a method, by name; the first axis of every tensor is B. The method's adapter makes it (fits, drawings,
+# angles, the driving image itself), and nobody else looks inside.
 Signals = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs of frames as a method takes them.
+
+    Attributes:
+        source: the frames that are animated, (B, 3, H, W) RGB in [0, 1].
+        target: the driving frames, which are the ground truth, of the same form.
+        signals: what drives.
+    """
+
+    source: Tensor
+    target: Tensor
+    signals: Signals
+
+    def to(self, device: torch.device | str, layout: torch.memory_format = torch.contiguous_format) -> "Batch":
+        """Copy everything to a device, and the images into a memory layout."""
+        source, target = (img.to(device).contiguous(memory_format=layout) for img in (self.source, self.target))
+        return Batch(source, target, {name: signal.to(device) for name, signal in self.signals.items()})
+
+    def pin_memory(self) -> "Batch":
+        """Copy the images to memory that a GPU reads directly."""
+        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -18,12 +43,12 @@ class Made:
     Attributes:
         image: the animated sources (B, 3, H, W), RGB, nominally in [0, 1]; who writes them as 8 bit clamps.
         panels: further images (B, 3, h, w) in [0, 1] that a contact sheet may show, by caption.
-        own: whatever the method's own losses need beside these; for nobody else.
+        own: whatever the method's own lesson and pictures need beside these; for nobody else.
     """
 
     image: Tensor
     panels: Mapping[str, Tensor] = field(default_factory=dict)
-    own: object = None
+    own: Any = None
 
 
 class Network(Protocol):
@@ -39,4 +64,48 @@ class Network(Protocol):
 
     def __call__(self, source: Tensor, signals: Signals) -> Made:
         """Animate B sources (B, 3, H, W) in [0, 1], of the native size where there is one."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters that learn at one rate."""
+
+    parameters: list[nn.Parameter]
+    rate: float
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """Losses of one step.
+
+    Attributes:
+        of: player -> the scalar that its parameters descend. Gradients that a loss has to another player's parameters
+            are not asked for.
+        terms: what these sums are made of, before weighting, for the training curve.
+    """
+
+    of: Mapping[str, Tensor]
+    terms: Mapping[str, Tensor]
+
+
+class Lesson(Protocol):
+    """How a method is taught.
+
+    Attributes:
+        network: what is trained and kept as the model.
+        rivals: further networks that learn beside it (discriminators); kept with the state of the run alone.
+        fixed: networks that measure and do not learn.
+    """
+
+    network: nn.Module
+    rivals: nn.ModuleDict
+    fixed: nn.ModuleDict
+
+    def players(self) -> Mapping[str, list[ParamGroup]]:
+        """Who learns what, in the order in which they step: each player has an optimiser of its own."""
+        ...
+
+    def losses(self, batch: Batch) -> StepLosses:
+        """Measure one batch: a loss for every player, from one forward pass."""
         ...

@@ -45,7 +45,7 @@ class GeneratorSection(Strict):
 
 
 class DiscriminatorSection(Strict):
-    """Sizes of the multi-scale Patch-GAN (model/training/discriminator.py)."""
+    """Sizes of the multi-scale Patch-GAN (model/pwm/discriminator.py)."""
 
     scales: PositiveInt
     layers: PositiveInt
@@ -54,7 +54,7 @@ class DiscriminatorSection(Strict):
 
 
 class LossSection(Strict):
-    """Weights of the losses (model/training/losses.py)."""
+    """Weights of the losses (model/pwm/lesson.py)."""
 
     perceptual: float = Weight
     perceptual_scales: PositiveInt

@@ -47,7 +47,7 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
         predictions: the row's saved frames, which are what was scored.
         out: the PNG to write.
     """
-    made = runner.animate(pairs, slice(None))
+    made = runner.animate(pairs, slice(None)).own
     saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
     guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
     disp = made.disps[-1].cpu().numpy()

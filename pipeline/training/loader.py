@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.training.dataset import Batch
+from model.method import Batch
 
 BatchAt = Callable[[int], Batch]
 THREADS = min(8, os.cpu_count() or 1)

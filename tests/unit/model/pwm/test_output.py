@@ -4,7 +4,6 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,16 +13,30 @@ from model.checkpoint import load_animator, save_animator
 from model.frame.coords import resize_disp
 from model.frame.warp import warp
 from model.heads.head import HeadModel
-from model.pwm.animator import Animator, AnimatorConfig
+from model.method import Batch
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.blocks import DisplacementHead, Spade
 from model.pwm.config import GeneratorConfig, GuidanceConfig
 from model.pwm.generator import Generator
+from model.pwm.lesson import PwmLesson
 from model.pwm.output import OUTPUTS
 from model.training.loop import Players, train_step
 from pipeline.params.tree import load_params
 from pipeline.training.run import completed
 from tests.helpers import ROOT, random_head
-from tests.toy_networks import EVERY, LOSSES, MIDDLE, SIZE, fit_of, generator_config, maps, networks, train_config
+from tests.toy_networks import (
+    EVERY,
+    LOSSES,
+    MIDDLE,
+    RATES,
+    SIZE,
+    animate,
+    fit_of,
+    generator_config,
+    maps,
+    networks,
+    train_config,
+)  # fmt: skip
 
 
 def paper() -> GeneratorConfig:
@@ -59,7 +72,7 @@ def test_levels_below_the_last_have_spade_and_displacement_and_no_others():
 def test_the_last_predicted_displacement_warps_the_source(name):
     model = paper_animator(name)
     source = torch.rand(2, 3, *SIZE)
-    out = model(source, fit_of(model.head, seed=1), fit_of(model.head))
+    out = animate(model, source, fit_of(model.head, seed=1), fit_of(model.head))
     assert [tuple(d.shape) for d in out.disps] == [(2, 2, 4, 6), (2, 2, 8, 12), (2, 2, 16, 24)]
     assert out.disps[1].abs().max() > 1e-3
     assert torch.equal(out.disps[2], resize_disp(out.disps[1], SIZE))
@@ -91,21 +104,21 @@ def test_a_parameter_file_that_asks_for_it_is_refused(tmp_path: Path):
         load_params(file)
 
 
-def few_frames(head: HeadModel) -> SimpleNamespace:
+def few_frames(head: HeadModel) -> Batch:
     """Two pairs of smooth pictures, which a few steps can learn."""
     generator = torch.Generator().manual_seed(3)
     source, driving = F.interpolate(torch.rand(4, 3, 2, 2, generator=generator), SIZE, mode="bilinear").chunk(2)
-    return SimpleNamespace(source=source, driving=driving, fit_src=fit_of(head, seed=1), fit_drv=fit_of(head, seed=2))
+    return Batch(source, driving, fit_signals(fit_of(head, seed=1), fit_of(head, seed=2)))
 
 
 def train(model: Animator, channels_last: bool, steps: int) -> list[float]:
     _, discriminator, perceptual = networks()
-    config = train_config(lr_generator=5e-3, channels_last=channels_last)
-    players = Players.make(model, discriminator, perceptual, config, torch.device("cpu"))
-    players.animator.train()
-    batch = few_frames(model.head)
+    config = train_config(channels_last=channels_last)
     weights = replace(LOSSES, adversarial=0.0, feature_matching=0.0)
-    return [train_step(players, batch, weights, config, torch.device("cpu"))["pixel"] for _ in range(steps)]
+    lesson = PwmLesson(model.train(), discriminator, perceptual, weights, replace(RATES, generator=5e-3))
+    players = Players.make(lesson, config, torch.device("cpu"))
+    batch = few_frames(model.head)
+    return [train_step(players, batch, config, torch.device("cpu"))["pixel"] for _ in range(steps)]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -124,8 +137,9 @@ def test_the_layout_in_memory_changes_nothing_but_last_digits():
 def test_gradients_reach_every_part(name):
     model = paper_animator(name)
     _, discriminator, perceptual = networks()
-    players = Players.make(model, discriminator, perceptual, train_config(), torch.device("cpu"))
-    train_step(players, few_frames(model.head), LOSSES, train_config(), torch.device("cpu"))
+    lesson = PwmLesson(model, discriminator, perceptual, LOSSES, RATES)
+    players = Players.make(lesson, train_config(), torch.device("cpu"))
+    train_step(players, few_frames(model.head), train_config(), torch.device("cpu"))
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not still
 

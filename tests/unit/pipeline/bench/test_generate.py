@@ -11,7 +11,7 @@ from model.frame.coords import frames_to_tensor
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GeneratorConfig, GuidanceConfig
 from pipeline.bench.generate import RowRunner, generate
 from pipeline.bench.pair_frames import load_pair_frames
@@ -102,7 +102,7 @@ def test_weights_are_settled_once_and_change_no_frame(world, runner, pairs):
     trained = load_animator(world / "model", load_head(world / "one.npz"))
     source, driving = runner.fits_of(pairs, slice(5))
     with torch.inference_mode():
-        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), source, driving).image
+        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), fit_signals(source, driving)).image
     assert torch.equal(runner.animate(pairs, slice(5)).image, frames)
 
 
