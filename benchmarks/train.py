@@ -20,7 +20,7 @@ import typer
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.method import Batch
+from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS
 from model.pwm.discriminator import Discriminator

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.method import Batch
+from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
 from model.pwm.discriminator import Discriminator
@@ -71,9 +71,8 @@ class Trunk(nn.Module):
 
 def train_config(**changes: object) -> TrainConfig:
     values: dict[str, object] = {
-        "iterations": 6, "batch_size": 2, "seed": 0, "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1, "betas": (0.5, 0.999),
-        "log_every": 2, "checkpoint_every": 2,
-        "precision": "float32", "channels_last": False,
+        "iterations": 6, "batch_size": 2, "seed": 0, "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1,
+        "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2, "precision": "float32", "channels_last": False,
     }  # fmt: skip
     return TrainConfig(**(values | changes))
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
 from model.pwm.generator import Generator
 from model.pwm.guidance import Guidance, nmfc

@@ -10,7 +10,8 @@ with the factor `warped`, I_d from I_w, so that its term of I_d counts once with
 import torch
 from torch import Tensor, nn
 
-from model.method import Batch, ParamGroup, StepLosses
+from model.method.lesson import ParamGroup, StepLosses
+from model.method.network import Batch
 from model.pwm.animator import Animator
 from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput

@@ -1,6 +1,6 @@
 """The training loop: an Adam a player, learning-rate drops, checkpoints that resume bit for bit.
 
-It knows no method: what is taught, and by which losses, is a `model.method.Lesson`.
+It knows no method: what is taught, and by which losses, is a `model.method.lesson.Lesson`.
 """
 
 import math
@@ -15,7 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from model.method import Batch, Lesson
+from model.method.lesson import Lesson
+from model.method.network import Batch
 from model.training.config import TrainConfig
 from model.training.replicas import ALONE, Replicas
 from model.training.resume import CheckpointStore

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import CONFIG, WEIGHTS, trained_head
+from model.method.files import CONFIG, WEIGHTS, trained_head
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS

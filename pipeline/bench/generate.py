@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from model.checkpoint import load_animator
 from model.frame.coords import frames_to_tensor, tensor_to_frames
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.heads.retarget import retarget
-from model.method import Made
+from model.method.network import Made
 from model.pwm.animator import Animator, fit_signals
+from model.pwm.files import load_animator
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.store.clips import encode_png
 from pipeline.store.compute.threads import streamed, workers_on

@@ -172,8 +172,9 @@ def _check_pairs(params: Params, data: Path) -> None:
 
 
 def _check_row(params: Params, row: Row, data: Path) -> None:
-    from model.checkpoint import load_animator, read_config
     from model.heads.head import load_head
+    from model.method.files import read_config
+    from model.pwm.files import load_animator
     from pipeline.training.run import TrainInputs, completed, row_provenance
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"

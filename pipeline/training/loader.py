@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from model.method import Batch
+from model.method.network import Batch
 
 BatchAt = Callable[[int], Batch]
 THREADS = min(8, os.cpu_count() or 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import save_animator
+from model.pwm.files import save_animator
 from model.training.loop import Losses
 from model.training.replicas import replicas
 from pipeline.console import say

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import torch
 
 from model.heads.head import HeadModel, load_head
-from model.method import Batch
+from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import complete_generator

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.checkpoint import load_animator, save_animator
 from model.frame.coords import resize_disp
 from model.frame.warp import warp
 from model.heads.head import HeadModel
-from model.method import Batch
+from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.blocks import DisplacementHead, Spade
 from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import Generator
 from model.pwm.lesson import PwmLesson
 from model.pwm.output import OUTPUTS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.method import Batch
+from model.method.network import Batch
 from model.training import loop
 from model.training.loop import Players, train_step
 from model.training.replicas import ALONE, Replicas, replicas

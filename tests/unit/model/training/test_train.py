@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import load_animator, save_animator
 from model.heads.head import HeadModel
+from model.pwm.files import load_animator, save_animator
 from model.pwm.lesson import step_losses
 from model.training.loop import Players, TrainingDiverged, train, train_step
 from model.training.resume import CheckpointStore

@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 from torch.nn.utils.parametrize import is_parametrized
 
-from model.checkpoint import load_animator, save_animator
 from model.frame.coords import frames_to_tensor
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.files import load_animator, save_animator
 from pipeline.bench.generate import RowRunner, generate
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.predictions import write_predictions

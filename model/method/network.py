@@ -1,11 +1,11 @@
-"""What every method of face animation looks like to the training loop, the runner and the files of models."""
+"""A method's network: what drives it, what it is shown, and what it makes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # What drives a method, by name; the first axis of every tensor is B. The method's adapter makes it (fits, drawings,
 # angles, the driving image itself), and nobody else looks inside.
@@ -64,48 +64,4 @@ class Network(Protocol):
 
     def __call__(self, source: Tensor, signals: Signals) -> Made:
         """Animate B sources (B, 3, H, W) in [0, 1], of the native size where there is one."""
-        ...
-
-
-@dataclass(frozen=True)
-class ParamGroup:
-    """Parameters that learn at one rate."""
-
-    parameters: list[nn.Parameter]
-    rate: float
-
-
-@dataclass(frozen=True)
-class StepLosses:
-    """Losses of one step.
-
-    Attributes:
-        of: player -> the scalar that its parameters descend. Gradients that a loss has to another player's parameters
-            are not asked for.
-        terms: what these sums are made of, before weighting, for the training curve.
-    """
-
-    of: Mapping[str, Tensor]
-    terms: Mapping[str, Tensor]
-
-
-class Lesson(Protocol):
-    """How a method is taught.
-
-    Attributes:
-        network: what is trained and kept as the model.
-        rivals: further networks that learn beside it (discriminators); kept with the state of the run alone.
-        fixed: networks that measure and do not learn.
-    """
-
-    network: nn.Module
-    rivals: nn.ModuleDict
-    fixed: nn.ModuleDict
-
-    def players(self) -> Mapping[str, list[ParamGroup]]:
-        """Who learns what, in the order in which they step: each player has an optimiser of its own."""
-        ...
-
-    def losses(self, batch: Batch) -> StepLosses:
-        """Measure one batch: a loss for every player, from one forward pass."""
         ...
