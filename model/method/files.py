@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -39,7 +39,7 @@ def save_model(
     with written_aside(folder / WEIGHTS) as partial:
         partial.write_bytes(save(state))
     config = {
-        **asdict(network.config),
+        **asdict(cast(Any, network.config)),
         "method": method,
         "head": None if head is None else {"name": head.name, "sha256": head.sha256},
         "step": step,

@@ -32,17 +32,22 @@ class StepLosses:
 
 
 class Lesson(Protocol):
-    """How a method is taught.
+    """How a method is taught."""
 
-    Attributes:
-        network: what is trained and kept as the model.
-        rivals: further networks that learn beside it (discriminators); kept with the state of the run alone.
-        fixed: networks that measure and do not learn.
-    """
+    @property
+    def network(self) -> nn.Module:
+        """What is trained and kept as the model."""
+        ...
 
-    network: nn.Module
-    rivals: nn.ModuleDict
-    fixed: nn.ModuleDict
+    @property
+    def rivals(self) -> nn.ModuleDict:
+        """Further networks that learn beside it (discriminators); kept with the state of the run alone."""
+        ...
+
+    @property
+    def fixed(self) -> nn.ModuleDict:
+        """Networks that measure and do not learn."""
+        ...
 
     def players(self) -> Mapping[str, list[ParamGroup]]:
         """Who learns what, in the order in which they step: each player has an optimiser of its own."""

@@ -53,11 +53,14 @@ class PwmLesson:
     def losses(self, batch: Batch) -> StepLosses:
         """Animate the sources and measure I_o and I_w against I_d."""
         out = self.network(batch.source, batch.signals).own
-        return step_losses(out, batch.target, self.rivals["discriminator"], self.fixed["perceptual"], self._losses)
+        discriminator, perceptual = self.rivals["discriminator"], self.fixed["perceptual"]
+        assert isinstance(discriminator, Discriminator)
+        assert isinstance(perceptual, Perceptual)
+        return step_losses(out, batch.target, discriminator, perceptual, self._losses)
 
 
 def step_losses(
-    out: PWMOutput, target: Tensor, discriminator: nn.Module, perceptual: nn.Module, config: LossConfig
+    out: PWMOutput, target: Tensor, discriminator: Discriminator, perceptual: Perceptual, config: LossConfig
 ) -> StepLosses:
     """Measure I_o and I_w against I_d with one pass of the discriminator over I_d, I_o and I_w.
 
