@@ -68,8 +68,8 @@ class GuideInput(nn.Module):
     hardly learns to turn a head.
     Choice: a pixel that the mesh covers in part holds the mean over its area of coordinates about the middle, as
     if these had been rendered (`nmfc_centre` "by_coverage"). With "in_full", which models have that are older than
-    the key, such a pixel loses the whole middle, and an outline stands around the head, up to twice as strong
-    as anything on it.
+    the key, such a pixel loses the whole middle, and an outline of values that lie nowhere on the head
+    stands around it.
     """
 
     scale: Tensor  # (C, 1, 1)

@@ -26,8 +26,8 @@ class GuidanceMaps:
     Attributes:
         driving: (B, C, h, w) what modulates the decoder, on the driving mesh; displacement first.
         source: (B, C', h, w) what joins the source image before the encoder; C' may be 0.
-        coverage: (B, 2, h, w) share in [0, 1] of each pixel's area that shows the driving and the source mesh, exactly 1
-            where it is the whole; (B, 0, h, w) where the guidance has no NMFC, which alone need it.
+        coverage: (B, 2, h, w) share in [0, 1] of each pixel's area that shows the driving and the source mesh, exactly
+            1 where it is the whole; (B, 0, h, w) where the guidance has no NMFC, which alone need it.
     """
 
     driving: Tensor
