@@ -46,10 +46,12 @@ from pipeline.training.configs import (
 from pipeline.training.dataset import Pairs
 from pipeline.training.run import load_backbone
 
-# guidance, or guidance/output: without one the recipe's own output
+# guidance, or guidance/variant: without one the recipe's own generator
 ROWS = (
     "geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes", "geom_disp/paper", "neural_codes/paper",
+    "nmfc/in_full",
 )  # fmt: skip
+VARIANTS = {"": {}, "paper": {"output": "paper"}, "in_full": {"nmfc_centre": "in_full"}}  # keys of `generator`
 GOLDEN = ROOT / "tests" / "data" / "golden_losses.json"
 STEPS, PAIRS, SEED = 20, 4, 7
 # Adam's first steps are as large where a gradient is rounding noise as where it is not, so at the recipe's rates the
@@ -84,10 +86,10 @@ def batch_at(head: HeadModel, image_px: int, step: int) -> Pairs:
 
 def trajectory(row: str) -> Trajectory:
     """Train one of `ROWS` for twenty steps on one thread in float32; returns the losses of every step."""
-    guidance, _, output = row.partition("/")
+    guidance, _, variant = row.partition("/")
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     recipe = params.recipes["toy64"]
-    sizes = recipe.generator.model_copy(update={"output": output} if output else {})
+    sizes = recipe.generator.model_copy(update=VARIANTS[variant])
     recipe = recipe.model_copy(
         update={
             "batch_size": PAIRS,

@@ -81,7 +81,8 @@ class ReferenceStep:
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
         size = (recipe.batch_size, 3, recipe.image_px, recipe.image_px)
         self.source, self.target = (torch.rand(size).contiguous(**layout) for _ in range(2))
-        self.maps = GuidanceMaps(0.1 * torch.randn(size)[:, :2], torch.zeros(size)[:, :0])
+        nothing = torch.zeros(size)[:, :0]
+        self.maps = GuidanceMaps(0.1 * torch.randn(size)[:, :2], nothing, nothing)
 
     def __call__(self) -> None:
         """Update both networks once."""

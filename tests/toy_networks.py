@@ -49,12 +49,14 @@ def generator_config(gain: float = 0.1, last_disp: str = "own", disp_refines: bo
         image_gain=1.5,
         disp_scale=2.0,
         nmfc_scale=3.0,
+        nmfc_centre="by_coverage",
     )
 
 
 def maps(channels: int = 2, source_channels: int = 0, count: int = 2) -> GuidanceMaps:
     torch.manual_seed(1)
-    return GuidanceMaps(torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE))
+    drawn = torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE)
+    return GuidanceMaps(*drawn, torch.ones(count, 2, *SIZE))
 
 
 class Trunk(nn.Module):

@@ -37,6 +37,7 @@ class GeneratorSection(Strict):
     image_gain: PositiveFloat  # logits per unit of the last convolution before training
     disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
     nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
+    nmfc_centre: Literal["by_coverage", "in_full"]  # how much of their mean half-covered pixels lose
 
     @model_validator(mode="after")
     def _output_can_do_it(self) -> Self:

@@ -7,10 +7,11 @@ those that agree can be committed to dvc.lock as they lie, the others are left f
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.params.tree import Params
 from pipeline.report.rows import Row, pwm_rows
@@ -76,6 +77,29 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
     """
     if own := TRACKER_WEIGHTS[tracker][:1]:
         _agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
+
+
+def check_recipe(where: str, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any], under: str = "") -> None:
+    """Refuse a row of another recipe, by the first key that differs.
+
+    Args:
+        where: the row's folder, for messages.
+        name: the recipe's name in the parameters.
+        found: the recipe that the row was trained by, as `pipeline.training.run.comparable` gives it.
+        wanted: the recipe now, likewise.
+        under: the key that holds both, followed by a dot, where they are a part of the recipe.
+
+    Raises:
+        ValueError: they differ; the message has the key, both values and what to do.
+    """
+    for key in [*wanted, *(key for key in found if key not in wanted)]:
+        old, new = found.get(key, "absent"), wanted.get(key, "absent")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            check_recipe(where, name, old, new, f"{under}{key}.")
+        elif old != new:
+            path = f"recipes.{name}.{under}{key}"
+            remedy = f"set it to {old}" if key in found and key in wanted else "use the version that trained it"
+            raise ValueError(f"{where}: its {path} is {old}, wanted now is {new}: {remedy}, or train the row again")
 
 
 def _reason(check: Callable[[], None]) -> str:
@@ -175,7 +199,7 @@ def _check_row(params: Params, row: Row, data: Path) -> None:
     from model.heads.head import load_head
     from model.method.files import read_config
     from model.pwm.files import load_animator
-    from pipeline.training.run import TrainInputs, completed, row_provenance
+    from pipeline.training.run import TrainInputs, comparable, row_provenance
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
     arrays = load_head(head)
@@ -186,8 +210,10 @@ def _check_row(params: Params, row: Row, data: Path) -> None:
     inputs = TrainInputs(
         clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
     )
-    made_from = completed(config["provenance"])
-    for name, value in row_provenance(row.key, row.guidance, recipe, inputs, arrays).items():
+    made_from = comparable(config["provenance"])
+    wanted = comparable(row_provenance(row.key, row.guidance, recipe, inputs, arrays))
+    check_recipe(str(folder), row.recipe, made_from.pop("recipe"), wanted.pop("recipe"))
+    for name, value in wanted.items():
         _agree(str(folder), name, made_from.get(name), value)
     if not (folder / "curve.csv").is_file():
         raise FileNotFoundError(f"there is no training curve in {folder}")

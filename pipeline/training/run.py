@@ -12,7 +12,7 @@ from model.heads.head import HeadModel, load_head
 from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
-from model.pwm.config import complete_generator
+from model.pwm.config import complete_generator, keys_that_count
 from model.pwm.discriminator import Discriminator
 from model.pwm.lesson import PwmLesson
 from model.training.loop import Losses, TrainingDiverged, train
@@ -139,11 +139,15 @@ def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs,
     }
 
 
-def completed(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """A trained model's own record of `row_provenance`, with the keys of the recipe that it is older than.
+def comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `row_provenance`, of today or in a trained model's own record, the row depends on.
 
-    A key that the record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
-    an old model is still seen as one of today's recipe where the recipe asks for just that.
+    A key that a record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
+    an old model is still seen as one of today's recipe where the recipe asks for just that. Keys that nothing reads
+    with the row's guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same
+    whatever the recipe says of NMFC.
     """
-    recipe = dict(provenance["recipe"])
-    return {**provenance, "recipe": {**recipe, "generator": complete_generator(recipe["generator"])}}
+    recipe, guidance = dict(provenance["recipe"]), provenance["guidance"]
+    sections = {"generator": complete_generator(recipe["generator"]), "guidance": recipe["guidance"]}
+    counting = {name: keys_that_count(section, guidance) for name, section in sections.items()}
+    return {**provenance, "recipe": {**recipe, **counting}}

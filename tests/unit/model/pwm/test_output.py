@@ -22,7 +22,7 @@ from model.pwm.lesson import PwmLesson
 from model.pwm.output import OUTPUTS
 from model.training.loop import Players, train_step
 from pipeline.params.tree import load_params
-from pipeline.training.run import completed
+from pipeline.training.run import comparable
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import (
     EVERY,
@@ -149,10 +149,9 @@ def test_a_model_from_before_the_key_is_one_that_starts_at_the_warped_source(tmp
     head = HeadModel(random_head())
     guidance = GuidanceConfig(name="geom_disp", render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
     sizes = generator_config()
-    recipe = {"seed": 0, "generator": {"output": "warped_source", "outer_kernel": 5}}
-    save_animator(
-        tmp_path, Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {"row": "a", "recipe": recipe}
-    )
+    recipe = {"seed": 0, "generator": {"output": "warped_source", "outer_kernel": 5}, "guidance": {"render_px": 16}}
+    made_from = {"row": "a", "guidance": "geom_disp", "recipe": recipe}
+    save_animator(tmp_path, Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, made_from)
     file = tmp_path / "config.json"
     stored = json.loads(file.read_text())
     now = load_animator(tmp_path, head).state_dict()
@@ -161,6 +160,6 @@ def test_a_model_from_before_the_key_is_one_that_starts_at_the_warped_source(tmp
     old = load_animator(tmp_path, head)
     assert type(old.generator.last) is OUTPUTS["warped_source"]
     assert all(torch.equal(old.state_dict()[name], value) for name, value in now.items())
-    assert completed(stored["provenance"]) == {"row": "a", "recipe": recipe}
-    newer = {"row": "a", "recipe": {"seed": 0, "generator": {"output": "paper", "outer_kernel": 5}}}
-    assert completed(newer) == newer
+    assert comparable(stored["provenance"]) == made_from
+    newer = {**made_from, "recipe": {**recipe, "generator": {"output": "paper", "outer_kernel": 5}}}
+    assert comparable(newer) == newer

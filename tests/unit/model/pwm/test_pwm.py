@@ -248,7 +248,7 @@ def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
     generator = Generator(generator_config(), ("nmfc",), 3, 3, MIDDLE)
     seen = inputs_of(generator.encoder)
     guide = maps(channels=3, source_channels=3)
-    guide.source[:, :, :4] = 0.0
+    guide.source[:, :, :4], guide.coverage[:, 1, :4] = 0.0, 0.0
     source = torch.rand(2, 3, *SIZE)
     generator(source, guide)
     assert torch.allclose(seen[0][:, 3:, 4:], 3.0 * (guide.source[:, :, 4:] - MIDDLE[:, None, None]), atol=1e-6)

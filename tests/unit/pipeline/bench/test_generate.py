@@ -71,6 +71,7 @@ def world(tmp_path_factory):
         image_gain=1.0,
         disp_scale=1.0,
         nmfc_scale=1.0,
+        nmfc_centre="by_coverage",
     )
     save_animator(folder / "model", Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {})
     return folder
