@@ -19,7 +19,7 @@ from model.pwm.generator import GuideInput
 from model.pwm.guidance import Guidance, nmfc
 from model.render.raster import rasterize
 from tests.helpers import ROOT, random_head
-from tests.toy_networks import EVERY, MIDDLE, SIZE, fit_of, generator_config
+from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config
 
 FACTOR = 3  # render_px 40 over 16 rows: a ninth of a pixel has no exact number
 SCALE = 3.0  # of `generator_config`
@@ -38,7 +38,7 @@ def animator(
 def made(model: Animator) -> torch.Tensor:
     source = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        return model(source, fit_of(model.head, seed=1), fit_of(model.head)).image
+        return animate(model, source, fit_of(model.head, seed=1), fit_of(model.head)).image
 
 
 def centred_fragments(head: HeadModel, fit: HeadFit, size: tuple[int, int]) -> np.ndarray:
