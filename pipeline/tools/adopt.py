@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pipeline.params.recipe import Recipe
 from pipeline.params.tree import Params
 from pipeline.report.rows import Row, pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
+from pipeline.store.seeds import further_seeds, seed_folder
 from pipeline.trackers.weights import TRACKER_WEIGHTS
+
+if TYPE_CHECKING:
+    from model.heads.head import HeadModel
+    from pipeline.training.run import TrainInputs
 
 
 @dataclass(frozen=True)
@@ -172,21 +179,30 @@ def _check_pairs(params: Params, data: Path) -> None:
 
 
 def _check_row(params: Params, row: Row, data: Path) -> None:
-    from model.checkpoint import load_animator, read_config
     from model.heads.head import load_head
-    from pipeline.training.run import TrainInputs, completed, row_provenance
+    from pipeline.training.run import TrainInputs
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
-    arrays = load_head(head)
-    config = read_config(folder)
-    load_animator(folder, arrays)
-    recipe = params.recipes[row.recipe]
-    _agree(str(folder), "step", config["step"], recipe.iterations)
+    recipe, arrays = params.recipes[row.recipe], load_head(head)
     inputs = TrainInputs(
         clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
     )
+    seeds = recipe.seeds(params.bench.seeds)
+    for seed in seeds:
+        _check_model(seed_folder(folder, seed, seeds[0]), row, recipe.of_seed(seed), inputs, arrays)
+        if seed == seeds[0]:  # what is in the row's own folder says why it is another before its further seeds do
+            _agree(str(folder), "further seeds (bench.seeds)", further_seeds(folder), seeds[1:])
+
+
+def _check_model(folder: Path, row: Row, recipe: Recipe, inputs: "TrainInputs", head: "HeadModel") -> None:
+    from model.checkpoint import load_animator, read_config
+    from pipeline.training.run import completed, row_provenance
+
+    config = read_config(folder)
+    load_animator(folder, head)
+    _agree(str(folder), "step", config["step"], recipe.iterations)
     made_from = completed(config["provenance"])
-    for name, value in row_provenance(row.key, row.guidance, recipe, inputs, arrays).items():
+    for name, value in row_provenance(row.key, row.guidance, recipe, inputs, head).items():
         _agree(str(folder), name, made_from.get(name), value)
     if not (folder / "curve.csv").is_file():
         raise FileNotFoundError(f"there is no training curve in {folder}")

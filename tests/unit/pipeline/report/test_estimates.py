@@ -11,12 +11,12 @@ from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import (
     estimate_distance,
     estimate_mean,
-    half_width,
     holm,
     jackknife_variance,
     paired_difference,
     paired_distance_difference,
 )
+from pipeline.report.intervals.seeds import Error, half_width
 
 
 def alone(people) -> Clusters:
@@ -110,7 +110,7 @@ def test_too_few_people_get_no_interval():
 def test_jackknife_of_a_mean_is_the_classic_standard_error():
     values = np.array([1.0, 4.0, 2.0, 7.0, 5.0, 3.0, 8.0, 6.0])
     left_out = (values.sum() - values) / 7
-    assert half_width(jackknife_variance(left_out), 8) == pytest.approx(
+    assert half_width([Error(jackknife_variance(left_out), 7)]) == pytest.approx(
         2.364624 * values.std(ddof=1) / np.sqrt(8), rel=1e-5
     )
 

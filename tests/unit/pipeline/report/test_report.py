@@ -65,6 +65,7 @@ def report(folder: Path, out: str = "out", **options: object) -> Path:
         pairs=folder / "pairs.parquet",
         ledger=folder / "clips" / "ledger.parquet",
         paper=PAPER,
+        reference=folder / "reference",
         fit_reports=folder / "out" / "fit",
         figures=folder / "out" / "figures",
         out=folder / out,
@@ -272,7 +273,8 @@ def test_footer_says_how_intervals_and_fid_are_to_be_read(world):
     one, two = ((world / "out" / "tables" / f"table{n}.md").read_text() for n in (1, 2))
     for text in (one, two):
         assert "Student's t over people" in text
-        assert "They leave out that another training" in text
+        assert "not for training again" in text
+        assert "not known for this profile: `python -m benchmarks.seeds` finds out" in text
     assert "FID is biased upward" in one
     assert "FID of `copy source` is 0 and says nothing" in one
     assert "FID is" not in two
@@ -316,7 +318,16 @@ def report_into(out, world, *, results, pairs):
     """A report of these results, without figures or fit reports."""
     ledger = world / "clips" / "ledger.parquet"
     write_report(
-        PARAMS, ROWS, results=results, pairs=pairs, ledger=ledger, paper=PAPER, fit_reports=out, figures=out, out=out
+        PARAMS,
+        ROWS,
+        results=results,
+        pairs=pairs,
+        ledger=ledger,
+        paper=PAPER,
+        reference=out,
+        fit_reports=out,
+        figures=out,
+        out=out,
     )
 
 
