@@ -108,7 +108,7 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
         yield f"fit@{head}", ["heads", "crop"], partial(_check_fits, params, head, data)
     yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], partial(_check_pairs, params, data)
     for row in pwm_rows(bench, params.model):
-        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(_check_row, params, row, data)
+        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(check_row, params, row, data)
 
 
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
@@ -178,7 +178,12 @@ def _check_pairs(params: Params, data: Path) -> None:
     _agree("pairs.parquet", "sha256", found, pairs_sha256(drawn))
 
 
-def _check_row(params: Params, row: Row, data: Path) -> None:
+def check_row(params: Params, row: Row, data: Path) -> None:
+    """Refuse a trained row that is not what `train` would make now, of all the seeds that are asked for.
+
+    Raises:
+        FileNotFoundError, ValueError: a model is missing, or another; the message says where and what.
+    """
     from model.heads.head import load_head
     from pipeline.training.run import TrainInputs
 
