@@ -75,7 +75,7 @@ def train_seeds(
     """
     seeds = recipe.seeds(count)
     keep_seeds(out, seeds[1:])
-    curves = []
+    curves: list[list[Losses]] = []
     for seed in seeds:
         if count > 1:
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")

@@ -116,7 +116,7 @@ def _distance(
             ok &= np.isfinite(generated).all(1)
     reference, clusters = reference[ok], clusters.kept(ok)
     left_out = clusters.left_out() if clusters.num_people >= min_people else []
-    sets = [slice(None), *left_out]  # all pairs, then those without one person each
+    sets: list[slice | np.ndarray] = [slice(None), *left_out]  # all pairs, then those without one person each
     found = [
         np.array([[distance(features[keep], reference[keep]) for keep in sets] for features in _kept(of_row, ok)])
         for of_row in of_rows

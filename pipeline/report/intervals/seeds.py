@@ -71,7 +71,7 @@ def _sum(parts: Sequence[Error]) -> Error:
     """Welch and Satterthwaite: the sum of independent variances, and its degrees of freedom."""
     if len(parts) == 1:
         return parts[0]
-    total = np.sum([part.variance for part in parts], axis=0)
+    total = np.stack([np.asarray(part.variance) for part in parts]).sum(0)
     safe = np.where(total > 0, total, 1.0)
     spread = np.sum([(part.variance / safe) ** 2 / part.freedom for part in parts], axis=0)
     return Error(total, np.where(total > 0, 1 / np.where(total > 0, spread, 1.0), parts[0].freedom))
