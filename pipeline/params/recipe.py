@@ -120,6 +120,14 @@ class Recipe(Strict):
     augment: AugmentSection
     run: RunSection
 
+    def of_seed(self, seed: int) -> Self:
+        """The same recipe with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def seeds(self, count: int) -> list[int]:
+        """The seeds that a row is trained with: this recipe's own and those after it."""
+        return [self.seed + number for number in range(count)]
+
     @model_validator(mode="after")
     def _shares_are_equal(self) -> Self:
         if self.batch_size % self.run.cpu_processes:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from model.checkpoint import load_animator, save_animator
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.config import GUIDANCE_PARTS, KEYS_OF_PART, GuidanceConfig, keys_that_count
+from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import GuideInput
 from model.pwm.guidance import Guidance, nmfc
 from model.render.raster import rasterize
