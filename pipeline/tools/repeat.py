@@ -76,7 +76,7 @@ def repeat(
     """
     stage, code = finished(project, name)
     if workers is not None:
-        if not _has_workers(stage):
+        if not has_workers(stage):
             raise ValueError(f"stage {name} has no --workers: it works in one process, or in those of params.yaml")
         settings = {**settings, "PWM_WORKERS": str(workers)}
     if cores is not None and cores > (there := len(_processors())):
@@ -200,7 +200,8 @@ def _hashes(root: Path, outs: Sequence[PurePosixPath]) -> dict[str, str]:
     return found
 
 
-def _has_workers(stage: Finished) -> bool:
+def has_workers(stage: Finished) -> bool:
+    """Whether a stage has the option --workers."""
     return "workers" in inspect.signature(importlib.import_module(stage.module).main).parameters
 
 
