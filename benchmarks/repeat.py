@@ -118,8 +118,8 @@ def main(
     lines = [
         "# Which stage writes the same bytes again",
         "",
-        f"`{result['command']}`, profile {profile}, {processor()}, torch {versions()['torch']}. Every stage alone, from "
-        "the same inputs, cold; `AVX2` takes AVX-512 away from torch, MKL, oneDNN, numpy, OpenBLAS and OpenCV. "
+        f"`{result['command']}`, profile {profile}, {processor()}, torch {versions()['torch']}. Every stage alone, "
+        "from the same inputs, cold; `AVX2` takes AVX-512 away from torch, MKL, oneDNN, numpy, OpenBLAS and OpenCV. "
         "The amount is the largest difference of a number in a table, a checkpoint or a text, relative to the largest "
         "number of its column, tensor or file.",
         "",
