@@ -24,7 +24,7 @@ from benchmarks.timing import processor
 from pipeline.console import say
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import ROOT, commit, versions, write_json, write_text
-from pipeline.tools.repeat import compare, finished, has_workers, run_again
+from pipeline.tools.repeat import beside, compare, finished, has_workers, run_again
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def measure(project: Path, stage: str, setting: Setting) -> dict[str, Any]:
     env = dict(setting.env)
     if setting.workers is not None and has_workers(found):
         env["PWM_WORKERS"] = str(setting.workers)
-    with tempfile.TemporaryDirectory(prefix="pwm-repeat-") as folder:
-        run_again(found, project, Path(folder), env, setting.cores)
-        rows = compare(found, project, Path(folder))
+    with beside(project) as folder:
+        run_again(found, project, folder, env, setting.cores)
+        rows = compare(found, project, folder)
         differing = {
-            row.file: largest_difference(project / row.file, Path(folder) / row.file)
+            row.file: largest_difference(project / row.file, folder / row.file)
             if row.verdict == "different"
             else row.verdict
             for row in rows

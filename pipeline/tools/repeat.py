@@ -11,10 +11,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -66,7 +68,7 @@ def repeat(
         settings: environment variables for the run.
         workers: processes of a stage that has `--workers`.
         cores: processors that it may use.
-        into: a folder to make, which keeps what was written; a temporary one unless given.
+        into: a folder to make, which keeps what was written; unless given, that goes when it has been compared.
 
     Raises:
         ValueError: there is no such stage, a stage without workers is given some, `into` exists or lies in the
@@ -85,13 +87,24 @@ def repeat(
     if code:
         say(f"{name}: {', '.join(code)} changed since it ran; it runs again with the current code")
     if into is not None:
-        if into.exists():
-            raise ValueError(f"--into {into} exists: name a new folder")
-        run_again(stage, project, into, settings, cores)
-        return compare(stage, project, into)
-    with tempfile.TemporaryDirectory(prefix="pwm-repeat-") as folder:
-        run_again(stage, project, Path(folder), settings, cores)
-        return compare(stage, project, Path(folder))
+        _check_new(project, into)
+    with beside(project) as folder:
+        run_again(stage, project, folder, settings, cores)
+        rows = compare(stage, project, folder)
+        for out in stage.outs if into is not None else ():
+            if (folder / out).exists():
+                (into / out).parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(folder / out, into / out)
+    return rows
+
+
+@contextmanager
+def beside(project: Path) -> Iterator[Path]:
+    """Lend a new folder below the project's scratch folder, on whose disk there is room for outputs."""
+    scratch = project.resolve() / SCRATCH
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="repeat-", dir=scratch) as folder:
+        yield Path(folder)
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, str]:
@@ -205,6 +218,14 @@ def has_workers(stage: Finished) -> bool:
     return "workers" in inspect.signature(importlib.import_module(stage.module).main).parameters
 
 
+def _check_new(project: Path, into: Path) -> None:
+    if into.exists():
+        raise ValueError(f"--into {into} exists: name a new folder")
+    for kept in ("data", "reports"):
+        if into.resolve().is_relative_to((project / kept).resolve()):
+            raise ValueError(f"--into {into} lies in {kept}, where the project's own outputs are: name another folder")
+
+
 def _processors() -> list[int]:
     """Numbers of the processors that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
@@ -233,10 +254,7 @@ def _changes(entries: Sequence[str | Mapping[str, Mapping[str, object]]]) -> dic
         else:
             for kind, paths in entry.items():
                 for path, what in paths.items():
-                    named = (
-                        [f"{path}: {key}" for part in what.values() for key in part] if isinstance(what, dict) else []
-                    )
-                    kinds[kind] += named or [path]
+                    kinds[kind] += [f"{path}: {key}" for key in what] if isinstance(what, Mapping) else [path]
     return kinds
 
 

@@ -66,6 +66,7 @@ def test_code_that_has_changed_is_named_and_its_bytes_are_seen(reproduced):
         (("pairs", "--workers", "2"), "no --workers"),
         (("pairs", "--env", "OMP"), "NAME=VALUE"),
         (("pairs", "--cores", "4096"), "--cores 4096"),
+        (("pairs", "--into", "data/clips/again"), "lies in data"),
     ],
 )
 def test_what_makes_no_sense_is_refused(reproduced, arguments, said):
