@@ -24,24 +24,21 @@ class Posing:
         if head.pose_basis.shape[0]:
             raise ValueError(f"head {head.name} has a pose basis, which is posed by no puppet")
         self.head = head
-        self.everywhere = np.arange(head.num_vertices)
-        self._basis = head.basis.double().numpy().reshape(len(head.basis), -1, 3)
-        self._template = head.template.numpy()
+        self._everywhere = _Chosen(head, np.arange(head.num_vertices))
         regressor = head.joint_regressor.numpy()
-        self._held = np.flatnonzero(regressor.any(0))  # vertices that joints hang on
-        self._regressor = np.ascontiguousarray(regressor[:, self._held])
-        corners = head.landmark_vertices.flatten()
-        self._marked = torch.unique(corners).numpy()
+        self._held = _Chosen(head, np.flatnonzero(regressor.any(0)))  # vertices that joints hang on
+        self._regressor = np.ascontiguousarray(regressor[:, self._held.vertices])
+        self._marked = _Chosen(head, torch.unique(head.landmark_vertices).numpy())
         self._persons: dict[int, tuple[bytes, np.ndarray]] = {}  # number of vertices -> codes, their part of the sum
 
     def vertices(self, shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
         """Deform and pose the mesh: (B, V, 3) in head units; arguments as those of `HeadModel.vertices`."""
-        return self._posed(self.everywhere, shape, expression, pose)
+        return self._posed(self._everywhere, shape, expression, pose)
 
     def landmarks(self, shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
         """Return the 68 landmarks (B, 68, 3) in head units, by posing no other vertices."""
         verts = torch.zeros(len(pose), self.head.num_vertices, 3)
-        verts[:, self._marked] = self._posed(self._marked, shape, expression, pose)
+        verts[:, self._marked.vertices] = self._posed(self._marked, shape, expression, pose)
         return self.head.landmarks_of(verts, pose)
 
     def place_landmarks(self, fit: HeadFit) -> Tensor:
@@ -49,16 +46,15 @@ class Posing:
         marks = self.landmarks(fit.shape, fit.expression, fit.pose)
         return apply_affine(fit.tracker_map, self.head.project(marks, fit.camera)[..., :2])
 
-    def _shaped(self, chosen: np.ndarray, shape: np.ndarray, expression: np.ndarray) -> np.ndarray:
+    def _shaped(self, chosen: "_Chosen", shape: np.ndarray, expression: np.ndarray) -> np.ndarray:
         """Chosen vertices (n,) with their codes, before any joint turns: (B, n, 3)."""
         if len(shape) == 1:
             codes = np.concatenate([shape, expression], 1)[0]
-            offset = weighted_sum_of_one(codes, self._basis.reshape(len(codes), -1)).reshape(1, -1, 3)[:, chosen]
-            return self._template[chosen] + offset
-        rows = self._basis[:, chosen].reshape(len(self._basis), -1)
-        own, moving = rows[: shape.shape[1]], rows[shape.shape[1] :]
+            offset = weighted_sum_of_one(codes, self._everywhere.rows).reshape(1, -1, 3)[:, chosen.vertices]
+            return chosen.template + offset
+        own, moving = chosen.rows[: shape.shape[1]], chosen.rows[shape.shape[1] :]
         total = self._of_person(shape[:1], own) if (shape == shape[:1]).all() else weighted_sum(shape, own)
-        return self._template[chosen] + weighted_sum(expression, moving, total).reshape(len(shape), -1, 3)
+        return chosen.template + weighted_sum(expression, moving, total).reshape(len(shape), -1, 3)
 
     def _of_person(self, shape: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """One person's part of the sum over codes, which all frames of a clip share: kept until the next person's."""
@@ -67,10 +63,10 @@ class Posing:
             self._persons[count] = (codes, weighted_sum(shape, rows))
         return self._persons[count][1]
 
-    def _posed(self, chosen: np.ndarray, shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
+    def _posed(self, chosen: "_Chosen", shape: Tensor, expression: Tensor, pose: Tensor) -> Tensor:
         codes = (shape.numpy(), expression.numpy())
         rotations = self.head.joint_rotations(pose).numpy()  # (B, J, 3, 3)
-        held = self._shaped(self._held, *codes).reshape(len(pose), len(self._held), 3)
+        held = self._shaped(self._held, *codes).reshape(len(pose), -1, 3)
         joints = np.stack([weighted_sum(self._regressor, of_frame) for of_frame in held])  # (B, J, 3)
         chain_r, chain_t = [rotations[:, 0]], [joints[:, 0]]
         parents = self.head.arrays.joint_parents.tolist()
@@ -85,12 +81,23 @@ class Posing:
             planes = turned(rotation[:, 0], np.ascontiguousarray(verts.transpose(0, 2, 1)))
             return torch.from_numpy(planes.transpose(0, 2, 1) + moved)
         each = np.concatenate([rotation.reshape(*rotation.shape[:2], 9), moved], -1)  # (B, J, 12)
-        blended = np.zeros((len(pose), len(chosen), 12), np.float32)
-        for joint, weights in enumerate(self.head.skin_weights.numpy()[chosen].T):
+        blended = np.zeros((len(pose), len(chosen.vertices), 12), np.float32)
+        for joint, weights in enumerate(self.head.skin_weights.numpy()[chosen.vertices].T):
             held_by = np.flatnonzero(weights)
             blended[:, held_by] = fused(blended[:, held_by], weights[held_by, None], each[:, None, joint])
         turn = blended[..., :9].reshape(*blended.shape[:2], 3, 3)
         return torch.from_numpy(_times(turn, verts[..., None])[..., 0] + blended[..., 9:])
+
+
+class _Chosen:
+    """Some vertices of a head, their template (n, 3), and the basis of all codes there: (S + E, 3n) float64."""
+
+    def __init__(self, head: HeadModel, vertices: np.ndarray) -> None:
+        self.vertices = vertices
+        self.template = head.template.numpy()[vertices]
+        self.rows = (
+            head.basis.double().numpy().reshape(len(head.basis), -1, 3)[:, vertices].reshape(len(head.basis), -1)
+        )
 
 
 def _times(left: np.ndarray, right: np.ndarray) -> np.ndarray:
