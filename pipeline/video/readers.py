@@ -101,7 +101,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         Undecodable: there are none, or their names are numbers with one missing.
     """
-    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not images:
         raise Undecodable(f"the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
     if all(path.stem.isdecimal() for path in images):
