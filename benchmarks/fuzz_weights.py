@@ -157,7 +157,11 @@ def _imported(name: str, fault: str, file: Path, assets: Path, whole: bytes) -> 
 
 
 def _same_numbers(file: Path, whole: bytes) -> bool:
-    return _numbers(torch.load(file, weights_only=True)) == _numbers(torch.load(io.BytesIO(whole), weights_only=True))
+    try:
+        found = torch.load(file, weights_only=True)
+    except Exception:  # noqa: BLE001 - a damaged file that was taken makes the reader raise anything
+        return False
+    return _numbers(found) == _numbers(torch.load(io.BytesIO(whole), weights_only=True))
 
 
 def _numbers(held: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[
     reasons: Counter[str] = Counter()
     for (_, reason), count in found.reasons.items():
         reasons[reason] += count
-    return {"cases": cases + inputs["cases"], "inputs": inputs, "films": cases, "seed": seed, "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
+    return {"cases": cases + inputs["cases"], "films": cases, "inputs": inputs, "seed": seed,
+            "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
             "ledger_rows": reasons.total(), "reasons": dict(sorted(reasons.items())), "by_fault": by_fault,
             "unaccounted": found.unaccounted, "frames_lost_silently": found.lost_frames,
             "wrong_frames": found.wrong_frames, "crashed": found.crashed}  # fmt: skip

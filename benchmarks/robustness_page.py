@@ -9,8 +9,8 @@ LONGEST_INDEX_S = 10
 FEWEST_CASES = 400
 EXPLAINED = (
     "Weights are brought in by `pwm assets import` and laid into the assets folder by hand, images by",
-    "`pwm predictions import`, folders by the stage `crop`. `right`: taken, and every number, pixel or frame is the one",
-    "that was meant. `refused`: one line that names the file and the reason, and nothing is left behind.",
+    "`pwm predictions import`, folders by the stage `crop`. `right`: taken, and every number, pixel or frame is",
+    "the one that was meant. `refused`: one line that names the file and the reason, and nothing is left behind.",
 )
 STAGES = {"crop": "Cropping", "fit": "Fitting"}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _SIMPLE = ("1", "L", "P", "RGB", "LA", "PA", "RGBA")  # modes of the imaging library: 8 bits a channel or less
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112  # tag of EXIF
 _TRANSPARENT = "has transparent pixels: lay it on the background that is meant"
 _TURNS = {  # of an array (H, W, 3), by EXIF's number
@@ -53,6 +54,9 @@ def read_image(data: bytes) -> np.ndarray:
     if not data:
         raise UnreadableImage("is empty")
     try:
+        if data.startswith(_PNG):
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                image.verify()  # checksums of all its parts, which decoding alone does not look at
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if (count := getattr(image, "n_frames", 1)) > 1:
                 raise UnreadableImage(f"holds {count} pictures: write the one that is meant")
@@ -81,7 +85,7 @@ def _opaque(image: "Image.Image") -> bool:
 
 def _png_bits(data: bytes) -> int:
     """Bits a channel of a PNG, which stand behind its size; 0 for other files."""
-    return data[24] if data.startswith(b"\x89PNG\r\n\x1a\n") else 0
+    return data[24] if data.startswith(_PNG) else 0
 
 
 def _eight_bits(data: bytes) -> np.ndarray:

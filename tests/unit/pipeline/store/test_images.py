@@ -153,3 +153,18 @@ def test_inks_other_formats_and_damage_are_refused():
     ):
         with pytest.raises(UnreadableImage, match=reason):
             read_image(data)
+
+
+def test_a_png_with_a_flipped_bit_is_the_same_picture_or_refused():
+    """Its parts have checksums; decoding alone does not look at them."""
+    whole = picture(3)
+    data = png(whole, 2, 8)
+    refused = 0
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << place % 8
+        try:
+            np.testing.assert_array_equal(read_image(bytes(damaged)), whole)
+        except UnreadableImage:
+            refused += 1
+    assert refused > len(data) - 10
