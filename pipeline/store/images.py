@@ -49,7 +49,7 @@ def read_image(data: bytes) -> np.ndarray:
         UnreadableImage: the bytes are damaged or of another format; or the picture has transparent pixels, inks (CMYK)
             in place of lights, several frames, or a form of pixel that has no one meaning in 8 bits.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise UnreadableImage("is empty")
@@ -72,6 +72,8 @@ def read_image(data: bytes) -> np.ndarray:
             return np.ascontiguousarray(upright(_eight_bits(data) if deep else np.asarray(image.convert("RGB"))))
     except UnreadableImage:
         raise
+    except UnidentifiedImageError:
+        raise UnreadableImage(f"is no file of {', '.join(_FORMATS)}, or its beginning is damaged") from None
     except Exception as error:  # noqa: BLE001 - damaged files make the library raise anything
         raise UnreadableImage(f"is damaged or no image ({type(error).__name__}: {error})") from None
 

@@ -144,9 +144,9 @@ def test_inks_other_formats_and_damage_are_refused():
     whole = saved(image, "JPEG")
     for data, reason in (
         (saved(image.convert("CMYK"), "JPEG"), "is in CMYK"),
-        (saved(image, "TIFF"), "is damaged or no image"),
+        (saved(image, "TIFF"), "is no file of PNG, JPEG"),
         (b"", "is empty"),
-        (b"<html>", "is damaged or no image"),
+        (b"<html>", "is no file of PNG, JPEG"),
         (whole[: len(whole) * 2 // 3], "is damaged or no image"),
         (saved(image, "PNG")[:-40], "is damaged or no image"),
         (png(picture(1, 65536), 0, 16)[:-40], "is damaged"),
