@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -116,7 +117,7 @@ def cases() -> list[Folder]:
     }
     for fault, rewrite in wrong.items():
         found.append(Folder(f"csv: {fault}", "fomm_csv", change=_rewrite("boxes.csv", rewrite), refused="boxes.csv"))
-        table = _rewrite("landmarks.parquet", lambda data, rewrite=rewrite: rewrite(b"a,b\n"))
+        table = _rewrite("landmarks.parquet", partial(_of_a_small_table, rewrite))
         found.append(Folder(f"landmark table: {fault}", "video_folder", change=table, refused="landmarks.parquet"))
     return found
 
@@ -237,6 +238,10 @@ def _rewrite(pattern: str, change: Callable[[bytes], bytes]) -> Callable[[Path],
             path.write_bytes(change(path.read_bytes()))
 
     return rewrite
+
+
+def _of_a_small_table(rewrite: Callable[[bytes], bytes], data: bytes) -> bytes:
+    return rewrite(b"a,b\n")
 
 
 def _put(path: Path, data: bytes) -> None:
