@@ -6,6 +6,7 @@ A function takes a `Fixture` and returns its compared outputs; names are `Fixtur
 CHECKS = {
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
+    "fomm": "tests.parity.fomm:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
     "geometry/deep3d": "tests.parity.deep3d:check",
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
