@@ -7,6 +7,7 @@ CHECKS = {
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
     "fomm": "tests.parity.fomm:check",
+    "fomm3d": "tests.parity.fomm3d:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
     "geometry/deep3d": "tests.parity.deep3d:check",
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
