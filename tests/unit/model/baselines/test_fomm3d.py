@@ -59,7 +59,7 @@ def test_each_configuration_has_the_published_tensors(config, generator, without
 
 
 @both_decoders
-@torch.no_grad()
+@torch.inference_mode()
 def test_a_batch_is_its_pairs_one_by_one(decoder):
     network, (source, driving) = small(decoder), pair()
     together = network(source, {"driving": driving})
@@ -169,3 +169,11 @@ def test_the_released_configurations_have_the_published_sizes(decoder, numbers, 
     assert [len(part.state_dict()) for part in parts] == [tensors, 75, 402]
     counts = [sum(p.numel() for p in part.parameters()) for part in parts]
     assert counts == [numbers, 41_940_047, 30_254_838]
+
+
+def test_at_its_native_size_everything_stays_on_the_device_of_the_images():
+    with torch.device("meta"):  # whose tensors mix with no other device's
+        network, image = Fomm3d().eval(), torch.empty(2, 3, 256, 256)
+    made = network(image, {"driving": image})
+    assert (made.image.shape, made.image.device) == (image.shape, image.device)
+    assert all(panel.shape[:2] == (2, 3) and panel.device == image.device for panel in made.panels.values())
