@@ -85,9 +85,7 @@ def test_the_flow_is_in_pixels_and_the_rim_is_repeated():
 
 def test_wrong_signals_and_sizes_are_refused():
     network, source, signals = small(0)
-    with pytest.raises(
-        ValueError, match=r"signal `driving_nmfc`: expected shape \(2, 9, 32, 32\), got \(2, 3,"
-    ):
+    with pytest.raises(ValueError, match=r"signal `driving_nmfc`: expected shape \(2, 9, 32, 32\), got \(2, 3,"):
         network(source, {**signals, "driving_nmfc": signals["source_nmfc"]})
     for bottom_px in (0, 24, 512):
         with pytest.raises(ValueError, match=f"bottom_px {bottom_px}"):
