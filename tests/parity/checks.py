@@ -12,4 +12,5 @@ CHECKS = {
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
     "geometry/metrics": "tests.parity.metrics:check",
     "geometry/video_preprocessing": "tests.parity.video_preprocessing:check",
+    "pirender": "tests.parity.pirender:check",
 }
