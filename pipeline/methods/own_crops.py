@@ -60,7 +60,7 @@ def bilayer_pose(landmarks_px: np.ndarray, square: Square) -> np.ndarray:
 
 
 def lsr_square(landmarks_px: np.ndarray) -> Square:
-    """A crop like those that LSR was trained on: VoxCeleb2's own, which come with its videos and have no published rule.
+    """A crop like those that LSR was trained on: VoxCeleb2's own, which come with its videos and have no known rule.
 
     Choice: 1.77 times the longer side of the landmarks' box, and the middle 0.11 of that side below the box's.
     Measured on 939 frames of five utterances as VoxCeleb2 releases them; in four frames of five the factor lies in
