@@ -12,5 +12,7 @@ CHECKS = {
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
     "geometry/metrics": "tests.parity.metrics:check",
     "geometry/video_preprocessing": "tests.parity.video_preprocessing:check",
+    "headgan": "tests.parity.headgan:check",
+    "lsr": "tests.parity.lsr:check",
     "pirender": "tests.parity.pirender:check",
 }
