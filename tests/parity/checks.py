@@ -7,6 +7,8 @@ CHECKS = {
     "bilayer": "tests.parity.bilayer:check",
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
+    "fomm": "tests.parity.fomm:check",
+    "fomm3d": "tests.parity.fomm3d:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
     "geometry/deep3d": "tests.parity.deep3d:check",
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
@@ -15,4 +17,5 @@ CHECKS = {
     "headgan": "tests.parity.headgan:check",
     "lsr": "tests.parity.lsr:check",
     "pirender": "tests.parity.pirender:check",
+    "x2face": "tests.parity.x2face:check",
 }
