@@ -4,6 +4,7 @@ A function takes a `Fixture` and returns its compared outputs; names are `Fixtur
 """
 
 CHECKS = {
+    "bilayer": "tests.parity.bilayer:check",
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
