@@ -7,10 +7,12 @@ CHECKS = {
     "bilayer": "tests.parity.bilayer:check",
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
+    "fomm": "tests.parity.fomm:check",
+    "pirender": "tests.parity.pirender:check",
+    "x2face": "tests.parity.x2face:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
     "geometry/deep3d": "tests.parity.deep3d:check",
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",
     "geometry/metrics": "tests.parity.metrics:check",
     "geometry/video_preprocessing": "tests.parity.video_preprocessing:check",
-    "pirender": "tests.parity.pirender:check",
 }
