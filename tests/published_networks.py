@@ -26,11 +26,15 @@ def drawn_inputs(network: Network, shapes: dict[str, tuple[int, ...]], count: in
     return draw(3, network.native_px, network.native_px), {name: draw(*shape) for name, shape in shapes.items()}
 
 
-def lively(network: nn.Module) -> nn.Module:
-    """Parameters large enough that every branch shows in the output; inference mode."""
+def lively(network: nn.Module, scales_itself: bool = False) -> nn.Module:
+    """Parameters large enough that every branch shows in the output; inference mode.
+
+    A network that `scales_itself` divides its weights by their number of inputs when it uses them.
+    """
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
-        spread = (2 / max(parameter[0].numel(), 1)) ** 0.5 if parameter.ndim > 1 else 0.2
+        spread = 1.0 if scales_itself else (2 / max(parameter[0].numel(), 1)) ** 0.5
+        spread = spread if parameter.ndim > 1 else 0.2
         parameter.data = torch.randn(parameter.shape, generator=generator) * spread
     return network.eval()
 

@@ -8,6 +8,8 @@ CHECKS = {
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
     "fomm": "tests.parity.fomm:check",
+    "headgan": "tests.parity.headgan:check",
+    "lsr": "tests.parity.lsr:check",
     "pirender": "tests.parity.pirender:check",
     "x2face": "tests.parity.x2face:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
