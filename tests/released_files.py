@@ -1,0 +1,151 @@
+"""Files as published systems are released, in miniature: true names and shapes, and numbers that follow a rule.
+
+Long tensors repeat one number that belongs to their name (and are stored as one number); short ones count up from it.
+"""
+
+import pickle
+import struct
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.released.systems import SYSTEMS, layout
+
+SHORT = 600  # numbers up to which a tensor's differ
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+def filled(key: str, shape: tuple[int, ...], kind: str) -> torch.Tensor:
+    """The tensor of a name."""
+    if kind == "int64":
+        return torch.zeros(shape, dtype=torch.int64)
+    start = zlib.crc32(key.encode()) / 2**32
+    count = torch.Size(shape).numel()
+    if count <= SHORT:
+        return (start + torch.arange(count) / SHORT).reshape(shape)
+    return torch.full((1,) * len(shape), start).expand(shape)
+
+
+def filled_state(name: str, variant: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a system, `part.key`."""
+    return {key: filled(key, *kind) for key, kind in layout(name, variant).items()}
+
+
+def part_of(state: Mapping[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    """One part's tensors by their own names."""
+    return {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
+
+
+def adam(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """An optimiser's state, as releases of training hold it."""
+    moments = {i: {"step": 7, "exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3)} for i in range(min(3, len(state)))}
+    return {"state": moments, "param_groups": [{"lr": 2e-4, "betas": (0.5, 0.999), "params": list(moments)}]}
+
+
+def contents(name: str, variant: str = "") -> dict[str, Any]:
+    """File name -> what `torch.save` was given for it, of each system of torch."""
+    state = filled_state(name, variant)
+    parts = {part: part_of(state, part) for part in SYSTEMS[name].parts}
+    if name == "x2face":
+        both = {f"pix2pixUnwrapped.{key}": value for key, value in parts["unwrapped"].items()}
+        both |= {f"pix2pixSampler.{key}": value for key, value in parts["sampler"].items()}
+        old = OrderedDict((key, value) for key, value in both.items() if not key.endswith("num_batches_tracked"))
+        return {"x2face_model.pth": {"state_dict": old, "optimizer": adam(old), "epoch": 3}}
+    if name == "pirender":
+        net = OrderedDict(parts["generator"])
+        average = {"net_G_ema": net, "net_G": {f"module.{key}": torch.zeros(1) for key in net}}
+        schedule = {"step_size": 200, "gamma": 0.2, "base_lrs": [1e-4], "last_epoch": 9}
+        return {"epoch_00190_iteration_000400000_checkpoint.pt": {**average, "opt_G": adam(net), "sch_G": schedule}}
+    if name == "headgan":
+        return {"latest_net_G.pth": OrderedDict(parts["generator"])}
+    if name == "bilayer":
+        runs = dict.fromkeys(parts, "2225") | {"texture_enhancer": "1225"}
+        return {f"{runs[part]}_{part}.pth": OrderedDict(own) for part, own in parts.items()}
+    file = {"fomm": "vox-cpk.pth.tar", "fomm3d": "00000189-checkpoint.pth.tar"}[name]
+    judge = {"discs.1.down_blocks.0.conv.weight_orig": torch.ones(1).expand(64, 3, 4, 4)}
+    return {file: {**parts, "discriminator": judge, "optimizer_generator": adam(parts["generator"]), "epoch": 99}}
+
+
+# How the torch of each release stored files: before 1.6 as a stream of pickles, of Python 2 in torch 0.2.
+def write(path: Path, name: str, content: Any) -> None:
+    """Write one file as its system's release is written."""
+    if name == "x2face":
+        write_torch_02(path, content)
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=name not in ("fomm", "bilayer"))
+
+
+def write_release(folder: Path, name: str, variant: str = "") -> list[Path]:
+    """Write the files of a system of torch into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for file, content in contents(name, variant).items():
+        write(folder / file, name, content)
+        written.append(folder / file)
+    return written
+
+
+def write_torch_02(path: Path, content: Any, device: str = "cuda") -> None:
+    """Write what torch 0.2 under Python 2 wrote: text as bytes, tensors on the GPU, no counters of storages' users."""
+    storages: dict[str, torch.Tensor] = {}
+    with path.open("wb") as stream:
+        system = {"protocol_version": _PROTOCOL, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 8}}
+        for start in (_MAGIC, _PROTOCOL, system):
+            _Python2Pickler(stream, storages, device).dump(start)
+        _Python2Pickler(stream, storages, device).dump(content)
+        keys = sorted(storages)
+        _Python2Pickler(stream, storages, device).dump(keys)
+        for key in keys:
+            flat = storages[key]
+            stream.write(struct.pack("<q", len(flat)) + flat.numpy().tobytes())
+
+
+class _Named:
+    """A name that the pickle asks for: written as such, never looked up here."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+
+class _StorageOf:
+    def __init__(self, flat: torch.Tensor) -> None:
+        self.flat = flat
+
+
+class _Python2Pickler(pickle._Pickler):  # the one in Python, whose steps can be replaced
+    def __init__(self, stream: Any, storages: dict[str, torch.Tensor], device: str) -> None:
+        super().__init__(stream, protocol=2)
+        self.storages, self.device = storages, device
+
+    def persistent_id(self, given: Any) -> tuple | None:
+        if not isinstance(given, _StorageOf):
+            return None
+        key = str(1000 + len(self.storages))
+        self.storages[key] = given.flat
+        module = "torch.cuda" if self.device == "cuda" else "torch"
+        return ("storage", _Named(module, "FloatStorage"), key, f"{self.device}:0", len(given.flat), None)
+
+    def save(self, given: Any, save_persistent_id: bool = True) -> None:
+        if isinstance(given, str):
+            text = given.encode("latin1")
+            short = len(text) < 256
+            self.write((b"U" + bytes([len(text)]) if short else b"T" + struct.pack("<i", len(text))) + text)
+        elif isinstance(given, _Named):
+            self.write(f"c{given.module}\n{given.name}\n".encode())
+        elif isinstance(given, OrderedDict):
+            self._call(_Named("collections", "OrderedDict"), ([[key, value] for key, value in given.items()],))
+        elif isinstance(given, torch.Tensor):
+            flat = given.as_strided((1 + sum((n - 1) * s for n, s in zip(given.shape, given.stride(), strict=True)),), (1,))
+            arguments = (_StorageOf(flat), 0, tuple(given.shape), tuple(given.stride()))
+            self._call(_Named("torch._utils", "_rebuild_tensor"), arguments)
+        else:
+            super().save(given, save_persistent_id)
+
+    def _call(self, function: _Named, arguments: tuple) -> None:
+        self.save(function)
+        self.save(arguments)
+        self.write(pickle.REDUCE)
