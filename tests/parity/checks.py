@@ -8,6 +8,7 @@ CHECKS = {
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
     "fomm": "tests.parity.fomm:check",
+    "fomm3d": "tests.parity.fomm3d:check",
     "headgan": "tests.parity.headgan:check",
     "lsr": "tests.parity.lsr:check",
     "pirender": "tests.parity.pirender:check",
