@@ -8,12 +8,16 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
 from pipeline.released.systems import SYSTEMS, layout
+from tests.tf_checkpoints import write_checkpoint
 
 SHORT = 600  # numbers up to which a tensor's differ
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -35,6 +39,32 @@ def filled_state(name: str, variant: str = "") -> dict[str, torch.Tensor]:
     return {key: filled(key, *kind) for key, kind in layout(name, variant).items()}
 
 
+# Settings that make each system's network small: all of the same layers, next to no numbers.
+SMALL: dict[str, dict[str, Any]] = {
+    "fomm": {"kp_width": 2, "kp_largest": 8, "motion_width": 2, "motion_largest": 8, "width": 4, "largest": 8},
+    "fomm3d": {
+        "kp_width": 2, "kp_largest": 8, "motion_width": 2, "motion_largest": 8, "width": 16, "largest": 32,
+        "pose_width": 4, "compress": 2, "spade_hidden": 4, "depth": 4,
+    },
+    "pirender": {"descriptor": 8, "warp_channels": 4, "warp_max": 8, "edit_channels": 4, "edit_max": 8},
+    "x2face": {"width": 2, "bottleneck": 3},
+    "headgan": {"channels": 4, "hidden": 8},
+    "bilayer": {
+        "embedded_channels": (4, 8), "inference_channels": (4, 8), "pose_channels": 8, "enhancer_channels": (4, 8),
+        "enhancer_blocks": 1,
+    },
+    "lsr": {"channels": 4, "most": 8, "style": 8, "spade_hidden": 4},
+}  # fmt: skip
+
+
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    """Let every system be its small network for a test: what is released follows from the networks."""
+    for name, system in SYSTEMS.items():
+        variants = {variant: {**SMALL[name], **settings} for variant, settings in system.variants.items()}
+        patch.setitem(SYSTEMS, name, replace(system, variants=variants))
+    layout.cache_clear()
+
+
 def part_of(state: Mapping[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
     """One part's tensors by their own names."""
     return {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
@@ -42,7 +72,9 @@ def part_of(state: Mapping[str, torch.Tensor], part: str) -> dict[str, torch.Ten
 
 def adam(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """An optimiser's state, as releases of training hold it."""
-    moments = {i: {"step": 7, "exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3)} for i in range(min(3, len(state)))}
+    moments = {
+        i: {"step": 7, "exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3)} for i in range(min(3, len(state)))
+    }
     return {"state": moments, "param_groups": [{"lr": 2e-4, "betas": (0.5, 0.999), "params": list(moments)}]}
 
 
@@ -70,6 +102,24 @@ def contents(name: str, variant: str = "") -> dict[str, Any]:
     return {file: {**parts, "discriminator": judge, "optimizer_generator": adam(parts["generator"]), "epoch": 99}}
 
 
+def lsr_arrays() -> dict[str, np.ndarray]:
+    """LSR's variables by TensorFlow's names, with what training keeps beside them."""
+    from model.baselines.lsr_names import AXES, SLOT, SUFFIX, tensorflow_name
+
+    arrays = {}
+    for key, value in filled_state("lsr").items():
+        array = value.numpy()
+        axes = AXES.get(array.ndim, tuple(range(array.ndim)))
+        arrays[tensorflow_name(key)] = array.transpose(np.argsort(axes))
+    first = next(iter(arrays)).removesuffix(SUFFIX)
+    beside = {
+        f"{first}{SLOT}optimizer/m{SUFFIX}": np.zeros(4, np.float32),
+        f"discriminator/conv/kernel{SUFFIX}": np.ones((2, 2), np.float32),
+        f"global_step{SUFFIX}": np.array(64, np.int64),
+    }
+    return arrays | beside
+
+
 # How the torch of each release stored files: before 1.6 as a stream of pickles, of Python 2 in torch 0.2.
 def write(path: Path, name: str, content: Any) -> None:
     """Write one file as its system's release is written."""
@@ -80,8 +130,11 @@ def write(path: Path, name: str, content: Any) -> None:
 
 
 def write_release(folder: Path, name: str, variant: str = "") -> list[Path]:
-    """Write the files of a system of torch into a folder."""
+    """Write the files of a system into a folder; of LSR the folder itself is the release."""
     folder.mkdir(parents=True, exist_ok=True)
+    if name == "lsr":
+        write_checkpoint(folder / "ckpt-64", lsr_arrays())
+        return [folder]
     written = []
     for file, content in contents(name, variant).items():
         write(folder / file, name, content)
@@ -139,7 +192,9 @@ class _Python2Pickler(pickle._Pickler):  # the one in Python, whose steps can be
         elif isinstance(given, OrderedDict):
             self._call(_Named("collections", "OrderedDict"), ([[key, value] for key, value in given.items()],))
         elif isinstance(given, torch.Tensor):
-            flat = given.as_strided((1 + sum((n - 1) * s for n, s in zip(given.shape, given.stride(), strict=True)),), (1,))
+            flat = given.as_strided(
+                (1 + sum((n - 1) * s for n, s in zip(given.shape, given.stride(), strict=True)),), (1,)
+            )
             arguments = (_StorageOf(flat), 0, tuple(given.shape), tuple(given.stride()))
             self._call(_Named("torch._utils", "_rebuild_tensor"), arguments)
         else:

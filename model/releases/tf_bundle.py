@@ -90,11 +90,11 @@ class TfBundle:
         if entry.shard >= len(self.data):
             raise ValueError(f"{self.index} puts {name} into data file {entry.shard} of {len(self.data)}")
         file = self.data[entry.shard]
+        if entry.offset + entry.size > file.stat().st_size:
+            raise ValueError(f"{file} is truncated: {name} ends at byte {entry.offset + entry.size}")
         with file.open("rb") as stream:
             stream.seek(entry.offset)
             content = stream.read(entry.size)
-        if len(content) != entry.size:
-            raise ValueError(f"{file} is truncated: {name} ends at byte {entry.offset + entry.size}")
         if crc32c(content) != entry.checksum:
             raise ValueError(f"{file} is damaged: the checksum of {name} is wrong")
         return np.frombuffer(content, kind).reshape(entry.shape).astype(entry.dtype, copy=True)

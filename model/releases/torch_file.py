@@ -1,4 +1,4 @@
-"""Tensors of files that `torch.save` wrote, from torch 0.2 (Python 2) on, without running anything and without torch.load.
+"""Tensors of files that `torch.save` wrote, from torch 0.2 (Python 2) on; nothing in them is run.
 
 Both forms are read: the archive of torch 1.6 and later, and the older stream of pickles with the numbers behind them.
 A file of training holds optimisers that are larger than the networks: here every tensor is a stand-in that knows where
@@ -224,7 +224,9 @@ class TorchFile:
             content = self._stream.read(size)
         if len(content) != size:
             raise ValueError(f"{self.path} is damaged: storage {storage.key} has {len(content)} of {size} bytes")
-        return torch.frombuffer(bytearray(content), dtype=storage.dtype) if size else torch.empty(0, dtype=storage.dtype)
+        return (
+            torch.frombuffer(bytearray(content), dtype=storage.dtype) if size else torch.empty(0, dtype=storage.dtype)
+        )
 
     def _read_archive(self) -> Any:
         self._archive = archive = zipfile.ZipFile(self._stream)

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.released.fitting import best_fit, difference, located, part_layout, place_taken, plain_names, some
+from pipeline.released.fitting import (
+    COUNTER,
+    best_fit,
+    difference,
+    located,
+    part_layout,
+    place_taken,
+    plain_names,
+    some,
+)
 from pipeline.released.normalised import facts_of, write_normalised
 from pipeline.released.systems import SYSTEMS, layout
 
@@ -73,11 +82,10 @@ def bring(name: str, given: Sequence[Path], released_as: str, out: Path) -> Brou
         raise ValueError(f"expected {files} ({released_as}), got {len(given)}: {_paths(given)}")
     with ExitStack() as stack:
         files = [stack.enter_context(TorchFile(path, released_as)) for path in given]
-        contents = {file.path: file.content for file in files}
         if system.one_file:
-            variant, held, note = _one_file(name, *next(iter(contents.items())))
+            variant, held, note = _one_file(name, files[0].path, files[0].content)
         else:
-            variant, held, note = "", _files_by_part(name, contents), ""
+            variant, held, note = "", _files_by_part(name, [(file.path, file.content) for file in files]), ""
         release = system.release(files[0].content) if system.release else ""
         facts = facts_of(name, variant, given) | ({RELEASE: release} if release else {})
         kinds = layout(name, variant)
@@ -141,11 +149,11 @@ def _one_file(name: str, path: Path, content: Any) -> tuple[str, dict[str, Any],
     return variant, located(system, content) or {}, note
 
 
-def _files_by_part(name: str, contents: Mapping[Path, Any]) -> dict[str, Any]:
+def _files_by_part(name: str, contents: Sequence[tuple[Path, Any]]) -> dict[str, Any]:
     """Tensors of parts that have a file each, told apart by what they hold."""
     held: dict[str, Any] = {}
     taken: dict[str, Path] = {}
-    for path, content in contents.items():
+    for path, content in contents:
         part = _fitting_part(name, content)
         if not part:
             if not isinstance(content, Mapping):
@@ -184,7 +192,7 @@ def _readers(held: Mapping[str, Any], kinds: Mapping[str, Any]) -> Readers:
     def zero() -> torch.Tensor:
         return torch.zeros((), dtype=torch.int64)  # a counter of BatchNorm, the only tensors that may be missing
 
-    return {key: held[key].read if key in held else zero for key in kinds}
+    return {key: zero if key.endswith(COUNTER) and key not in held else held[key].read for key in kinds}
 
 
 def _paths(paths: Sequence[Path]) -> str:

@@ -89,7 +89,7 @@ SYSTEMS: dict[str, System] = {
         {"generator": (Place(),)},
         variants={"without audio": {}, "audio": {"audio": 300}},
         notes={
-            "": "the released HeadGAN was trained on pictures of LSFM, not of FLAME: for demonstrations, no table's row",
+            "": "the released HeadGAN was trained on pictures of LSFM, not of FLAME: a demonstration, no table's row",
             "audio": "this is HeadGAN with audio, which asks for 300 numbers of sound a frame",
         },
     ),

@@ -85,7 +85,9 @@ def checkpoint_in(folder: Path) -> Path:
         )
     path = folder / f"{Path(latest['name']).name}.index"
     if path not in found:
-        raise FileNotFoundError(f"{said} names {path.name}, which is not there: {some(path.name for path in found)} are")
+        raise FileNotFoundError(
+            f"{said} names {path.name}, which is not there: {some(path.name for path in found)} are"
+        )
     return path
 
 

@@ -126,7 +126,7 @@ def _copy(name: str, given: Sequence[Path]) -> Path:
 
 
 def _check(name: str, path: Path) -> None:
-    """Hold a file of the assets folder to its name; heads and published systems are in this project's own form there."""
+    """Hold a file of the assets folder to its name; heads and systems are in this project's own form there."""
     if name in SYSTEMS:
         if wrong := strange_content(path) or wrong_normalised(name, path):
             raise ValueError(f"{name}: {path} {wrong}; expected what `{import_command(name)}` writes")
@@ -161,24 +161,30 @@ def _import_system(name: str, given: Sequence[Path]) -> Path:
     asset, path = asset_named(name), asset_path(name)
     try:
         brought = bring(name, given, asset.released_as, path)
-    except Misfit as error:
-        meant = asset_with(error.content)
-        if not meant or meant == name:
-            raise ValueError(f"{name}: {error}; expected {asset.released_as}") from None
-        raise ValueError(
-            f"{name}: {error.path} holds the weights of {meant}: `{import_command(meant)}`; expected "
-            f"{asset.released_as}"
-        ) from None
-    except ValueError as error:
-        looks = strange_content if SYSTEMS[name].tensorflow else lambda file: strange_content(file) or text_content(file)
-        strange = next(((file, what) for file in flat(given) if (what := looks(file))), None)
-        if strange is None:
-            raise ValueError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
-        raise ValueError(f"{name}: {strange[0]} {strange[1]}; expected {asset.released_as}") from None
+    except (ValueError, FileNotFoundError) as error:
+        wrong = _another_assets(name, error) or _first_strange(name, given) or str(error)
+        expected = "" if asset.released_as in wrong else f"; expected {asset.released_as}"
+        raise ValueError(f"{name}: {wrong}{expected}") from None
     _write_card(name, path, dict(brought.facts) | {"inputs": {file.name: sha256_file(file) for file in brought.used}})
     if brought.note:
         say(f"{name}: {brought.note}")
     return path
+
+
+def _another_assets(name: str, error: Exception) -> str:
+    """Whose weights a file holds that is not what it was brought in as; empty where they are nobody's."""
+    meant = asset_with(error.content) if isinstance(error, Misfit) else ""
+    if not isinstance(error, Misfit) or meant in ("", name):
+        return ""
+    return f"{error.path} holds the weights of {meant}: `{import_command(meant)}`"
+
+
+def _first_strange(name: str, given: Sequence[Path]) -> str:
+    """What came in the place of one of the files; beside TensorFlow's files there is text that belongs to them."""
+    for file in flat(given):
+        if what := strange_content(file) or ("" if SYSTEMS[name].tensorflow else text_content(file)):
+            return f"{file} {what}"
+    return ""
 
 
 def _write_card(name: str, path: Path, facts: Mapping[str, Any]) -> None:

@@ -72,7 +72,9 @@ def test_reads_what_torch_load_reads(archive, tmp_path):
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_reads_the_files_of_torch_02_and_python_2(device, tmp_path):
-    state = collections.OrderedDict({key: value for key, value in checkpoint()["net"].items() if value.dtype == KINDS[0]})
+    state = collections.OrderedDict(
+        {key: value for key, value in checkpoint()["net"].items() if value.dtype == KINDS[0]}
+    )
     write_torch_02(tmp_path / "file", {"state_dict": state, "optimizer": {"state": {2**70: {"step": 1}}}}, device)
     with TorchFile(tmp_path / "file", "a checkpoint") as file:
         oracle = torch.load(tmp_path / "file", weights_only=False, encoding="latin1", map_location="cpu")
@@ -123,7 +125,9 @@ def test_a_tensor_is_read_when_it_is_asked_for(tmp_path):
     """A flipped bit in one tensor of an archive stops that tensor alone."""
     torch.save({"good": torch.ones(100), "bad": torch.full((100,), 2.0)}, tmp_path / "file")
     content = (tmp_path / "file").read_bytes()
-    (tmp_path / "file").write_bytes(content.replace(np.float32(2).tobytes() * 100, np.float32(2).tobytes() * 99 + b"abcd"))
+    (tmp_path / "file").write_bytes(
+        content.replace(np.float32(2).tobytes() * 100, np.float32(2).tobytes() * 99 + b"abcd")
+    )
     with TorchFile(tmp_path / "file", "a checkpoint") as file:
         assert torch.equal(file.content["good"].read(), torch.ones(100))
         with pytest.raises(ValueError, match="is damaged: Bad CRC-32"):
@@ -142,7 +146,7 @@ class Call:
 def test_nothing_is_run(archive, tmp_path):
     torch.save({"a": torch.ones(2), "more": Call(tmp_path / "ran")}, tmp_path / "file",
                _use_new_zipfile_serialization=archive)  # fmt: skip
-    with pytest.raises(ValueError, match=r"holds more than tensors: it names posix\.system, and nothing in a file is run"):
+    with pytest.raises(ValueError, match=r"holds more than tensors: it names posix\.system, and nothing"):
         TorchFile(tmp_path / "file", "a checkpoint")
     (tmp_path / "file").write_bytes(pickle.dumps(Call(tmp_path / "ran")))
     with pytest.raises(ValueError, match=r"posix\.system"):
@@ -163,6 +167,19 @@ def test_every_truncation_is_refused(archive, tmp_path):
             TorchFile(tmp_path / "part", "a checkpoint")
 
 
+def error_of(path: Path) -> str:
+    """Read all of a file; the one kind of error, or whatever else was raised."""
+    try:
+        with TorchFile(path, "a checkpoint") as file:
+            tensors = file.content.get("net") if isinstance(file.content, dict) else None
+            for value in tensors.values() if isinstance(tensors, dict) else ():
+                if isinstance(value, StoredTensor) and torch.Size(value.shape).numel() < 10_000:
+                    value.read()
+    except ValueError as error:
+        return "names the file" if str(path) in str(error) else f"does not name it: {error}"
+    return ""
+
+
 def test_damaged_files_raise_one_kind_of_error(tmp_path):
     torch.save(checkpoint(), tmp_path / "file", _use_new_zipfile_serialization=False)
     whole, draw = (tmp_path / "file").read_bytes(), random.Random(0)
@@ -171,14 +188,7 @@ def test_damaged_files_raise_one_kind_of_error(tmp_path):
         for _ in range(3):
             broken[draw.randrange(2500)] = draw.randrange(256)
         (tmp_path / "broken").write_bytes(broken)
-        try:
-            with TorchFile(tmp_path / "broken", "a checkpoint") as file:
-                tensors = file.content.get("net") if isinstance(file.content, dict) else None
-                for value in tensors.values() if isinstance(tensors, dict) else ():
-                    if isinstance(value, StoredTensor) and torch.Size(value.shape).numel() < 10_000:
-                        value.read()
-        except ValueError as error:
-            assert "broken" in str(error)  # names the file
+        assert error_of(tmp_path / "broken") in ("", "names the file")
 
 
 def test_other_files_are_named(tmp_path):
