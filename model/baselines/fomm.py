@@ -38,6 +38,9 @@ KERNEL = 7  # of the first and the last layers
 class FommConfig:
     """The released configuration (vox-256 and vox-adv-256 are the same network).
 
+    Choice: `align_corners` is True, as under torch 1.0, on which the weights were trained, and as the positions are
+    meant. The published code passes nothing, which means False under torch from 1.3 on.
+
     Attributes:
         image_px: side of the images.
         num_kp: keypoints K.
@@ -49,8 +52,6 @@ class FommConfig:
         width, largest, num_down: the same of the generator.
         num_residual: its residual blocks.
         align_corners: what `grid_sample` takes -1 and 1 for: the middles of the outermost pixels, or their edges.
-            Choice: True, as under torch 1.0 on which the weights were trained and as the positions are meant; the same
-            code under torch from 1.3 on means False.
         adapt_movement_scale: relative motion (signal `driving_first`) is scaled by the size of the source's face over
             the driving one's, as measured by the hulls of their keypoints.
     """
@@ -120,11 +121,12 @@ class Fomm(nn.Module):
             ValueError: a signal is absent, or an image has another shape.
         """
         driving = driving_image(source, signals, self.native_px)
+        first = driving_image(source, signals, self.native_px, DRIVING_FIRST) if DRIVING_FIRST in signals else None
         at_source, at_driving = self.kp_detector(source), self.kp_detector(driving)
-        if DRIVING_FIRST in signals:
-            first = self.kp_detector(driving_image(source, signals, self.native_px, DRIVING_FIRST))
-            scale = movement_scale(at_source.value, first.value) if self.config.adapt_movement_scale else None
-            at_driving = relative(at_source, at_driving, first, scale)
+        if first is not None:
+            at_first = self.kp_detector(first)
+            scale = movement_scale(at_source.value, at_first.value) if self.config.adapt_movement_scale else None
+            at_driving = relative(at_source, at_driving, at_first, scale)
         img, inside = self.generator(source, at_source, at_driving)
         panels = {"warped source": inside.deformed, "occlusion": inside.occlusion.expand(-1, 3, -1, -1)}
         return Made(img, panels, inside)

@@ -139,11 +139,11 @@ class Fomm3d(nn.Module):
             ValueError: a signal is absent, or an image has another shape.
         """
         driving = driving_image(source, signals, self.native_px)
+        first = driving_image(source, signals, self.native_px, DRIVING_FIRST) if DRIVING_FIRST in signals else None
         canonical = self.kp_detector(source)
         source_pose, driving_pose = self.he_estimator(source), self.he_estimator(driving)
         at_source, at_driving = place(canonical, source_pose), place(canonical, driving_pose)
-        if DRIVING_FIRST in signals:
-            first = driving_image(source, signals, self.native_px, DRIVING_FIRST)
+        if first is not None:
             at_driving = relative(at_source, at_driving, place(canonical, self.he_estimator(first)))
         img, mask, deformation, occlusion = self.generator(source, at_source, at_driving)
         inside = Fomm3dInside(

@@ -42,9 +42,10 @@ class PoseEstimator(nn.Module):
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3)
         self.norm1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        for i, (inputs, outputs) in enumerate(zip(channels, channels[1:], strict=False), 2):
-            self.add_module(f"conv{i}", nn.Conv2d(inputs, outputs, 1))
-            self.add_module(f"norm{i}", nn.BatchNorm2d(outputs))
+        self.conv2, self.norm2 = _widen(channels[0], channels[1])
+        self.conv3, self.norm3 = _widen(channels[1], channels[2])
+        self.conv4, self.norm4 = _widen(channels[2], channels[3])
+        self.conv5, self.norm5 = _widen(channels[3], channels[4])
         self.block1 = _bottlenecks("b1", 3, channels[1])
         self.block2 = Bottleneck(channels[2], 2)
         self.block3 = _bottlenecks("b3", 3, channels[2])
@@ -85,6 +86,10 @@ class Bottleneck(nn.Module):
         inner = F.relu(self.norm1(self.conv1(x)))
         inner = F.relu(self.norm2(self.conv2(inner)))
         return F.relu(self.norm3(self.conv3(inner)) + self.norm4(self.skip(x)))
+
+
+def _widen(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs)
 
 
 def _bottlenecks(prefix: str, count: int, channels: int) -> nn.Sequential:

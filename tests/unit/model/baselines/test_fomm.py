@@ -42,7 +42,7 @@ def test_it_is_the_published_function_in_float64_and_a_small_change_is_seen(tmp_
     assert {output.name for output in changed if not output.ok} == {"deformed_ac_true"}
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def test_a_batch_is_its_pairs_one_by_one():
     network, (source, driving) = small(), pair()
     together = network(source, {"driving": driving})
@@ -58,8 +58,8 @@ def test_a_gradient_reaches_every_weight_and_both_images():
     network, (source, driving) = small(), pair(1)
     source.requires_grad_(), driving.requires_grad_()
     network(source, {"driving": driving}).image.sum().backward()
-    without = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
-    assert without == []
+    without = {name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()}
+    assert without - {"kp_detector.kp.bias"} == set()  # a softmax over pixels takes it away again
     assert source.grad.any()
     assert driving.grad.any()
 
@@ -151,3 +151,11 @@ def test_the_released_configuration_has_the_published_size():
     counts = [sum(p.numel() for p in part.parameters()) for part in (network.generator, network.kp_detector)]
     assert counts == [45_575_391, 14_215_368]
     assert [len(part.state_dict()) for part in (network.generator, network.kp_detector)] == [196, 75]
+
+
+def test_at_its_native_size_everything_stays_on_the_device_of_the_images():
+    with torch.device("meta"):  # whose tensors mix with no other device's
+        network, image = Fomm().eval(), torch.empty(2, 3, 256, 256)
+    made = network(image, {"driving": image})
+    assert (made.image.shape, made.image.device) == (image.shape, image.device)
+    assert all(panel.shape[:2] == (2, 3) and panel.device == image.device for panel in made.panels.values())

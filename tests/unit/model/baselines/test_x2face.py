@@ -33,7 +33,7 @@ def test_it_is_the_published_function_in_float64_and_a_small_change_is_seen(tmp_
     assert {output.name for output in changed if not output.ok} == {"embedded"}
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def test_a_batch_is_its_pairs_one_by_one():
     network, (source, driving) = small(), pair()
     together = network(source, {"driving": driving})
@@ -98,3 +98,11 @@ def test_the_released_configuration_has_the_published_size():
     counts = [sum(p.numel() for p in part.parameters()) for part in (network.unwrapped, network.sampler)]
     assert counts == [39_157_760, 25_614_080]
     assert [len(part.state_dict()) for part in (network.unwrapped, network.sampler)] == [81, 81]
+
+
+def test_at_its_native_size_everything_stays_on_the_device_of_the_images():
+    with torch.device("meta"):  # whose tensors mix with no other device's
+        network, image = X2Face().eval(), torch.empty(2, 3, 256, 256)
+    made = network(image, {"driving": image})
+    assert (made.image.shape, made.image.device) == (image.shape, image.device)
+    assert all(panel.shape[:2] == (2, 3) and panel.device == image.device for panel in made.panels.values())
