@@ -126,6 +126,7 @@ class Generator(nn.Module):
 
 def warp_px(x: Tensor, flow: Tensor) -> Tensor:
     """Sample (B, C, h, w) at every pixel plus its flow (B, 2, h, w) in pixels; the rim is repeated outside."""
+    flow = flow.to(torch.promote_types(flow.dtype, torch.float32))  # bfloat16 cannot hold sub-pixel positions
     size = flow.new_tensor([flow.shape[-1], flow.shape[-2]])[:, None, None]
     return warp(x, flow * 2 / size)
 

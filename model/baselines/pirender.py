@@ -130,6 +130,7 @@ def warp_by_flow(source: Tensor, flow: Tensor) -> Tensor:
     and sampled as if -1 were its edge. Zero flow therefore shrinks the image by (w - 1) / w, which at the rim is half
     a pixel of the flow.
     """
+    flow = flow.to(torch.promote_types(flow.dtype, torch.float32))  # bfloat16 cannot hold sub-pixel positions
     height, width = flow.shape[-2:]
     x = torch.linspace(-1, 1, width, device=flow.device, dtype=flow.dtype).expand(height, width)
     y = torch.linspace(-1, 1, height, device=flow.device, dtype=flow.dtype)[:, None].expand(height, width)
