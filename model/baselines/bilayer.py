@@ -56,6 +56,8 @@ class BiLayerConfig:
         for side in (self.input_px, self.embedding_px):
             if side * 2 ** (self.image_px // side).bit_length() != 2 * self.image_px:
                 raise ValueError(f"image_px {self.image_px} is not {side} times a power of two")
+        if not 0 <= self.background <= 1:
+            raise ValueError(f"background {self.background} is not a level in [0, 1]")
 
     @property
     def num_blocks(self) -> int:
@@ -100,7 +102,13 @@ class BiLayerParts:
 
 @dataclass(frozen=True)
 class View:
-    """The inference generator's outputs for one pose: shift (B, 2, n, n) in ndc, low and person as in `BiLayerParts`."""
+    """What the inference generator makes of one pose.
+
+    Attributes:
+        shift: of where the texture is sampled (B, 2, n, n), ndc.
+        low: low frequencies (B, 3, n, n) in [-1, 1].
+        person: share of the person (B, 1, n, n) in [0, 1].
+    """
 
     shift: Tensor
     low: Tensor

@@ -175,8 +175,7 @@ class PredictedStack(nn.Module):
         """The raw outputs of every head, (B, C, 2^blocks s, 2^blocks s)."""
         for block in self.blocks:
             features = block(features, predicted)
-        if next(predicted, None) is not None:
-            raise ValueError("more parameters were predicted than the network takes")
+        assert next(predicted, None) is None, "more parameters were predicted than the network takes"
         features = F.leaky_relu(features, SLOPE)
         return [head[0](features) for head in self.heads]  # type: ignore[index]
 
@@ -203,9 +202,7 @@ class Projector(nn.Module):
             norm = [out + 1, out + 1] if spade else [2]  # scale and shift are convolutions, or one number each
             sizes = [*norm, entry + 1, *norm]  # the block's second norm, its skip, the next first norm
             given = int(self._pooled_side(share) ** 2 / share)
-            heads = [
-                nn.Sequential(linear(given, wide), linear(wide, wide), linear(wide, size)) for size in sizes
-            ]
+            heads = [nn.Sequential(linear(given, wide), linear(wide, wide), linear(wide, size)) for size in sizes]
             self.fc_blocks.append(nn.ModuleList(heads))
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The squares that Bi-Layer and LSR were trained on, each from one frame's 68 landmarks.
 
-Convention: landmarks and frames are edge-aligned px, x right, y down; a crop's own frame is [-1, 1] (ndc). Published code
-counts pixels from their centres: half a pixel is taken off here, and nowhere else.
+Convention: landmarks and frames are edge-aligned px, x right, y down; a crop's own frame is [-1, 1] (ndc). Published
+code counts pixels from their centres; the half pixel between is taken off in `bilayer_square` and `bilayer_pose`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LSR_SIDE, LSR_BELOW = 1.77, 0.11
 
 @dataclass(frozen=True)
 class Square:
-    """A square of a frame, along pixel edges: column and row at which it begins, and its side. It may leave the frame."""
+    """A square of a frame, along pixel edges: column and row where it begins, and its side. It may leave the frame."""
 
     left: int
     top: int
@@ -36,8 +36,8 @@ class Square:
 def bilayer_square(landmarks_px: np.ndarray) -> Square:
     """Bi-Layer's crop: twice the longer side of the landmarks' box, a sixth of that side above its middle.
 
-    Source: saic-violet/bilayer-model at c01cebe, infer.py. Quirks kept: the middle is rounded (halves to even), the side
-    truncated and a sixth of it rounded down, all in whole pixels.
+    Source: saic-violet/bilayer-model at c01cebe, infer.py. Quirks kept: all in whole pixels; the middle is rounded
+    (halves to even), the side truncated, and a sixth of it rounded down.
 
     Args:
         landmarks_px: (68, 2).
@@ -60,11 +60,11 @@ def bilayer_pose(landmarks_px: np.ndarray, square: Square) -> np.ndarray:
 
 
 def lsr_square(landmarks_px: np.ndarray) -> Square:
-    """A crop like those that LSR was trained on: VoxCeleb2's own, which come with the videos and have no published rule.
+    """A crop like those that LSR was trained on: VoxCeleb2's own, which come with its videos and have no known rule.
 
-    Choice: 1.77 times the longer side of the landmarks' box, and the middle 0.11 of that side below the box's. Measured on
-    939 frames of five utterances as VoxCeleb2 releases them; in four frames of five the factor lies in 1.68 to 1.86
-    and the shift in 0.07 to 0.14.
+    Choice: 1.77 times the longer side of the landmarks' box, and the middle 0.11 of that side below the box's.
+    Measured on 939 frames of five utterances as VoxCeleb2 releases them; in four frames of five the factor lies in
+    1.68 to 1.86 and the shift in 0.07 to 0.14.
 
     Args:
         landmarks_px: (68, 2).

@@ -1,8 +1,8 @@
 """Bi-Layer's drawing of a pose: 68 landmarks as coloured polylines.
 
-Source: saic-violet/bilayer-model at c01cebe, datasets/utils.py. What the embedder was trained on, hence kept to the bit:
-a canvas of 1 and not of 0, positions truncated to whole pixels, lines of two pixels without anti-aliasing, parts in
-this order (later ones lie above).
+Source: saic-violet/bilayer-model at c01cebe, datasets/utils.py. The embedder was trained on these pixels, hence they
+are kept to the bit: a canvas of 1 and not of 0, positions truncated to whole pixels, lines of OpenCV's thickness 2
+without anti-aliasing, parts in this order (later ones lie above).
 """
 
 import numpy as np

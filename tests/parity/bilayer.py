@@ -43,7 +43,7 @@ def check(fixture: Fixture) -> list[Output]:
     side = network.native_px
     seen = drawn(fixture, "source", side, low=-1)
     poses = {role: torch.from_numpy(golden[f"input_{role}_poses"])[None] for role in ("source", "target")}
-    stickman = draw(poses["source"].numpy(), side)[0].transpose(2, 0, 1)
+    stickman = draw(poses["source"].numpy(), side)[0].transpose(2, 0, 1).copy()
     outputs = [
         compared_input("input_source", seen, golden),
         compare("stickman", stickman, golden["input_stickman_u8"]),
@@ -52,7 +52,7 @@ def check(fixture: Fixture) -> list[Output]:
         signals = {
             "source_landmarks": poses["source"].to(dtype),
             "driving_landmarks": poses["target"].to(dtype),
-            "stickman": torch.from_numpy(golden["input_stickman_u8"])[None].to(dtype) / 255,
+            "stickman": torch.from_numpy(stickman)[None].to(dtype) / 255,
             "mask": torch.ones(1, 1, side, side, dtype=dtype),
         }
         made = network.eval().to(dtype)(((seen.double() + 1) / 2).to(dtype), signals)
