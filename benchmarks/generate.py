@@ -1,8 +1,8 @@
-"""Time what makes a frame, system by system: `python -m benchmarks.generate` writes reports/benchmarks/generate.{json,md}.
+"""Time what makes a frame: `python -m benchmarks.generate` writes reports/benchmarks/generate.{json,md}.
 
 Each network runs at its native size, with random weights and random signals, which cost the same as true ones; what
-makes the signals (landmarks, drawings, coefficients) is not in the times. The rows named `pwm` are this project's network for
-comparison, with its guidance rendered from the shipped puppet head: a third of FLAME's mesh.
+makes the signals (landmarks, drawings, coefficients) is not in the times. The rows named `pwm` are this project's
+network, for comparison, with its guidance rendered from the shipped puppet head.
 
 FLOPs are those that torch.utils.flop_counter counts, two for a multiplication with its addition: convolutions and
 matrix products, in Bi-Layer's gradient steps too; not norms, activations, resampling or rasterisation.
@@ -19,7 +19,7 @@ import typer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import devices, environment, heading, ms, seconds, spread, table
+from benchmarks.timing import clock, devices, environment, heading, ms, seconds, spread, table
 from benchmarks.train import random_fits
 from model.heads.head import load_head
 from model.pwm.animator import Animator, AnimatorConfig
@@ -112,11 +112,12 @@ def flops(made: Made) -> int:
 
 
 def measure(made: Made, batch: int, device: str, repeats: int, budget_s: float) -> dict[str, float]:
-    """Time one cell; a slow one is called once, after the call that warms up."""
+    """Time one cell. On a CPU what is slow is called once, and only batch 1, which comes first, warms up."""
     made.network.to(device)
     call = made.call(batch, device)
     with torch.no_grad():
-        call()  # warms up
+        if batch == 1 or device == "cuda":
+            call()
         return spread(seconds(call, device, repeats, budget_s, warm_up=0, fewest=1), batch)
 
 
@@ -145,7 +146,7 @@ def page(report: Mapping[str, Any]) -> str:
             values["native_px"],
             f"{values['parameters'] / 1e6:.1f} M",
             f"{values['gflops']:.1f}",
-            *(ms(values[f"{place} {batch}"]["ms_per_image"]) for place in places for batch in batches),
+            *(ms(values[f"{place} {batch}"][clock(place)]) for place in places for batch in batches),
         ]
         for name, values in report["rows"].items()
     ]
@@ -153,10 +154,11 @@ def page(report: Mapping[str, Any]) -> str:
     lines += table(["system", "px", "parameters", "GFLOPs a frame", *columns], cells)
     lines += [
         "",
-        "Median wall time a frame at native size, with random weights; the signals that drive a system are made before.",
-        "GFLOPs count convolutions and matrix products at batch 1, two operations for a multiplication with its addition",
-        "(torch.utils.flop_counter), and nothing else: no norms, activations, resampling, rasterisation. Bi-Layer's four",
-        f"gradient steps are in. `pwm` has guidance {GUIDANCE}, rendered from the puppet head.",
+        "Median time a frame at native size, with random weights; the signals that drive a system are made before. On the",
+        "CPU it is processor time, which other load on the machine lengthens less than wall time (in generate.json).",
+        "GFLOPs count convolutions and matrix products at batch 1, two operations for a product with its addition",
+        "(torch.utils.flop_counter), and nothing else: no norms, activations, resampling, rasterisation. Bi-Layer's",
+        f"four gradient steps are in. `pwm` has guidance {GUIDANCE}, rendered from the puppet head.",
         *(f"CUDA: not measured, {reason}." for reason in report["skipped"].values()),
         "",
     ]
