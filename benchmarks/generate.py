@@ -154,9 +154,9 @@ def page(report: Mapping[str, Any]) -> str:
     lines += table(["system", "px", "parameters", "GFLOPs a frame", *columns], cells)
     lines += [
         "",
-        "Median time a frame at native size, with random weights; the signals that drive a system are made before. On the",
-        "CPU it is processor time, which other load on the machine lengthens less than wall time (in generate.json).",
-        "GFLOPs count convolutions and matrix products at batch 1, two operations for a product with its addition",
+        "Median time a frame at native size, with random weights; the signals that drive a system are made before.",
+        "On the CPU it is processor time, which other load lengthens less than wall time (in generate.json). GFLOPs",
+        "count convolutions and matrix products at batch 1, two operations for a product with its addition",
         "(torch.utils.flop_counter), and nothing else: no norms, activations, resampling, rasterisation. Bi-Layer's",
         f"four gradient steps are in. `pwm` has guidance {GUIDANCE}, rendered from the puppet head.",
         *(f"CUDA: not measured, {reason}." for reason in report["skipped"].values()),

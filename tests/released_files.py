@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from pipeline.released.systems import SYSTEMS, layout
+from tests.helpers import shared
+from tests.parity.golden import Golden
 from tests.tf_checkpoints import write_checkpoint
 
 SHORT = 600  # numbers up to which a tensor's differ
@@ -57,6 +59,40 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+# The published lists of tensors (shared manifests) of each part.
+MANIFESTS = {
+    "fomm": {"generator": "vox_256_generator", "kp_detector": "vox_256_kp_detector"},
+    "fomm3d": {
+        "generator": "fv2v_generator_spade", "kp_detector": "fv2v_kp_detector", "he_estimator": "fv2v_he_estimator",
+    },
+    "pirender": {"generator": "pirender_net_G_ema"},
+    "x2face": {"unwrapped": "x2face_pix2pixUnwrapped", "sampler": "x2face_pix2pixSampler"},
+    "headgan": {"generator": "headgan_net_G_noaudio"},
+    "bilayer": {part: f"bilayer_{part}" for part in SYSTEMS["bilayer"].parts},
+    "lsr": {"": "lsr_tf_checkpoint"},
+}  # fmt: skip
+
+
+def golden_state(name: str, seed: int = 1) -> dict[str, torch.Tensor]:
+    """A system's tensors in full, by the rule of the goldens: published names, `part.key` (LSR's are TensorFlow's).
+
+    Skips the test where the shared data is absent.
+    """
+    golden, state = Golden(shared("golden")), {}
+    for part, manifest in MANIFESTS[name].items():
+        rows = golden.fill.read_manifest(golden.manifests / f"{manifest}.tsv")
+        filled = golden.fill.fill_state_dict(rows, seed, manifest)
+        kept = [row for row in rows if row[0] not in filled]  # constants of the architecture, which files hold too
+        filled |= {key: filled_array(key, shape, kind) for key, shape, kind in kept}
+        state |= {f"{part}.{key}" if part else key: torch.from_numpy(np.asarray(v)) for key, v in filled.items()}
+    return state
+
+
+def filled_array(key: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """`filled` as an array."""
+    return filled(key, shape, kind).contiguous().numpy()
+
+
 def make_small(patch: pytest.MonkeyPatch) -> None:
     """Let every system be its small network for a test: what is released follows from the networks."""
     for name, system in SYSTEMS.items():
@@ -78,9 +114,9 @@ def adam(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     return {"state": moments, "param_groups": [{"lr": 2e-4, "betas": (0.5, 0.999), "params": list(moments)}]}
 
 
-def contents(name: str, variant: str = "") -> dict[str, Any]:
+def contents(name: str, variant: str = "", state: Mapping[str, torch.Tensor] | None = None) -> dict[str, Any]:
     """File name -> what `torch.save` was given for it, of each system of torch."""
-    state = filled_state(name, variant)
+    state = filled_state(name, variant) if state is None else state
     parts = {part: part_of(state, part) for part in SYSTEMS[name].parts}
     if name == "x2face":
         both = {f"pix2pixUnwrapped.{key}": value for key, value in parts["unwrapped"].items()}
@@ -102,22 +138,22 @@ def contents(name: str, variant: str = "") -> dict[str, Any]:
     return {file: {**parts, "discriminator": judge, "optimizer_generator": adam(parts["generator"]), "epoch": 99}}
 
 
-def lsr_arrays() -> dict[str, np.ndarray]:
+def lsr_arrays(arrays: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """LSR's variables by TensorFlow's names, with what training keeps beside them."""
     from model.baselines.lsr_names import AXES, SLOT, SUFFIX, tensorflow_name
 
-    arrays = {}
-    for key, value in filled_state("lsr").items():
-        array = value.numpy()
-        axes = AXES.get(array.ndim, tuple(range(array.ndim)))
-        arrays[tensorflow_name(key)] = array.transpose(np.argsort(axes))
+    if arrays is None:
+        arrays = {}
+        for key, value in filled_state("lsr").items():
+            axes = AXES.get(value.ndim, tuple(range(value.ndim)))
+            arrays[tensorflow_name(key)] = value.numpy().transpose(np.argsort(axes))
     first = next(iter(arrays)).removesuffix(SUFFIX)
     beside = {
         f"{first}{SLOT}optimizer/m{SUFFIX}": np.zeros(4, np.float32),
         f"discriminator/conv/kernel{SUFFIX}": np.ones((2, 2), np.float32),
         f"global_step{SUFFIX}": np.array(64, np.int64),
     }
-    return arrays | beside
+    return {**arrays, **beside}
 
 
 # How the torch of each release stored files: before 1.6 as a stream of pickles, of Python 2 in torch 0.2.
@@ -129,14 +165,17 @@ def write(path: Path, name: str, content: Any) -> None:
         torch.save(content, path, _use_new_zipfile_serialization=name not in ("fomm", "bilayer"))
 
 
-def write_release(folder: Path, name: str, variant: str = "") -> list[Path]:
+def write_release(
+    folder: Path, name: str, variant: str = "", state: Mapping[str, torch.Tensor] | None = None
+) -> list[Path]:
     """Write the files of a system into a folder; of LSR the folder itself is the release."""
     folder.mkdir(parents=True, exist_ok=True)
     if name == "lsr":
-        write_checkpoint(folder / "ckpt-64", lsr_arrays())
+        arrays = None if state is None else {key: value.numpy() for key, value in state.items()}
+        write_checkpoint(folder / "ckpt-64", lsr_arrays(arrays))
         return [folder]
     written = []
-    for file, content in contents(name, variant).items():
+    for file, content in contents(name, variant, state).items():
         write(folder / file, name, content)
         written.append(folder / file)
     return written

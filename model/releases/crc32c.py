@@ -19,7 +19,7 @@ _LEAST = 1 << 16  # bytes from which lanes pay
 def crc32c(data: bytes | bytearray | memoryview) -> int:
     """CRC-32C of bytes, 0..2^32-1."""
     content = np.frombuffer(data, np.uint8)
-    state = np.uint32(_ALL)
+    state = _ALL
     if len(content) >= _LEAST:
         words = len(content) // (_WORD * _LANES)
         in_lanes = words * _WORD * _LANES
@@ -46,13 +46,13 @@ def _advanced(lanes: np.ndarray, words: np.ndarray) -> np.ndarray:
     return lanes
 
 
-def _joined(lanes: np.ndarray, num_bytes: int) -> np.ndarray:
+def _joined(lanes: np.ndarray, num_bytes: int) -> np.uint32:
     """One state of lanes that stand side by side, `num_bytes` each; their number is a power of two."""
     over = _over_zeros(num_bytes)
     while len(lanes) > 1:
         lanes = _mapped(over, lanes[::2]) ^ lanes[1::2]
         over = _mapped(over, over)
-    return lanes[0]
+    return np.uint32(lanes[0])
 
 
 def _bytewise(state: np.uint32, content: np.ndarray) -> np.uint32:
