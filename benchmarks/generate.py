@@ -11,6 +11,7 @@ matrix products, in Bi-Layer's gradient steps too; not norms, activations, resam
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,8 +101,8 @@ def pwm(profile: str) -> Made:
 
 def rows() -> dict[str, Callable[[], Made]]:
     """Every row's network by its name."""
-    ours = {name: lambda profile=profile: pwm(profile) for name, profile in PROFILES.items()}
-    return ours | {name: lambda name=name: system(name) for name in SYSTEMS}  # type: ignore[misc]
+    found: dict[str, Callable[[], Made]] = {name: partial(pwm, profile) for name, profile in PROFILES.items()}
+    return found | {name: partial(system, name) for name in SYSTEMS}
 
 
 def flops(made: Made) -> int:

@@ -78,8 +78,8 @@ def bring(name: str, given: Sequence[Path], released_as: str, out: Path) -> Brou
             raise ValueError(f"{path} is a folder{hint}, expected {released_as}")
     wanted_files = 1 if system.one_file else len(system.parts)
     if len(given) != wanted_files:
-        files = "one file" if wanted_files == 1 else f"{wanted_files} files"
-        raise ValueError(f"expected {files} ({released_as}), got {len(given)}: {_paths(given)}")
+        many = "one file" if wanted_files == 1 else f"{wanted_files} files"
+        raise ValueError(f"expected {many} ({released_as}), got {len(given)}: {_paths(given)}")
     with ExitStack() as stack:
         files = [stack.enter_context(TorchFile(path, released_as)) for path in given]
         if system.one_file:
