@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.baselines.driving_image import DRIVING_FIRST, driving_image
 from model.baselines.hourglass import Block, Down, Hourglass, Residual, Up, widths
+from model.baselines.inputs import check_inputs
 from model.baselines.keypoints import (
     AntiAlias,
     Keypoints,
@@ -120,8 +120,9 @@ class Fomm(nn.Module):
         Raises:
             ValueError: a signal is absent, or an image has another shape.
         """
-        driving = driving_image(source, signals, self.native_px)
-        first = driving_image(source, signals, self.native_px, DRIVING_FIRST) if DRIVING_FIRST in signals else None
+        read = ["driving", "driving_first"] if "driving_first" in signals else ["driving"]
+        check_inputs(source, self.native_px, signals, dict.fromkeys(read, source.shape[1:]))
+        driving, first = signals["driving"], signals.get("driving_first")
         at_source, at_driving = self.kp_detector(source), self.kp_detector(driving)
         if first is not None:
             at_first = self.kp_detector(first)

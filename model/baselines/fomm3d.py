@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
-from model.baselines.driving_image import DRIVING_FIRST, driving_image
 from model.baselines.fomm3d_pose import Pose, PoseEstimator, place
 from model.baselines.hourglass import Block, Down, Hourglass, Residual, Up, convolution, widths
+from model.baselines.inputs import check_inputs
 from model.baselines.keypoints import (
     AntiAlias,
     Keypoints,
@@ -138,8 +138,9 @@ class Fomm3d(nn.Module):
         Raises:
             ValueError: a signal is absent, or an image has another shape.
         """
-        driving = driving_image(source, signals, self.native_px)
-        first = driving_image(source, signals, self.native_px, DRIVING_FIRST) if DRIVING_FIRST in signals else None
+        read = ["driving", "driving_first"] if "driving_first" in signals else ["driving"]
+        check_inputs(source, self.native_px, signals, dict.fromkeys(read, source.shape[1:]))
+        driving, first = signals["driving"], signals.get("driving_first")
         canonical = self.kp_detector(source)
         source_pose, driving_pose = self.he_estimator(source), self.he_estimator(driving)
         at_source, at_driving = place(canonical, source_pose), place(canonical, driving_pose)

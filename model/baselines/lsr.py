@@ -226,11 +226,11 @@ class LayoutGenerator(nn.Module):
         """(B, 3, n, n) in [-1, 1] and (B, style) -> (B, classes + 3, n, n)."""
         seen, x = [], contour
         for level in self.encoder_blocks:
-            x = level["blocks"][0](x)
+            x = level.get_submodule("blocks.0")(x)
             seen.append(x)
         seen.pop()
         for level in self.decoder_blocks:
-            x = level["resblock_up_fn"](x, z)
+            x = level.get_submodule("resblock_up_fn")(x, z)
             x = torch.cat([x, seen.pop()], 1) if seen else x
         return self.output_conv(x)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.baselines.driving_image import driving_image
+from model.baselines.inputs import check_inputs
 from model.method import Made, Signals
 
 SLOPE = 0.2  # of the rectifiers on the way down
@@ -76,7 +76,8 @@ class X2Face(nn.Module):
         Raises:
             ValueError: the signal is absent, or an image has another shape.
         """
-        driving = driving_image(source, signals, self.native_px)
+        check_inputs(source, self.native_px, signals, {"driving": source.shape[1:]})
+        driving = signals["driving"]
         embed_raw, drive_raw = self.unwrapped(source), self.sampler(driving)
         embedded = sample(source, embed_raw[:, :2])
         # Quirk kept: the driving network ends in a tanh, and another one follows.

@@ -6,30 +6,32 @@ from torch import Tensor
 from model.baselines.fomm import Fomm, FommConfig
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
-from tests.parity.published import compare_output, images, load, stored_outputs
+from tests.parity.networks import PRECISIONS, check_complete, compared_all, compared_input, drawn
+from tests.parity.regressors import load
 
 PARTS = {"kp_detector": "vox_256_kp_detector", "generator": "vox_256_generator"}
 
 
 @torch.no_grad()
-def check(fixture: Fixture, precisions: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> list[Output]:
+def check(fixture: Fixture, precisions: tuple[torch.dtype, ...] = PRECISIONS) -> list[Output]:
     """Keypoints of both images, and everything that the generator returns, by default in float32 and float64."""
     golden = fixture.arrays()
     first = Fomm(FommConfig(align_corners=False))
-    load(fixture, first, PARTS)
+    for part, manifest in PARTS.items():
+        load(fixture, manifest, getattr(first, part))
     with torch.device("meta"):
         second = Fomm(FommConfig(align_corners=True))
     second.load_state_dict(first.state_dict(), assign=True)  # the same tensors
-    (source, driving), outputs = images(fixture, ["source", "driving"], first.native_px)
-    compared = set()
+    source, driving = (drawn(fixture, name, first.native_px) for name in ("source", "driving"))
+    outputs = [compared_input("input_source", source, golden), compared_input("input_driving", driving, golden)]
+    names: set[str] = set()
     for precision in precisions:
-        for network in (first, second.eval()):
-            made = network.to(precision)(source.to(precision), {"driving": driving.to(precision)})
+        for network in (first, second):
+            made = network.eval().to(precision)(source.to(precision), {"driving": driving.to(precision)})
             named = _named(made.image, made.own, "_ac_true" if network.config.align_corners else "_ac_false")
-            outputs += [output for name, value in named.items() for output in compare_output(golden, name, value)]
-            compared |= set(named)
-    if missing := compared ^ set(stored_outputs(golden)):
-        raise ValueError(f"outputs that only one side has: {sorted(missing)}")
+            outputs += compared_all(named, golden)
+            names |= set(named)
+    check_complete(names, golden)
     return outputs
 
 

@@ -12,20 +12,23 @@ from model.baselines.fomm3d import Fomm3d
 from model.baselines.fomm3d_pose import Pose, to_degrees
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
-from tests.parity.published import compare_all, images, load
+from tests.parity.networks import PRECISIONS, check_complete, compared_all, compared_input, drawn
+from tests.parity.regressors import load
 
 PARTS = {"kp_detector": "fv2v_kp_detector", "he_estimator": "fv2v_he_estimator", "generator": "fv2v_generator_spade"}
 
 
 @torch.no_grad()
-def check(fixture: Fixture, precisions: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> list[Output]:
+def check(fixture: Fixture, precisions: tuple[torch.dtype, ...] = PRECISIONS) -> list[Output]:
     """Every stored output, by default in float32 and float64."""
     golden, network = fixture.arrays(), Fomm3d()
-    load(fixture, network, PARTS)
-    (source, driving), outputs = images(fixture, ["source", "driving"], network.native_px)
+    for part, manifest in PARTS.items():
+        load(fixture, manifest, getattr(network, part))
+    source, driving = (drawn(fixture, name, network.native_px) for name in ("source", "driving"))
+    outputs = [compared_input("input_source", source, golden), compared_input("input_driving", driving, golden)]
     for precision in precisions:
         with FlatConvolutions() if precision == torch.float64 else nullcontext():
-            made = network.to(precision)(source.to(precision), {"driving": driving.to(precision)})
+            made = network.eval().to(precision)(source.to(precision), {"driving": driving.to(precision)})
         inside = made.own
         found = {
             "kp_canonical_value": inside.canonical.value,
@@ -37,7 +40,8 @@ def check(fixture: Fixture, precisions: tuple[torch.dtype, ...] = (torch.float32
             "occlusion_map": inside.occlusion,
             "mask": inside.mask,
         }
-        outputs += compare_all(golden, found)
+        check_complete(set(found), golden)
+        outputs += compared_all(found, golden)
     return outputs
 
 

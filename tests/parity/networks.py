@@ -28,9 +28,10 @@ def compared_input(name: str, image: Tensor, golden: Mapping[str, np.ndarray]) -
 
 
 def compared(name: str, found: Tensor, golden: Mapping[str, np.ndarray]) -> list[Output]:
-    """Compare one output with all that is stored of it: the array, or samples and statistics over its last two axes.
+    """Compare one output with all that is stored of it: the array, or samples and statistics over its spatial axes.
 
-    In float64 the golden network's own noise is all that may remain.
+    These are the last ones, as many as the stored statistics leave out: two, or three of a volume. In float64 the
+    golden network's own noise is all that may remain.
     """
     precise = found.dtype == torch.float64
     tolerance = FLOAT64_NOISE * golden[f"{name}_noise"] if precise else golden[f"{name}_tolerance"]
@@ -39,8 +40,21 @@ def compared(name: str, found: Tensor, golden: Mapping[str, np.ndarray]) -> list
         return [compare(label, found, golden[name], tolerance)]
     start, step = golden[f"{name}_slice"]
     taken, pixels = slice(int(start), None, int(step)), found.double().numpy()
-    statistics = np.stack([getattr(pixels, function)((-2, -1)) for function in STATISTICS], -1)
+    axes = tuple(range(golden[f"{name}_stats"].ndim - 1 - found.ndim, 0))
+    statistics = np.stack([getattr(pixels, function)(axes) for function in STATISTICS], -1)
     return [
-        compare(label, found[..., taken, taken], golden[f"{name}_sub"], tolerance),
+        compare(label, found[(..., *[taken] * len(axes))], golden[f"{name}_sub"], tolerance),
         compare(f"{label}, statistics", statistics, golden[f"{name}_stats"], tolerance),
     ]
+
+
+def compared_all(found: Mapping[str, Tensor], golden: Mapping[str, np.ndarray]) -> list[Output]:
+    """Compare several outputs by name."""
+    return [output for name, value in found.items() for output in compared(name, value, golden)]
+
+
+def check_complete(compared_names: set[str], golden: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where not exactly the outputs that have a tolerance were compared; the message names them."""
+    stored = {name.removesuffix("_tolerance") for name in golden if name.endswith("_tolerance")}
+    if differing := sorted(stored ^ compared_names):
+        raise ValueError(f"outputs that only one side has: {differing}")

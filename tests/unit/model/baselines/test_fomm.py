@@ -129,11 +129,10 @@ def test_the_small_image_keeps_a_constant_inside():
 
 
 @pytest.mark.parametrize(("signals", "message"), [
-    ({}, "no signal 'driving'"),
-    ({"driving": torch.zeros(1, 3, 32, 64)}, r"driving: expected images of 64 px, got \(32, 64\)"),
-    ({"driving": torch.zeros(1, 1, 64, 64)}, r"driving: .*\(1, 1, 64, 64\)"),
-    ({"driving": torch.zeros(2, 3, 64, 64)}, "driving has 2 images, source 1"),
-    ({"driving": torch.zeros(1, 3, 64, 64), "driving_first": torch.zeros(1, 3, 8, 8)}, "driving_first: .* 64 px"),
+    ({}, "no signal `driving`"),
+    ({"driving": torch.zeros(1, 3, 32, 64)}, r"`driving`: expected shape \(1, 3, 64, 64\), got \(1, 3, 32, 64\)"),
+    ({"driving": torch.zeros(2, 3, 64, 64)}, r"`driving`: .* got \(2, 3, 64, 64\)"),
+    ({"driving": torch.zeros(1, 3, 64, 64), "driving_first": torch.zeros(1, 3, 8, 8)}, "`driving_first`: expected"),
 ])  # fmt: skip
 def test_what_it_cannot_animate_is_refused_by_name(signals, message):
     with pytest.raises(ValueError, match=message):

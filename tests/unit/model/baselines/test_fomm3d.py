@@ -154,10 +154,10 @@ def test_what_it_cannot_be_or_animate_is_refused_by_name():
     with pytest.raises(ValueError, match="spade, original, not 'spad'"):
         Fomm3dConfig(decoder="spad")
     network = Fomm3d(SMALL)
-    with pytest.raises(ValueError, match="no signal 'driving'"):
+    with pytest.raises(ValueError, match="no signal `driving`"):
         network(torch.zeros(1, 3, PX, PX), {})
     image = torch.zeros(1, 3, PX, PX)
-    with pytest.raises(ValueError, match="driving_first: expected images of 32 px"):
+    with pytest.raises(ValueError, match=r"`driving_first`: expected shape \(1, 3, 32, 32\)"):
         network(image, {"driving": image, "driving_first": torch.zeros(1, 3, 64, 64)})
 
 

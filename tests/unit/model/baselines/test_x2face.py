@@ -83,8 +83,8 @@ def test_a_skip_is_rectified_and_its_input_stays_as_it_was():
 
 
 @pytest.mark.parametrize(("signals", "message"), [
-    ({"driver": torch.zeros(1, 3, PX, PX)}, r"no signal 'driving'.*\['driver'\]"),
-    ({"driving": torch.zeros(1, 3, 64, 64)}, r"driving: expected images of 32 px, got \(64, 64\)"),
+    ({"driver": torch.zeros(1, 3, PX, PX)}, r"no signal `driving`.*\['driver'\]"),
+    ({"driving": torch.zeros(1, 3, 64, 64)}, r"`driving`: expected shape \(1, 3, 32, 32\)"),
 ])  # fmt: skip
 def test_what_it_cannot_animate_is_refused_by_name(signals, message):
     with pytest.raises(ValueError, match=message):
