@@ -36,8 +36,10 @@ class BiLayerConfig:
         enhancer_channels: features of the enhancer at full and at half size.
         enhancer_blocks: blocks of the enhancer at half size.
         enhancer_steps: updates of the texture, each of which takes a gradient; 0 leaves it as it was made.
-        background: level in [0, 1] that is put where the network sees no person. It makes no background: its
-            training composites over black, its demonstration over white.
+        background: level in [0, 1] that is put where the network sees no person.
+
+    Choice: the network makes no background, and the paper's table does not say what was put there. Black is what its
+    training composites over; its demonstration shows white.
     """
 
     image_px: int = 256
