@@ -92,8 +92,9 @@ def assets_status() -> None:
 def assets_import(name: str, files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> None:
     """Bring FILE... to where the pipeline looks for asset NAME, and record its hash in assets.lock.json.
 
-    Weights are copied, heads converted: `pwm assets import flame generic_model.pkl landmark_embedding.npy`, `pwm assets
-    import bfm BFM_model_front.mat`, `pwm assets import ict FaceXModel`. All is checked before anything is written.
+    Weights are copied; heads and published systems converted: `pwm assets import flame generic_model.pkl
+    landmark_embedding.npy`, `pwm assets import ict FaceXModel`, `pwm assets import fomm vox-cpk.pth.tar`
+    (docs/heads.md, docs/baselines.md). All is checked before anything is written.
     """
     from pipeline.tools.assets import import_files
 

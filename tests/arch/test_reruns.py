@@ -10,7 +10,7 @@ from tests.arch.stage_deps import room, stage_script
 from tests.helpers import ROOT
 
 # What no stage runs: commands of users, how the shipped networks were made, what only declares or talks, and the
-# networks of published systems and what drives them, which have no rows yet.
+# networks of published systems, their files and what drives them, which have no rows yet.
 NO_STAGE = (
     "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py",
     "pipeline/reading.py", "pipeline/assets.py",
