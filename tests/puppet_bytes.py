@@ -36,8 +36,8 @@ def main() -> None:
     from pipeline.puppets.clip import film_clip, make_clip, plan_corpus
     from pipeline.puppets.video import X264, VideoWriter, _studio, render_video
 
-    small = params(frames=18, texture_size=256, frame_sizes=[[240, 320]])
-    plans = [plan for corpus in small.corpora.values() for plan in plan_corpus(small, corpus)][1:8:3]
+    small = params(frames=10, texture_size=256, frame_sizes=[[256, 320]])
+    plans = [plan for corpus in small.corpora.values() for plan in plan_corpus(small, corpus)][1:5:3]
     hashes = {}
     with tempfile.TemporaryDirectory() as folder:
         for plan in plans:

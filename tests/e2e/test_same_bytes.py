@@ -57,7 +57,7 @@ def test_any_number_of_processes_makes_the_same_corpus(tmp_path):
     yaml = YAML()
     everything = yaml.load((ROOT / "tests" / "data" / "small.yaml").read_text())
     puppets = everything["puppets"]
-    puppets.update(frames=6, texture_size=128, frame_sizes=[[240, 320]])
+    puppets.update(frames=4, texture_size=128, frame_sizes=[[256, 320]])
     puppets["corpora"]["puppets1"].update(train_people=3, test_people=1)
     with (tmp_path / "params.yaml").open("w") as stream:
         yaml.dump(everything, stream)
