@@ -101,9 +101,12 @@ def _change_own(params: Path, name: str, sha256: str | None) -> None:
     yaml.width = 4096  # never break a line that was one
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     tree = yaml.load(params.read_text(encoding="utf-8-sig"))
-    if sha256 is None:
-        del tree["bench"]["own"][name]
+    own = tree["bench"]["own"]
+    if sha256 is not None:
+        own[name] = sha256
     else:
-        tree["bench"]["own"][name] = sha256
+        del own[name]
+        if not own:  # as the profiles have it
+            own.fa.set_flow_style()
     with written_aside(params) as partial, partial.open("w") as stream:
         yaml.dump(tree, stream)
