@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import say, stage_command
+from pipeline.console import Stopped, say, stage_command
 from pipeline.options import DataFolder, Fits, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
@@ -70,9 +70,9 @@ def repeat_command(
     for row in found:
         typer.echo(f"{row.verdict:10} {row.file}")
     differing = [row for row in found if row.verdict != "equal"]
-    say(f"{stage}: {len(found) - len(differing)} of {len(found)} files equal")
     if differing:
-        raise typer.Exit(1)
+        raise Stopped(f"{stage}: {len(differing)} of {len(found)} files differ")
+    say(f"{stage}: all {len(found)} files equal")
 
 
 @assets_app.command("status")

@@ -11,7 +11,7 @@ from tests.small_corpus import digests
 pytestmark = pytest.mark.slow
 
 PWM = (sys.executable, "-m", "pipeline.cli", "repeat")
-CHEAP = ("weights", "heads", "pairs", "headline", "report")  # with what is parametrised below, every kind of stage
+CHEAP = ("weights", "heads", "pairs", "headline", "figures", "train@toy64.puppet.nmfc")
 
 
 @pytest.mark.parametrize("stage", CHEAP)
@@ -21,6 +21,17 @@ def test_a_stage_writes_the_same_bytes_again_and_none_into_the_project(reproduce
     assert "equal" in said
     assert "different" not in said
     assert digests(reproduced) == before
+
+
+def test_reports_made_at_another_commit_differ_where_they_name_it(reproduced, tmp_path):
+    said = ended(reproduced, 1, "report", "--into", str(tmp_path / "again"))
+    differing = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("different")]
+    assert {path.rsplit("/", 1)[1] for path in differing} == {"index.html", "table1.md", "table2.md", "table3.md"}
+    for path in differing:
+        before, again = ((root / path).read_text().splitlines() for root in (reproduced, tmp_path / "again"))
+        lines = [pair for pair in zip(before, again, strict=True) if pair[0] != pair[1]]
+        assert len(lines) == 1 or path.endswith("html")
+        assert all("commit" in line for pair in lines for line in pair)
 
 
 def test_crops_are_the_same_with_one_process(reproduced):
@@ -51,8 +62,7 @@ def test_code_that_has_changed_is_named_and_its_bytes_are_seen(reproduced):
         (reproduced / "stages" / "pairs.py").write_text(
             (reproduced / "stages" / "pairs.py").read_text().replace('"seed": str(params.seed)', '"seed": "other"')
         )
-        said = run(*PWM, "pairs", cwd=reproduced, ok=False)
-        assert "different  data/pairs.parquet" in said
+        assert "different  data/pairs.parquet" in ended(reproduced, 1, "pairs").stdout
         assert digests(reproduced / "data") == before
     finally:
         run("git", "checkout", "--quiet", "pipeline", "stages", cwd=reproduced)
@@ -88,10 +98,16 @@ def test_a_stage_that_has_not_run_or_whose_inputs_changed_is_refused(reproduced)
     assert "has not run yet" in refused(reproduced, "pairs")
 
 
+def ended(project, code, *arguments):
+    """`pwm repeat`, which must end with this exit code."""
+    done = subprocess.run([*PWM, *arguments], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
 def refused(project, *arguments):
     """What `pwm repeat` says in one line, with exit code 2."""
-    done = subprocess.run([*PWM, *arguments], cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
+    done = ended(project, 2, *arguments)
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     return done.stderr
