@@ -53,4 +53,51 @@ ASSETS = {
     "ict_face": Asset(
         "ict_face.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel", comes_with="ict"
     ),
+    # Published systems (docs/baselines.md); pipeline/released/systems.py says what their files hold.
+    "fomm": Asset(
+        "fomm.safetensors",
+        "vox-cpk.pth.tar or vox-adv-cpk.pth.tar",
+        "the README of first-order-model, and the release that its demo.ipynb fetches",
+        "MIT",
+    ),
+    "fomm3d": Asset(
+        "fomm3d.safetensors",
+        "00000189-checkpoint.pth.tar (Vox-256-New)",
+        "the README of One-Shot_Free-View_Neural_Talking_Head_Synthesis",
+        "CC BY-NC 4.0",
+    ),
+    "pirender": Asset(
+        "pirender.safetensors",
+        "epoch_..._iteration_..._checkpoint.pt of face.zip",
+        "scripts/download_weights.sh of PIRender",
+        "CC BY-NC 4.0",
+    ),
+    "x2face": Asset(
+        "x2face.safetensors",
+        "x2face_model_forpython3.pth or x2face_model.pth",
+        "X2Face's page at the Visual Geometry Group, Oxford",
+        "MIT",
+    ),
+    "headgan": Asset(
+        "headgan.safetensors",
+        "latest_net_G.pth of checkpoints.zip",
+        "scripts/download_files.py of headGAN",
+        "CC BY-NC-SA 4.0",
+    ),
+    "bilayer": Asset(
+        "bilayer.safetensors",
+        "2225_{identity_embedder,texture_generator,keypoints_embedder,inference_generator}.pth and "
+        "1225_texture_enhancer.pth",
+        "the README of bilayer-model",
+        "MPL-2.0",
+        "2225_identity_embedder.pth 2225_texture_generator.pth 2225_keypoints_embedder.pth "
+        "2225_inference_generator.pth 1225_texture_enhancer.pth",
+    ),
+    "lsr": Asset(
+        "lsr.safetensors",
+        "_trained_models/meta_learning (folder)",
+        "the README of lsr (Learned Spatial Representations)",
+        "Apache-2.0",
+        "meta_learning",
+    ),
 }

@@ -1,1 +1,1 @@
-"""What FLAME, the Basel face and ICT-FaceKit release, read without running anything in it, as our arrays."""
+"""What others release, read without running it: heads become our arrays, files of torch and TensorFlow tensors."""

@@ -9,9 +9,9 @@ import io
 import pickle
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ import torch
 from model.releases.inert import Inert, StoredArray, StoredType, from_bytes
 
 # What a damaged or foreign pickle makes the unpickler raise; RecursionError and MemoryError are claims of its sizes.
-_BROKEN = (
+BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
     OverflowError, MemoryError, RecursionError, RuntimeError, struct.error, AssertionError,
 )  # fmt: skip
@@ -39,41 +39,41 @@ class Forbidden(pickle.UnpicklingError):
     """The pickle names something that an array file has no use for."""
 
 
-class _Function:
+class Function:
     """A stand-in that a pickle may call; it has no attributes that a pickle could set."""
 
     __slots__ = ()
 
 
-class _EmptyArray(_Function):
+class _EmptyArray(Function):
     __slots__ = ()
 
     def __call__(self, *_: Any) -> StoredArray:
         return StoredArray()  # the state that follows in the pickle brings type, shape and content
 
 
-class _ArrayFromBuffer(_Function):
+class _ArrayFromBuffer(Function):
     __slots__ = ()
 
     def __call__(self, buffer: Any, kind: StoredType, shape: tuple, order: Any) -> StoredArray:
         return StoredArray.of(from_bytes(buffer, kind, shape, order))
 
 
-class _Scalar(_Function):
+class _Scalar(Function):
     __slots__ = ()
 
     def __call__(self, kind: StoredType, content: bytes | str) -> Any:
         return from_bytes(content, kind, (1,), "C").item()
 
 
-class _Dtype(_Function):
+class _Dtype(Function):
     __slots__ = ()
 
     def __call__(self, code: str, *_: Any) -> StoredType:
         return StoredType(code)
 
 
-class _OldInstance(_Function):
+class _OldInstance(Function):
     __slots__ = ()
 
     def __call__(self, kind: type, *_: Any) -> Inert:
@@ -82,7 +82,7 @@ class _OldInstance(_Function):
         return kind()
 
 
-class _Encode(_Function):
+class _Encode(Function):
     __slots__ = ()
 
     def __call__(self, text: str, encoding: str = "latin1") -> bytes:
@@ -91,14 +91,14 @@ class _Encode(_Function):
         return text.encode("latin1")
 
 
-class _NoBytes(_Function):
+class _NoBytes(Function):
     __slots__ = ()
 
     def __call__(self) -> bytes:
         return b""  # Python 3 writes empty bytes so for Python 2
 
 
-class _Storage(_Function):
+class _Storage(Function):
     __slots__ = ()
 
     def __call__(self, stored: bytes) -> Any:
@@ -106,7 +106,7 @@ class _Storage(_Function):
         return torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
 
 
-class _Tensor(_Function):
+class _Tensor(Function):
     __slots__ = ()
 
     def __call__(self, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> StoredArray:
@@ -144,12 +144,37 @@ def _allowed() -> dict[tuple[str, str], Any]:
     return table
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        super().__init__(stream, fix_imports=False, encoding="latin1")
-        self._table = _allowed()
+class _Whole:
+    """A stream that never gives less than it is asked for; its position stays behind what was given."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        found = self._stream.read(size)
+        if len(found) < size:
+            raise EOFError("the file ends within a value")
+        return found
+
+    def readline(self) -> bytes:
+        found = self._stream.readline()
+        if not found.endswith(b"\n"):
+            raise EOFError("the file ends within a line")
+        return found
+
+
+class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]  # not in typeshed
+    """Reads a pickle that may name arrays' stand-ins alone, and what `more` adds; Python 2's text is latin1.
+
+    Python's own unpickler, not the one in C: that sets aside as much memory as a damaged byte claims, dozens of GB.
+    """
+
+    def __init__(self, stream: IO[bytes], more: Mapping[tuple[str, str], Any] | None = None) -> None:
+        super().__init__(_Whole(stream), fix_imports=False, encoding="latin1")
+        self._table = _allowed() | dict(more or {})
 
     def find_class(self, module: str, name: str) -> Any:
+        """Give the stand-in of a name; another name is refused before anything of it is imported."""
         try:
             return self._table[module, name]
         except KeyError:
@@ -185,11 +210,11 @@ def read_pickle(path: Path, expected: str) -> Any:
                 _NPY_HEADERS[tuple(stream.read(2))](stream)
             else:
                 stream.seek(0)
-            return _Unpickler(stream).load()
+            return RestrictedUnpickler(stream).load()
     except Forbidden as error:
         raise ValueError(
             f"{path} asks for {error}, which {expected} does not contain: it was refused, and nothing of it was run"
         ) from None
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ValueError(f"{path} is damaged, or not {expected} ({reason})") from None

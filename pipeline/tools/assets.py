@@ -15,9 +15,12 @@ from model.atomic import written_aside
 from model.heads.arrays import arrays_sha256, load_arrays, save_head
 from pipeline.console import say
 from pipeline.heads.imports import IMPORTERS, flat, in_runs
+from pipeline.released.bring import Misfit, bring
+from pipeline.released.normalised import wrong_normalised
+from pipeline.released.systems import SYSTEMS
 from pipeline.store.assets import RECORD, asset_named, asset_path, hash_of, import_command, read_record, table
 from pipeline.store.provenance import sha256_file, write_json
-from pipeline.tools.recognise import WEIGHTS, check_weights, strange_content
+from pipeline.tools.recognise import WEIGHTS, asset_with, check_weights, strange_content, text_content
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,10 @@ def import_files(name: str, files: Sequence[Path]) -> list[Path]:
         if not file.exists():
             raise FileNotFoundError(f"{name}: there is no file {file}")
     read_record()  # a damaged one is refused before anything is written
-    written = _import_head(name, given) if name in IMPORTERS else {name: _copy(name, given)}
+    if name in IMPORTERS:
+        written = _import_head(name, given)
+    else:
+        written = {name: _import_system(name, given) if name in SYSTEMS else _copy(name, given)}
     record(list(written))
     return list(written.values())
 
@@ -120,8 +126,11 @@ def _copy(name: str, given: Sequence[Path]) -> Path:
 
 
 def _check(name: str, path: Path) -> None:
-    """Hold a file of the assets folder to its name; a head is in this project's own form there."""
-    if name in WEIGHTS:
+    """Hold a file of the assets folder to its name; heads and systems are in this project's own form there."""
+    if name in SYSTEMS:
+        if wrong := strange_content(path) or wrong_normalised(name, path):
+            raise ValueError(f"{name}: {path} {wrong}; expected what `{import_command(name)}` writes")
+    elif name in WEIGHTS:
         check_weights(name, path, asset_named(name).released_as)
     else:
         load_arrays(path)
@@ -146,6 +155,36 @@ def _import_head(name: str, given: Sequence[Path]) -> dict[str, Path]:
     if made.missing:
         say(f"{name}: imported in part; the release has {len(made.missing)} more files: {in_runs(made.missing)}")
     return written
+
+
+def _import_system(name: str, given: Sequence[Path]) -> Path:
+    asset, path = asset_named(name), asset_path(name)
+    try:
+        brought = bring(name, given, asset.released_as, path)
+    except (ValueError, FileNotFoundError) as error:
+        wrong = _another_assets(name, error) or _first_strange(name, given) or str(error)
+        expected = "" if asset.released_as in wrong else f"; expected {asset.released_as}"
+        raise ValueError(f"{name}: {wrong}{expected}") from None
+    _write_card(name, path, dict(brought.facts) | {"inputs": {file.name: sha256_file(file) for file in brought.used}})
+    if brought.note:
+        say(f"{name}: {brought.note}")
+    return path
+
+
+def _another_assets(name: str, error: Exception) -> str:
+    """Whose weights a file holds that is not what it was brought in as; empty where they are nobody's."""
+    meant = asset_with(error.content) if isinstance(error, Misfit) else ""
+    if not isinstance(error, Misfit) or meant in ("", name):
+        return ""
+    return f"{error.path} holds the weights of {meant}: `{import_command(meant)}`"
+
+
+def _first_strange(name: str, given: Sequence[Path]) -> str:
+    """What came in the place of one of the files; beside TensorFlow's files there is text that belongs to them."""
+    for file in flat(given):
+        if what := strange_content(file) or ("" if SYSTEMS[name].tensorflow else text_content(file)):
+            return f"{file} {what}"
+    return ""
 
 
 def _write_card(name: str, path: Path, facts: Mapping[str, Any]) -> None:

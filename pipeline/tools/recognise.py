@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.released.fitting import is_tensor
 from pipeline.tools.weight_layouts import LAYOUTS, Layout
 
 if TYPE_CHECKING:
@@ -119,23 +120,28 @@ def _wrong_torch(name: str, path: Path) -> str:
     layout = LAYOUTS[name]
     wrong = misfit(layout, held)
     if wrong:
-        meant = next((other for other in LAYOUTS if other != name and not misfit(LAYOUTS[other], held)), "")
+        meant = asset_with(held)
         return f"holds the weights of {meant}: `pwm assets import {meant} FILE`" if meant else wrong
     state = _state(layout, held)
     broken = [key for key in layout.tensors() if key in state and not bool(state[key].isfinite().all())]
     return f"has values that are not finite in {_some(broken)}" if broken else ""
 
 
+def asset_with(held: Any) -> str:
+    """The asset whose weights a torch file's content is; empty if it is none's."""
+    from pipeline.released.bring import system_of
+
+    return next((name for name in LAYOUTS if not misfit(LAYOUTS[name], held)), "") or system_of(held)
+
+
 def misfit(layout: Layout, held: Any) -> str:
     """Why what a torch file holds is not of this layout; empty if it is."""
-    import torch
-
     if not isinstance(held, Mapping):
         return f"holds a {type(held).__name__}, no tensors by name"
     if layout.part and not isinstance(held.get(layout.part), Mapping):
         return f"has no {layout.part!r}: it holds {_some(held)}"
     state = held[layout.part] if layout.part else held
-    if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()):
+    if not all(isinstance(key, str) and is_tensor(value) for key, value in state.items()):
         return f"holds other things than tensors by name: {_some(state)}"
     if state and all(key.startswith("module.") for key in state):
         return "names its tensors 'module. ...': it was saved from a data-parallel network; save that network's .module"

@@ -4,8 +4,15 @@ A function takes a `Fixture` and returns its compared outputs; names are `Fixtur
 """
 
 CHECKS = {
+    "bilayer": "tests.parity.bilayer:check",
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
+    "fomm": "tests.parity.fomm:check",
+    "fomm3d": "tests.parity.fomm3d:check",
+    "headgan": "tests.parity.headgan:check",
+    "lsr": "tests.parity.lsr:check",
+    "pirender": "tests.parity.pirender:check",
+    "x2face": "tests.parity.x2face:check",
     "geometry/deca_crop": "tests.parity.deca_crop:check",
     "geometry/deep3d": "tests.parity.deep3d:check",
     "geometry/flame_lbs": "tests.parity.flame_lbs:check",

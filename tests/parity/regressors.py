@@ -15,7 +15,7 @@ FLOAT64_NOISE = 2  # times the fixture's own noise: what is left once our float3
 
 
 def load(fixture: Fixture, manifest: str, network: nn.Module) -> nn.Module:
-    """Fill a network by the folder's rule, strictly, and put it into inference mode.
+    """Fill a network by the folder's rule, strictly, and put it into inference mode; what the rule keeps is its own.
 
     Raises:
         ValueError: its state dict is not the manifest's; the message names the first differences.
@@ -32,7 +32,9 @@ def load(fixture: Fixture, manifest: str, network: nn.Module) -> nn.Module:
             f"{manifest}: only published {sorted(published - ours)[:3]}, only ours {sorted(ours - published)[:3]}"
         )
     state = fill.fill_state_dict(rows, fixture.seed, manifest)
-    network.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}, strict=True)
+    filled = {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
+    own = {key: value for key, value in network.state_dict().items() if fill.is_kept(manifest, key)}
+    network.load_state_dict({**filled, **own}, strict=True)
     return network.eval()
 
 

@@ -15,6 +15,7 @@ from benchmarks.stand_ins import asset_state, write_onnx, write_release
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.heads.imports import IMPORTERS
+from pipeline.released.systems import SYSTEMS
 from pipeline.store.assets import read_record
 from pipeline.store.provenance import sha256_file
 from pipeline.tools.recognise import WEIGHTS
@@ -60,10 +61,10 @@ def refusal(name: str, *files: Path) -> str:
     return lines[0]
 
 
-def test_every_asset_is_recognised_or_made_by_an_importer_of_heads():
+def test_every_asset_is_recognised_or_made_by_an_importer():
     made = {*IMPORTERS, *(name for name, asset in ASSETS.items() if asset.comes_with)}
-    assert made.isdisjoint(WEIGHTS)
-    assert made | WEIGHTS == set(ASSETS)
+    assert len([*made, *WEIGHTS, *SYSTEMS]) == len(ASSETS)
+    assert made | WEIGHTS | set(SYSTEMS) == set(ASSETS)
 
 
 @pytest.mark.parametrize(
