@@ -276,6 +276,20 @@ IN_PLACE = {
 }
 
 
+def test_broken_numbers_of_a_tensorflow_checkpoint_are_refused_too(assets, tmp_path):
+    arrays = lsr_arrays()
+    name = next(key for key, array in arrays.items() if key.startswith("generator/") and array.ndim == 4)
+    arrays[name] = np.full_like(arrays[name], np.inf)
+    index, data = write_checkpoint(tmp_path / "lsr" / "ckpt-1", arrays)
+    assert f"{index} has values that are not finite in 1 tensors: network.generator." in refusal(
+        assets, "lsr", [index.parent]
+    )
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    assert f"{data} is damaged: the checksum of " in refusal(assets, "lsr", [index.parent])
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_truncated_files_and_what_came_in_their_place_are_refused(name, assets, tmp_path):
     files = write_release(tmp_path / "release", name)
