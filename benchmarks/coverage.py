@@ -22,8 +22,9 @@ from pipeline.console import run_command
 from pipeline.metrics.fid import frechet_distance
 from pipeline.params.data import PairParams
 from pipeline.report.intervals.clusters import Clusters
-from pipeline.report.intervals.coverage import least, normal_coverage, resampled_coverage
+from pipeline.report.intervals.coverage import least, normal_coverage, resampled_coverage, seed_coverage
 from pipeline.report.intervals.estimates import estimate_distance
+from pipeline.report.intervals.seeds import quantile
 from pipeline.report.results import Pairs
 from pipeline.store.columns import numbers
 from pipeline.store.provenance import ROOT, write_text
@@ -38,6 +39,10 @@ ROUNDING = 1e-9
 NORMAL_PEOPLE, CORRELATIONS = (8, 12, 40), (0.0, 0.3, 0.7)
 REAL_PEOPLE = (8, 20)
 FID_PEOPLE, FID_FEATURES = (8, 12, 40), 8
+# Training again: standard deviation between seeds as a share of half the interval over people, and the deviation of the
+# effect of a person and a training together, where a person's own is 1.
+SEED_SHARES, TOGETHER, SEEDS = (0.3, 1.0, 2.0), (0.0, 1.0), (1, 2, 3, 5)
+OF_PAIR, PAIRS_OF_PERSON = 0.5, 2
 # Deviations of the effects of source, driver, two people together, and pair, as measured on columns of the profile
 # `puppets`; for same identity the second and third are none.
 CROSS: dict[str, Deviations] = {
@@ -120,6 +125,23 @@ def _fid_coverage(clusters: Clusters, trials: int) -> float:
     return float(np.mean([one.low <= expected <= one.high for one in found]))
 
 
+def seeds_table(trials: int) -> list[tuple[str, float, float, int, int, float]]:
+    """What is estimated, share of the seeds, effect of both together, seeds, people and coverage of the expectation."""
+    found = []
+    for people in NORMAL_PEOPLE:
+        owners = np.repeat(np.arange(people), PAIRS_OF_PERSON)
+        clusters = Clusters(owners, owners)
+        half = float(quantile(people - 1)) * np.sqrt((1 + OF_PAIR**2 / PAIRS_OF_PERSON) / people)
+        for share in SEED_SHARES:
+            for kind, rows in (("row", 1), ("difference of two rows", 2)):
+                for together in TOGETHER[: 3 - rows]:
+                    for count in SEEDS:
+                        deviations = (share * half, together, OF_PAIR)
+                        covers = seed_coverage(clusters, deviations, [count] * rows, trials, people)
+                        found.append((kind, share, together, count, people, covers))
+    return found
+
+
 def take(data: Path) -> list[dict[str, Any]]:
     """Effects of the people of both corpora in every column of some rows and differences, from `data`'s results."""
     pairs = Pairs(data / "pairs.parquet")
@@ -165,7 +187,7 @@ def _rounded(values: np.ndarray) -> Any:
     return values.round(max(0, 4 - int(np.ceil(np.log10(largest))))).tolist() if largest else values.tolist()
 
 
-def markdown(normal: list, real: list, fid: list) -> str:
+def markdown(normal: list, real: list, fid: list, seeds: list) -> str:
     """The tables of docs/intervals.md."""
     people = [f"{count} people" for count in NORMAL_PEOPLE]
     lines = ["Normal effects, 93 to 98% asked:", "", _line("task", "effects like those of", *people), _rule(2, 3)]
@@ -182,6 +204,12 @@ def markdown(normal: list, real: list, fid: list) -> str:
     lines += ["", "FID, of the FID that is expected at this number of pairs:", "", _line("task", *people), _rule(1, 3)]
     for task in ("same", "cross"):
         lines.append(_line(task, *(f"{share:.1%}" for t, _, share in fid if t == task)))
+    columns = ("number", "sd between seeds / half interval", "person x training", "seeds", *people)
+    lines += ["", "The expectation over people and trainings, 93 to 98% asked of 3 seeds and more:", ""]
+    lines += [_line(*columns), _rule(1, 6)]
+    for kind, share, together, count in dict.fromkeys(one[:4] for one in seeds):
+        shares = [f"{one[-1]:.1%}" for one in seeds if one[:4] == (kind, share, together, count)]
+        lines.append(_line(kind, f"{share:g}", f"{together:g}", str(count), *shares))
     return "\n".join(lines) + "\n"
 
 
@@ -205,7 +233,8 @@ def main(
         lines = ",\n".join(json.dumps(one) for one in take(take_from))
         write_text(EFFECTS, f"[\n{lines}\n]\n")
         return
-    made = markdown(normal_table(trials), real_table(json.loads(EFFECTS.read_text()), trials), fid_table(fid_trials))
+    real = real_table(json.loads(EFFECTS.read_text()), trials)
+    made = markdown(normal_table(trials), real, fid_table(fid_trials), seeds_table(trials))
     head, rest = PAGE.read_text().split(START)
     write_text(PAGE, f"{head}{START}\n{made}\n{END}{rest.split(END)[1]}")
 

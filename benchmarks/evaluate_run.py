@@ -9,13 +9,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
 from model.frame.coords import frames_to_tensor
+from model.method.network import Made
 from pipeline.bench.evaluate import EvaluateInputs, open_scorer
 from pipeline.bench.kept import generation_key, keep_generated
 from pipeline.bench.pair_frames import PairFrames
@@ -96,10 +96,10 @@ class Mirror:
 
     device = CPU
 
-    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> SimpleNamespace:
+    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Made:
         """Turn the sources round."""
         frames = np.ascontiguousarray(pairs.source_u8[rows][:, :, ::-1])
-        return SimpleNamespace(image=frames_to_tensor(torch.from_numpy(frames)))
+        return Made(frames_to_tensor(torch.from_numpy(frames)))
 
 
 def opened(left_out: set[str]) -> Params:

@@ -21,7 +21,6 @@ from pipeline.sources.listing import list_source
 from pipeline.sources.request import ClipList
 from pipeline.store.clips import ClipStore
 from pipeline.store.schema import read_table
-from pipeline.video.decode import UNEVEN
 from pipeline.work.ledger import TooManyFailures
 
 START, END = 15, 36  # the annotated range, at 25 fps: it begins behind the second key frame of the videos made here
@@ -218,7 +217,7 @@ def survive(folder: Path, cases: Sequence[Case], *, workers: int, clip_timeout_s
             lost.append(f"{row['clip']}: the store lacks frames")
         if case and case.frames is not None and entries[row["clip"]]["num_frames"] < case.frames and not row["detail"]:
             lost.append(f"{row['clip']} ({case.fault}): {entries[row['clip']]['num_frames']} of {case.frames} frames")
-        if case and case.numbered and UNEVEN not in row["detail"]:  # a cut among B-frames leaves a gap of a frame
+        if case and case.numbered:
             entry = entries[row["clip"]]
             shown = [read_number(frame, entry["crop_map"]) for frame in store.frames(row["clip"])]
             if shown != entry["frame_index"]:

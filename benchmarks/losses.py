@@ -14,7 +14,7 @@ import math
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,22 +24,34 @@ import typer
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.pwm.animator import Animator, AnimatorConfig
-from model.training.discriminator import Discriminator
-from model.training.loop import fit
+from model.method.network import Batch
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
+from model.pwm.discriminator import Discriminator
+from model.pwm.lesson import PwmLesson
+from model.pwm.lesson_config import Rates
+from model.training.loop import train
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
 from pipeline.params.tree import load_params
 from pipeline.store.provenance import ROOT, write_json
 from pipeline.training.augment import recolour, recrop
-from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
-from pipeline.training.dataset import Batch
+from pipeline.training.configs import (
+    discriminator_config,
+    first_rates,
+    generator_config,
+    guidance_config,
+    loss_config,
+    train_config,
+)  # fmt: skip
+from pipeline.training.dataset import Pairs
 from pipeline.training.run import load_backbone
 
-# guidance, or guidance/output: without one the recipe's own output
+# guidance, or guidance/variant: without one the recipe's own generator
 ROWS = (
     "geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes", "geom_disp/paper", "neural_codes/paper",
+    "nmfc/in_full",
 )  # fmt: skip
+VARIANTS = {"": {}, "paper": {"output": "paper"}, "in_full": {"nmfc_centre": "in_full"}}  # keys of `generator`
 GOLDEN = ROOT / "tests" / "data" / "golden_losses.json"
 STEPS, PAIRS, SEED = 20, 4, 7
 # Adam's first steps are as large where a gradient is rounding noise as where it is not, so at the recipe's rates the
@@ -52,7 +64,7 @@ FIRST, TOLERANCE, FLOOR = 1e-5, 1e-3, 0.05
 Trajectory = list[dict[str, float]]
 
 
-def batch_at(head: HeadModel, image_px: int, step: int) -> Batch:
+def batch_at(head: HeadModel, image_px: int, step: int) -> Pairs:
     """The pairs of a step: smooth pictures, and heads of random codes and angles that fill most of the frame."""
     rng = np.random.default_rng([SEED, step])
     grain = torch.from_numpy(rng.random((2 * PAIRS, 3, 9, 7), np.float32))
@@ -69,15 +81,15 @@ def batch_at(head: HeadModel, image_px: int, step: int) -> Batch:
         )
         return HeadFit(shape, expression, pose, camera, to_frame)
 
-    return Batch(images[:PAIRS], images[PAIRS:], heads(), heads())
+    return Pairs(images[:PAIRS], images[PAIRS:], heads(), heads())
 
 
 def trajectory(row: str) -> Trajectory:
     """Train one of `ROWS` for twenty steps on one thread in float32; returns the losses of every step."""
-    guidance, _, output = row.partition("/")
+    guidance, _, variant = row.partition("/")
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     recipe = params.recipes["toy64"]
-    sizes = recipe.generator.model_copy(update={"output": output} if output else {})
+    sizes = recipe.generator.model_copy(update=VARIANTS[variant])
     recipe = recipe.model_copy(
         update={
             "batch_size": PAIRS,
@@ -87,8 +99,7 @@ def trajectory(row: str) -> Trajectory:
             "perceptual": recipe.perceptual.model_copy(update={"weights": str(ROOT / recipe.perceptual.weights)}),
         }
     )
-    rates = train_config(recipe)
-    slow = {name: RATE_SHARE * getattr(rates, name) for name in ("lr_generator", "lr_discriminator", "lr_codes")}
+    slow = Rates(**{name: RATE_SHARE * rate for name, rate in asdict(first_rates(recipe)).items()})
     head = load_head(ROOT / params.data.heads / f"{params.bench.head}.npz")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -99,12 +110,13 @@ def trajectory(row: str) -> Trajectory:
 
     def drawn(step: int) -> Batch:
         moved = recrop(batch_at(head, recipe.image_px, step), 0.1, 0.1, SEED, step)
-        return recolour(moved, 0.2, SEED, step)
+        pairs = recolour(moved, 0.2, SEED, step)
+        return Batch(pairs.source, pairs.driving, fit_signals(pairs.fit_src, pairs.fit_drv))
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            return fit(
-                animator, discriminator, perceptual, drawn, loss_config(recipe), replace(rates, **slow),
+            return train(
+                PwmLesson(animator, discriminator, perceptual, loss_config(recipe), slow), drawn, train_config(recipe),
                 torch.device("cpu"), CheckpointStore(Path(scratch)), lambda _step, _losses: None,
             )  # fmt: skip
     finally:

@@ -1,10 +1,11 @@
 """What the data stages survive, and how their time and memory grow.
 
-    python -m benchmarks.robustness                          # all parts, about six minutes on two cores
+    python -m benchmarks.robustness                          # all parts, about eight minutes on two cores
     python -m benchmarks.robustness --part index --part fuzz
 
 Writes reports/benchmarks/robustness.{json,md}; parts that are not run keep their last result, and each says what made
-it. `index`: FOMM's whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py).
+it. `index`: FOMM's whole csv without a single video. `fuzz`: damaged files and annotations (benchmarks/fuzz.py), and
+what is brought in as weights, predictions or a data folder (benchmarks/fuzz_{weights,predictions,folders}.py).
 `scale`: the stages crop and fit over ever more copies of one tiny clip: seconds, CPU seconds of all processes, and the
 memory of the stage and of its largest worker, without the pages of mapped files.
 """
@@ -25,6 +26,9 @@ import typer
 from ruamel.yaml import YAML
 
 from benchmarks.fuzz import FUZZ_CROP, make_cases, survive
+from benchmarks.fuzz_folders import fuzz_folders
+from benchmarks.fuzz_predictions import fuzz_predictions
+from benchmarks.fuzz_weights import fuzz_weights
 from benchmarks.robustness_page import STAGES, TINY_FRAMES, TINY_PX, markdown
 from benchmarks.timing import environment
 from pipeline.cropping.pack import crop_all
@@ -38,6 +42,7 @@ from pipeline.work.ledger import TooManyFailures
 
 OUT = Path("reports/benchmarks/robustness")
 SAMPLE_EVERY_S = 0.1
+INPUTS = {"weights": fuzz_weights, "predictions": fuzz_predictions, "folders": fuzz_folders}
 
 
 def measure_index(csv: Path, folder: Path) -> dict[str, Any]:
@@ -60,20 +65,39 @@ def measure_index(csv: Path, folder: Path) -> dict[str, Any]:
 
 
 def measure_fuzz(cases: int, seed: int, real: list[Path], folder: Path) -> dict[str, Any]:
-    """Crop damaged files and annotations in two workers, ten seconds a try and at most three tries a clip."""
-    made = make_cases(folder, cases, seed, real)
+    """Crop damaged files and annotations in two workers, ten seconds a try and at most three tries a clip.
+
+    And bring in weights, predictions and data folders of every kind.
+    """
+    inputs = measure_inputs(seed, folder / "inputs")
+    made = make_cases(folder / "films", cases, seed, real)
     begun = time.perf_counter()
-    found = survive(folder, made, workers=2, clip_timeout_s=10.0)
+    found = survive(folder / "films", made, workers=2, clip_timeout_s=10.0)
     by_fault: dict[str, dict[str, int]] = {}
     for (fault, reason), count in sorted(found.reasons.items()):
         by_fault.setdefault(fault, {})[reason] = count
     reasons: Counter[str] = Counter()
     for (_, reason), count in found.reasons.items():
         reasons[reason] += count
-    return {"cases": cases, "seed": seed, "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
+    return {"cases": cases + inputs["cases"], "films": cases, "inputs": inputs, "seed": seed,
+            "real_videos": len(real), "seconds": round(time.perf_counter() - begun, 1),
             "ledger_rows": reasons.total(), "reasons": dict(sorted(reasons.items())), "by_fault": by_fault,
             "unaccounted": found.unaccounted, "frames_lost_silently": found.lost_frames,
             "wrong_frames": found.wrong_frames, "crashed": found.crashed}  # fmt: skip
+
+
+def measure_inputs(seed: int, folder: Path) -> dict[str, Any]:
+    """Bring in weights, predictions and data folders, one verdict a case."""
+    begun, verdicts = time.perf_counter(), []
+    for name, fuzz in INPUTS.items():
+        (folder / name).mkdir(parents=True)
+        verdicts += list(fuzz(folder / name, seed))
+    by_fault: dict[str, dict[str, int]] = {}
+    for one in verdicts:
+        outcomes = by_fault.setdefault(f"{one.part}: {one.fault}", {})
+        outcomes[one.outcome] = outcomes.get(one.outcome, 0) + 1
+    return {"cases": len(verdicts), "seconds": round(time.perf_counter() - begun, 1), "by_fault": by_fault,
+            "silent": [one.silent for one in verdicts if one.silent]}  # fmt: skip
 
 
 def measure_scale(crop_sizes: list[int], fit_sizes: list[int], folder: Path) -> dict[str, Any]:

@@ -6,6 +6,12 @@ from benchmarks.timing import heading, table
 
 TINY_FRAMES, TINY_PX = 4, 192
 LONGEST_INDEX_S = 10
+FEWEST_CASES = 400
+EXPLAINED = (
+    "Weights are brought in by `pwm assets import` and laid into the assets folder by hand, images by",
+    "`pwm predictions import`, folders by the stage `crop`. `right`: taken, and every number, pixel or frame is",
+    "the one that was meant. `refused`: one line that names the file and the reason, and nothing is left behind.",
+)
 STAGES = {"crop": "Cropping", "fit": "Fitting"}
 
 
@@ -14,7 +20,7 @@ def markdown(report: dict[str, Any]) -> str:
     lines = heading("Robustness of the data stages", report)
     titles = {
         "index": ("FOMM's csv without a video", _index),
-        "fuzz": ("Damaged files and annotations", _fuzz),
+        "fuzz": ("Damaged files and annotations, odd inputs", _fuzz),
         "scale": ("Time and memory over the number of clips", _scale),
     }
     for name, (title, lay_out) in titles.items():
@@ -38,22 +44,32 @@ def _index(part: dict[str, Any]) -> list[str]:
 
 
 def _fuzz(part: dict[str, Any]) -> list[str]:
+    inputs = part["inputs"]
     counts = [
-        ["cases", part["cases"], "at least 300"],
-        ["ledger rows", part["ledger_rows"], None],
+        ["cases", part["cases"], f"at least {FEWEST_CASES}"],
+        ["of which films and annotations", part["films"], None],
+        ["their ledger rows", part["ledger_rows"], None],
         ["cases without a row", len(part["unaccounted"]), "0"],
         ["clips that lost frames without a word", len(part["frames_lost_silently"]), "0"],
         ["clips of other frames than the index names", len(part["wrong_frames"]), "0"],
         ["crashes", len(part["crashed"]), "0"],
         ["seconds", part["seconds"], None],
+        ["weights, predictions and folders brought in", inputs["cases"], None],
+        ["of which taken for something else, lost, or refused without one clear line", len(inputs["silent"]), "0"],
+        ["seconds", inputs["seconds"], None],
     ]
     faults = [
         [fault, ", ".join(f"{count} {reason}" for reason, count in reasons.items())]
         for fault, reasons in part["by_fault"].items()
     ]
     said = f"Seed {part['seed']}; {part['real_videos']} of the videos that are damaged are real."
+    brought = [
+        [fault, ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())]
+        for fault, outcomes in inputs["by_fault"].items()
+    ]
     lines = [said, "", *table(["", "measured", "goal"], counts), ""]
-    return [*lines, *table(["fault", "what became of the clips"], faults)]
+    lines += [*table(["fault", "what became of the clips"], faults), "", *EXPLAINED, ""]
+    return [*lines, *table(["brought in", "outcome"], brought)]
 
 
 def _scale(part: dict[str, Any]) -> list[str]:

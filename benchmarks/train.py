@@ -13,7 +13,6 @@ import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
 import torch
@@ -21,11 +20,13 @@ import typer
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.pwm.animator import Animator, AnimatorConfig
+from model.method.network import Batch
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS
+from model.pwm.discriminator import Discriminator
 from model.pwm.generator import Generator
 from model.pwm.guidance import GuidanceMaps
-from model.training.discriminator import Discriminator
+from model.pwm.lesson import PwmLesson
 from model.training.loop import Players, train_step
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
@@ -35,7 +36,14 @@ from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
-from pipeline.training.configs import discriminator_config, generator_config, guidance_config, loss_config, train_config
+from pipeline.training.configs import (
+    discriminator_config,
+    first_rates,
+    generator_config,
+    guidance_config,
+    loss_config,
+    train_config,
+)  # fmt: skip
 from pipeline.training.run import load_backbone
 
 GOAL_MS = 200.0  # at 64 px and batch 8
@@ -73,7 +81,8 @@ class ReferenceStep:
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
         size = (recipe.batch_size, 3, recipe.image_px, recipe.image_px)
         self.source, self.target = (torch.rand(size).contiguous(**layout) for _ in range(2))
-        self.maps = GuidanceMaps(0.1 * torch.randn(size)[:, :2], torch.zeros(size)[:, :0])
+        nothing = torch.zeros(size)[:, :0]
+        self.maps = GuidanceMaps(0.1 * torch.randn(size)[:, :2], nothing, nothing)
 
     def __call__(self) -> None:
         """Update both networks once."""
@@ -99,29 +108,29 @@ def measure(
     torch.manual_seed(recipe.seed)
     head, pairs = load_head(head_path), recipe.batch_size // team.count
     config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
-    players = Players.make(
+    lesson = PwmLesson(
         Animator(head, config).train(),
         Discriminator(discriminator_config(recipe)).train(),
         Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales),
-        train_config(recipe),
-        device,
+        loss_config(recipe),
+        first_rates(recipe),
     )
+    players = Players.make(lesson, train_config(recipe), device)
     generator = torch.Generator().manual_seed(recipe.seed)
     reference = ReferenceStep(recipe) if team.count == 1 else None
     walls, processors, rendering, beside = [], [], [], []
     for _ in range(steps + 2):
         images = torch.rand(2, pairs, 3, recipe.image_px, recipe.image_px, generator=generator)
         fits = [random_fits(head, pairs, generator) for _ in range(2)]
-        batch = SimpleNamespace(source=images[0], driving=images[1], fit_src=fits[0], fit_drv=fits[1])
+        batch = Batch(images[0], images[1], fit_signals(*fits))
         wall, processor = time.perf_counter(), time.process_time()
-        train_step(players, batch, loss_config(recipe), train_config(recipe), device, team)
+        train_step(players, batch, train_config(recipe), device, team)
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
         wall = time.perf_counter()
         with torch.no_grad():
-            players.animator.guidance(
-                players.animator.head, *(fit.to(device) for fit in fits), (recipe.image_px, recipe.image_px)
-            )
+            animator = lesson.network
+            animator.guidance(animator.head, *(fit.to(device) for fit in fits), (recipe.image_px, recipe.image_px))
         rendering.append(1e3 * (time.perf_counter() - wall))
         if reference is not None and device.type == "cpu":
             wall = time.perf_counter()

@@ -45,6 +45,34 @@ def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = P
     say("now `dvc repro` makes the rest")
 
 
+@app.command("repeat")
+@stage_command
+def repeat_command(
+    stage: Annotated[str, typer.Argument(help="as DVC names it, such as crop or fit@puppet")],
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="a variable of its environment; give it again for more"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="its --workers, where it has them")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="processors that it may use")] = None,
+    into: Annotated[Path | None, typer.Option(help="keep what it wrote in this new folder")] = None,
+) -> None:
+    """Run a finished STAGE again beside the project and compare what it writes, file by file; 1 where a byte differs.
+
+    It starts cold, with the current code, and touches no output of the project: `pwm repeat crop --workers 1`,
+    `pwm repeat videos@puppets1 --env ATEN_CPU_CAPABILITY=avx2`.
+    """
+    from pipeline.tools.repeat import repeat, settings_of
+
+    found = repeat(stage, Path(), settings_of(env or []), workers=workers, cores=cores, into=into)
+    for row in found:
+        typer.echo(f"{row.verdict:10} {row.file}")
+    differing = [row for row in found if row.verdict != "equal"]
+    say(f"{stage}: {len(found) - len(differing)} of {len(found)} files equal")
+    if differing:
+        raise typer.Exit(1)
+
+
 @assets_app.command("status")
 @stage_command
 def assets_status() -> None:

@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 import typer
 
 Item = TypeVar("Item")
-USER_ERRORS = (ValueError, FileNotFoundError, NotADirectoryError, RuntimeError, KeyError, EOFError)
+USER_ERRORS = (
+    ValueError, RuntimeError, KeyError, EOFError,
+    FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError,
+)  # fmt: skip
 
 
 class Stopped(Exception):

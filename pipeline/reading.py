@@ -11,13 +11,14 @@ import pyarrow as pa
 
 from pipeline.store.columns import column_array
 from pipeline.store.schema import LEDGER, PAIRS, SCORES, read_table
+from pipeline.store.seeds import SEEDS, seed_folders
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CELL_TEXTS = ("dataset", "task", "method", "metric", "backend", "reason")
-CELL_NUMBERS = ("value", "ci_low", "ci_high")
-CELL_COUNTS = ("n", "n_failed")
+CELL_NUMBERS = ("value", "ci_low", "ci_high", "seed_sd")
+CELL_COUNTS = ("n", "n_failed", "n_seeds")
 NAMES = ("pair_id", "detail")  # texts that hardly repeat
 
 
@@ -29,8 +30,9 @@ def read_scores(report: Path | str) -> "pd.DataFrame":
 
     Returns:
         One row a cell: dataset, task ("same" or "cross"), method (the row's label), metric (its id), value, ci_low and
-        ci_high (95% interval, NaN for few people), n (pairs), n_failed (pairs left out), backend, reason. In a dash
-        the numbers are NaN and reason says why; elsewhere it is "".
+        ci_high (95% interval, NaN for few people), n (pairs), n_failed (pairs left out), n_seeds (trainings that the
+        value is the mean over), seed_sd (standard deviation between them, NaN for one), backend, reason. In a dash the
+        numbers are NaN and reason says why; elsewhere it is "". A report of earlier versions has one seed everywhere.
 
     Raises:
         FileNotFoundError: there is no such report.
@@ -44,6 +46,8 @@ def read_scores(report: Path | str) -> "pd.DataFrame":
         raise FileNotFoundError(f"no scores at {path}: `dvc repro report` writes them")
     texts = pd.read_csv(path, dtype=str, keep_default_na=False)
     columns = ("dataset", "task", "method", "metric", *CELL_NUMBERS, *CELL_COUNTS, "backend", "reason")
+    if not {"n_seeds", "seed_sd"} & set(texts):
+        texts = texts.assign(n_seeds="1", seed_sd="")
     if missing := [name for name in columns if name not in texts]:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}: it is no scores.csv of the stage `report`")
     try:
@@ -61,18 +65,24 @@ def read_pair_scores(results: Path | str) -> "pd.DataFrame":
         results: `data/results` for all methods and control rows, or the folder of one of them.
 
     Returns:
-        One row a pair and metric: pair_id, dataset, task, method (the folder's name), metric, value (NaN where it
-        failed). Metrics of sets, such as FID, have no score a pair and are not in it.
+        One row a pair and metric, and seed of a row that was trained with several: pair_id, dataset, task, method (the
+        row's key), metric, value (NaN where it failed), seed_number (0 for a row's first seed, 1 for the next).
+        Metrics of sets, such as FID, have no score a pair and are not in it.
 
     Raises:
         FileNotFoundError: nothing was scored there.
         ValueError: a file is no table of scores.
     """
     folder = Path(results)
-    files = [path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{depth}scores.parquet"))]
+    found = [path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{depth}scores.parquet"))]
+    files = [path for path in found if path.parent.parent.name != SEEDS]
     if not files:
         raise FileNotFoundError(f"no scores.parquet below {folder}: the stages `evaluate` and `controls` write them")
-    tables = [read_table(path, SCORES).select(SCORES.names).replace_schema_metadata(None) for path in files]
+    tables = []
+    for file in files:
+        for number, seed in enumerate(seed_folders(file.parent)):
+            table = read_table(seed / file.name, SCORES).select(SCORES.names).replace_schema_metadata(None)
+            tables.append(table.append_column("seed_number", pa.array([number] * len(table), pa.int64())))
     return _frame(pa.concat_tables(tables))
 
 

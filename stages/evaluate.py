@@ -15,7 +15,7 @@ def run(
     params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
     imported: bool, device: str,
 ) -> None:  # fmt: skip
-    """Write predictions.arrow, scores.parquet and features/ into `out`."""
+    """Write predictions.arrow, scores.parquet and features/ into `out`; of further seeds into `out/seeds/<seed>`."""
     from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
 
     inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)

@@ -25,13 +25,13 @@ def run(
     where = device_named(device)
     loaded, _ = load_pair_frames(pairs, clips)
     shown = loaded.select(chosen_pairs(loaded, params.report.sheet_pairs))
-    rows = pwm_rows(params.bench, params.model)
+    rows, seeds = pwm_rows(params.bench, params.model), params.bench.seeds
     for row in rows:
         runner = RowRunner(
             models / row.key, heads / f"{row.head}.npz", fits_dir / row.head / "eval.parquet", shown.clips, where
         )
-        contact_sheet(row, runner, shown, results / row.results / "predictions.arrow", out / f"{row.key}.png")
-    loss_curves({row.label: models / row.key / "curve.csv" for row in rows}, out / "curves.png")
+        contact_sheet(row, runner, shown, results / row.results / "predictions.arrow", out / f"{row.key}.png", seeds)
+    loss_curves({row.label: models / row.key / "curve.csv" for row in rows}, out / "curves.png", seeds)
     say(f"figures: {len(rows)} contact sheets and the curves -> {out}")
 
 

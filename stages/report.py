@@ -10,7 +10,9 @@ from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
 
-def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, out: Path) -> None:
+def run(
+    params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, reference: Path, out: Path
+) -> None:
     """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.report.report import write_report
     from pipeline.report.rows import all_rows
@@ -21,7 +23,7 @@ def run(params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Pa
             write_text(out / "fit" / f"{head}.{kind}", (fits_dir / head / f"report.{kind}").read_text())
     rows = all_rows(params.bench, params.model, bool(params.bench.corpora))
     write_report(params, rows, results=results, pairs=pairs, ledger=clips / "ledger.parquet", paper=paper,
-                 fit_reports=out / "fit", figures=out / "figures", out=out)  # fmt: skip
+                 reference=reference, fit_reports=out / "fit", figures=out / "figures", out=out)  # fmt: skip
 
 
 def main(
@@ -31,10 +33,12 @@ def main(
     clips: TestClips = Path("data/clips/eval"),
     fits_dir: Fits = Path("data/fits"),
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
+    reference: Annotated[Path, typer.Option(help="studies that footers quote")] = Path("reports/reference"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the tables, the plot data, the fit reports and the page; figures are read from `out/figures`."""
-    run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper, out=out)
+    run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper,
+        reference=reference, out=out)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -14,15 +14,16 @@ from pipeline.store.compute.devices import device_named
 
 
 def run(row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: Path, device: str) -> None:
-    """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model into `out`."""
+    """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
     recipe_name, head_name, guidance = split_row(row)
     if recipe_name not in params.recipes:
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
-    from pipeline.training.row import train_row
+    from pipeline.training.row import train_seeds
     from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
-    curve = train_row(row, guidance, params.recipes[recipe_name], inputs, out, device_named(device))
+    recipe, seeds = params.recipes[recipe_name], params.bench.seeds
+    curve = train_seeds(row, guidance, recipe, inputs, out, device_named(device), seeds)
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 

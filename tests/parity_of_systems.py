@@ -1,11 +1,9 @@
 """What the tests of published systems share: a system's fixture of the shared goldens, and a copy with one change."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from tests.helpers import shared
 from tests.parity.golden import Fixture, Golden
@@ -28,24 +26,3 @@ def altered(fixture: Fixture, folder: Path, array: str, change: float) -> Fixtur
     path = golden / "seed1" / fixture.path.name
     np.savez(path, **arrays)
     return Fixture(Golden(golden), fixture.name, 1, path)
-
-
-def published_tensors(manifests: Mapping[str, str]) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and dtype by name of every tensor of a system, from the manifest of each of its parts."""
-    rows = {
-        part: [line.split("\t") for line in shared(f"manifests/{manifest}.tsv").read_text().splitlines()]
-        for part, manifest in manifests.items()
-    }
-    return {
-        f"{part}.{key}": (tuple(int(n) for n in shape.split(",") if n), dtype)
-        for part, lines in rows.items()
-        for key, shape, dtype in lines
-    }
-
-
-def tensors_of(network: nn.Module) -> dict[str, tuple[tuple[int, ...], str]]:
-    """The same of a network's state dict."""
-    return {
-        key: (tuple(value.shape), str(value.dtype).removeprefix("torch."))
-        for key, value in network.state_dict().items()
-    }

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.method import Made, Network
+from model.method.network import Made, Network
 from tests.helpers import shared
 from tests.parity.checks import CHECKS
 from tests.parity.golden import Golden

@@ -8,14 +8,14 @@ import pyarrow as pa
 from pipeline.store.schema import LEDGER, PAIRS, SCORES, fits_schema, write_table
 
 METHODS = {"toy64.puppet.nmfc": (10.0, 12.0, 8.0), "controls/copy_source": (16.0, 24.0, 21.0)}
-SCORES_CSV = """dataset,task,method,metric,value,ci_low,ci_high,n,n_failed,backend,reason
-VoxCeleb1,same,X2Face,l1[pixels],,,,0,0,pixels,not evaluated yet
-VoxCeleb1,same,X2Face,ssim[pixels],,,,0,0,pixels,not evaluated yet
-VoxCeleb1,same,copy source,l1[pixels],20.25,18.5,22.0,12,0,pixels,
-VoxCeleb1,same,copy source,ssim[pixels],0.5,,,12,0,pixels,
-VoxCeleb1,same,ours,l1[pixels],10.0,9.0,11.0,12,1,pixels,
-VoxCeleb1,same,ours,ssim[pixels],0.9,0.8,1.0,12,0,pixels,
-VoxCeleb1,cross,ours,fid[puppet_judge],3.5,3.0,4.0,12,0,puppet_judge,
+SCORES_CSV = """dataset,task,method,metric,value,ci_low,ci_high,n,n_failed,n_seeds,seed_sd,backend,reason
+VoxCeleb1,same,X2Face,l1[pixels],,,,0,0,1,,pixels,not evaluated yet
+VoxCeleb1,same,X2Face,ssim[pixels],,,,0,0,1,,pixels,not evaluated yet
+VoxCeleb1,same,copy source,l1[pixels],20.25,18.5,22.0,12,0,1,,pixels,
+VoxCeleb1,same,copy source,ssim[pixels],0.5,,,12,0,1,,pixels,
+VoxCeleb1,same,ours,l1[pixels],10.0,9.0,11.0,12,1,1,,pixels,
+VoxCeleb1,same,ours,ssim[pixels],0.9,0.8,1.0,12,0,1,,pixels,
+VoxCeleb1,cross,ours,fid[puppet_judge],3.5,3.0,4.0,12,0,1,,puppet_judge,
 """
 
 

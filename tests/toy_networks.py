@@ -1,18 +1,20 @@
 """Networks so small that a training step takes milliseconds, with what they are trained on. Images are never square."""
 
-from types import SimpleNamespace
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.pwm.animator import Animator, AnimatorConfig
+from model.method.network import Batch
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
+from model.pwm.discriminator import Discriminator
+from model.pwm.generator import PWMOutput
 from model.pwm.guidance import GuidanceMaps
-from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
-from model.training.discriminator import Discriminator
+from model.pwm.lesson import PwmLesson
+from model.pwm.lesson_config import DiscriminatorConfig, LossConfig, Rates
+from model.training.config import TrainConfig
 from model.training.perceptual import Perceptual
 from tests.helpers import random_head
 
@@ -20,6 +22,7 @@ SIZE = (16, 24)
 MIDDLE = torch.tensor([0.3, 0.5, 0.4])
 EVERY = sorted(GUIDANCE_PARTS)
 CPU = torch.device("cpu")
+RATES = Rates(generator=1e-3, discriminator=5e-4, codes=1e-2)
 LOSSES = LossConfig(perceptual=1.0, perceptual_scales=2, adversarial=0.1, feature_matching=1.0, pixel=1.0, warped=1.0)
 
 
@@ -46,12 +49,14 @@ def generator_config(gain: float = 0.1, last_disp: str = "own", disp_refines: bo
         image_gain=1.5,
         disp_scale=2.0,
         nmfc_scale=3.0,
+        nmfc_centre="by_coverage",
     )
 
 
 def maps(channels: int = 2, source_channels: int = 0, count: int = 2) -> GuidanceMaps:
     torch.manual_seed(1)
-    return GuidanceMaps(torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE))
+    drawn = torch.rand(count, channels, *SIZE) * 0.3, torch.rand(count, source_channels, *SIZE)
+    return GuidanceMaps(*drawn, torch.ones(count, 2, *SIZE))
 
 
 class Trunk(nn.Module):
@@ -68,9 +73,8 @@ class Trunk(nn.Module):
 
 def train_config(**changes: object) -> TrainConfig:
     values: dict[str, object] = {
-        "iterations": 6, "batch_size": 2, "seed": 0, "lr_generator": 1e-3, "lr_discriminator": 5e-4, "lr_codes": 1e-2,
-        "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1, "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2,
-        "precision": "float32", "channels_last": False,
+        "iterations": 6, "batch_size": 2, "seed": 0, "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1,
+        "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2, "precision": "float32", "channels_last": False,
     }  # fmt: skip
     return TrainConfig(**(values | changes))
 
@@ -86,14 +90,21 @@ def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discrimina
     return animator, discriminator, Perceptual(Trunk(), 2, 2)
 
 
-def batch_at(step: int) -> SimpleNamespace:
+def lesson(name: str = "geom_disp+neural_codes", rates: Rates = RATES, losses: LossConfig = LOSSES) -> PwmLesson:
+    return PwmLesson(*networks(name), losses, rates)
+
+
+def animate(model: Animator, source: torch.Tensor, fit_src: HeadFit, fit_drv: HeadFit) -> PWMOutput:
+    return model(source, fit_signals(fit_src, fit_drv)).own
+
+
+def batch_at(step: int) -> Batch:
     generator = torch.Generator().manual_seed(step)
     head = HeadModel(random_head())
     source, driving = torch.rand(2, 2, 3, *SIZE, generator=generator)
-    return SimpleNamespace(
-        source=source, driving=driving, fit_src=fit_of(head, seed=step), fit_drv=fit_of(head, seed=step + 100)
-    )
+    return Batch(source, driving, fit_signals(fit_of(head, seed=step), fit_of(head, seed=step + 100)))
 
 
-def state_of(animator: Animator, discriminator: Discriminator) -> dict[str, torch.Tensor]:
-    return {f"{i}.{k}": v for i, m in enumerate((animator, discriminator)) for k, v in m.state_dict().items()}
+def state_of(lesson: PwmLesson) -> dict[str, torch.Tensor]:
+    both = (lesson.network, lesson.rivals)
+    return {f"{i}.{k}": v for i, m in enumerate(both) for k, v in m.state_dict().items()}

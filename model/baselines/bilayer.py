@@ -16,7 +16,7 @@ from model.baselines.bilayer_blocks import SLOPE, PredictedStack, Projector, Res
 from model.baselines.inputs import check_inputs
 from model.frame.coords import identity_grid
 from model.frame.warp import warp
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 RGB = 3
 

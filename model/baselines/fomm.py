@@ -29,7 +29,7 @@ from model.baselines.keypoints import (
     warp_by_each,
     with_background,
 )
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 KERNEL = 7  # of the first and the last layers
 

@@ -35,7 +35,7 @@ from model.baselines.keypoints import (
     warp_by_each,
     with_background,
 )
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 SPADE, ORIGINAL = "spade", "original"
 DECODERS = (SPADE, ORIGINAL)

@@ -18,7 +18,7 @@ from torch.nn.utils import spectral_norm
 
 from model.baselines.inputs import check_inputs
 from model.frame.warp import warp
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 SLOPE = 0.2
 FEWER = 4  # a pixel shuffle turns so many channels into one of twice the size

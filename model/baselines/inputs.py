@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from model.frame.images import check_images
-from model.method import Signals
+from model.method.network import Signals
 
 
 def check_inputs(source: Tensor, native_px: int, signals: Signals, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.baselines.inputs import check_inputs
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 SLOPE = 0.2  # of the generators' leaky ReLUs; the encoders have plain ones
 EPS = 1e-3  # of the instance norms: TensorFlow's default

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from model.baselines.inputs import check_inputs
 from model.frame.coords import identity_grid, resize_disp
 from model.frame.warp import warp
-from model.method import Made, Signals
+from model.method.network import Made, Signals
 
 SLOPE = 0.1
 HIDDEN = 128  # of the layers that make scales and shifts of a descriptor

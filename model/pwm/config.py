@@ -15,9 +15,15 @@ GUIDANCE_PARTS: dict[str, tuple[str, ...]] = {  # guidance name -> rendered chan
     "geom_disp+neural_codes": ("disp", "codes"),
 }
 
-
 # What the trained models that are older than a key of `GeneratorConfig` had in its place. Their files lack the key.
-GENERATOR_BEFORE = {"output": "warped_source"}
+GENERATOR_BEFORE = {"output": "warped_source", "nmfc_centre": "in_full"}
+
+# The keys of `GuidanceConfig` and `GeneratorConfig` that nothing reads where the guidance lacks this part.
+KEYS_OF_PART = {
+    "disp": ("disp_scale",),
+    "codes": ("code_dim", "code_std", "code_frequency"),
+    "nmfc": ("nmfc_scale", "nmfc_centre"),
+}
 
 
 def check_guidance(name: str) -> str:
@@ -46,6 +52,13 @@ def check_output(output: str, last_disp: str, image_gain: float) -> None:
 def complete_generator(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A trained model's record of its generator's sizes, with the keys that it is older than (`GENERATOR_BEFORE`)."""
     return GENERATOR_BEFORE | dict(stored)
+
+
+def keys_that_count(section: Mapping[str, Any], guidance: str) -> dict[str, Any]:
+    """A generator's or a guidance's configuration without the keys that nothing reads with this guidance."""
+    parts = GUIDANCE_PARTS[check_guidance(guidance)]
+    idle = {key for part, keys in KEYS_OF_PART.items() if part not in parts for key in keys}
+    return {key: value for key, value in section.items() if key not in idle}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +100,8 @@ class GeneratorConfig:
         image_gain: logits per unit of the last convolution before training; 1, and not learned, with output "paper".
         disp_scale: factor on a rendered displacement where it modulates features.
         nmfc_scale: factor on NMFC, taken about their mean, wherever features are made of them.
+        nmfc_centre: "by_coverage" or "in_full": how much of that mean is subtracted where the mesh covers a part of a
+            pixel (`model.pwm.generator.GuideInput`).
     """
 
     channels: tuple[int, ...]
@@ -99,10 +114,13 @@ class GeneratorConfig:
     image_gain: float
     disp_scale: float
     nmfc_scale: float
+    nmfc_centre: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # a list where it comes from JSON
         check_output(self.output, self.last_disp, self.image_gain)
+        if self.nmfc_centre not in ("by_coverage", "in_full"):
+            raise ValueError(f"nmfc_centre {self.nmfc_centre!r}, expected by_coverage or in_full")
         if self.levels < 2:
             raise ValueError(f"channels {self.channels}: a pyramid has at least two levels")
 

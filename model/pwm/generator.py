@@ -66,6 +66,10 @@ class GuideInput(nn.Module):
     over a face, are taken about the mean head's middle and multiplied by `nmfc_scale`; codes stay as they
     are. Spectrally normalised convolutions cannot amplify small inputs themselves: without this a row of NMFC
     hardly learns to turn a head.
+    Choice: a pixel that the mesh covers in part holds the mean over its area of coordinates about the middle, as
+    if these had been rendered (`nmfc_centre` "by_coverage"). With "in_full", which models have that are older than
+    the key, such a pixel loses the whole middle, and an outline of values that lie nowhere on the head
+    stands around it.
     """
 
     scale: Tensor  # (C, 1, 1)
@@ -74,6 +78,7 @@ class GuideInput(nn.Module):
     def __init__(self, config: GeneratorConfig, parts: tuple[str, ...], channels: int, nmfc_middle: Tensor) -> None:
         super().__init__()
         scale, self.has_nmfc = torch.ones(channels, 1, 1), parts[-1] == "nmfc"
+        self.by_coverage = config.nmfc_centre == "by_coverage"
         if parts[0] == "disp":
             scale[:2] = config.disp_scale
         if self.has_nmfc:
@@ -81,10 +86,11 @@ class GuideInput(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("middle", nmfc_middle[:, None, None].to(scale, copy=True), persistent=False)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Scale maps (B, C, h, w)."""
+    def forward(self, maps: Tensor, coverage: Tensor) -> Tensor:
+        """Scale maps (B, C, h, w); `coverage` (B, 1, h, w) is of their mesh, and (B, 0, h, w) without NMFC."""
         if self.has_nmfc:
-            maps = maps - self.middle * (maps > 0).any(1, keepdim=True)
+            share = coverage if self.by_coverage else (maps > 0).any(1, keepdim=True)
+            maps = maps - self.middle * share
         return maps * self.scale
 
 
@@ -182,12 +188,13 @@ class Generator(nn.Module):
         step = 2 ** (self.config.levels - 1)
         if size[0] % step or size[1] % step:
             raise ValueError(f"images are {tuple(size)}: height and width must be multiples of {step}")
-        guide = area_resize(maps.driving, size)
-        guides = [self.seen_driving(guide)]
+        guide, coverage = area_resize(maps.driving, size), area_resize(maps.coverage, size)
+        guides = [self.seen_driving(guide, coverage[:, :1])]
         for _ in range(self.config.levels - 1):
             guides.append(F.avg_pool2d(guides[-1], 2))
         guides.reverse()
-        feats_src = self.encoder(torch.cat([source, self.seen_source(area_resize(maps.source, size))], 1))
+        seen_source = self.seen_source(area_resize(maps.source, size), coverage[:, 1:])
+        feats_src = self.encoder(torch.cat([source, seen_source], 1))
         feat = self.first(feats_src[0], F.avg_pool2d(guide, step))
         disps: list[Tensor] = []
         for module, modulator, finer in zip(self.modules_coarse_to_fine, guides, feats_src[1:], strict=False):

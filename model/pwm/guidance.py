@@ -26,14 +26,17 @@ class GuidanceMaps:
     Attributes:
         driving: (B, C, h, w) what modulates the decoder, on the driving mesh; displacement first.
         source: (B, C', h, w) what joins the source image before the encoder; C' may be 0.
+        coverage: (B, 2, h, w) share in [0, 1] of each pixel's area that shows the driving and the source mesh, exactly
+            1 where it is the whole; (B, 0, h, w) where the guidance has no NMFC, which alone need it.
     """
 
     driving: Tensor
     source: Tensor
+    coverage: Tensor
 
     def to(self, dtype: torch.dtype) -> "GuidanceMaps":
-        """Cast both maps."""
-        return GuidanceMaps(self.driving.to(dtype), self.source.to(dtype))
+        """Cast all maps."""
+        return GuidanceMaps(self.driving.to(dtype), self.source.to(dtype), self.coverage.to(dtype))
 
 
 class Guidance(nn.Module):
@@ -94,9 +97,13 @@ class Guidance(nn.Module):
             on_driving = Fragments(fragments.triangle[:count], fragments.barycentric[:count], fragments.depth[:count])
             driving.append(interpolate_area(on_driving, disp, head.triangles, factor))
         if attributes is None:
-            return GuidanceMaps(driving[0], driving[0][:, :0])
+            return GuidanceMaps(driving[0], driving[0][:, :0], driving[0][:, :0])
         maps_drv, maps_src = interpolate_area(fragments, attributes, head.triangles, factor).chunk(2)
-        return GuidanceMaps(torch.cat([*driving, maps_drv], 1), maps_src)
+        coverage = maps_drv[:, :0]
+        if self.nmfc is not None:
+            covered = fragments.covered[:, None].to(maps_drv.dtype)
+            coverage = torch.cat(F.avg_pool2d(covered, factor).chunk(2), 1)  # a sum by its count: 1 exactly where full
+        return GuidanceMaps(torch.cat([*driving, maps_drv], 1), maps_src, coverage)
 
 
 def nmfc(template: Tensor) -> Tensor:

@@ -2,36 +2,7 @@
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DiscriminatorConfig:
-    """Size of the multi-scale Patch-GAN: `scales` networks of `layers` strided convolutions."""
-
-    scales: int
-    layers: int
-    width: int
-    max_width: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LossConfig:
-    """Weights of the losses and where they are measured.
-
-    Attributes:
-        perceptual: weight of the perceptual loss (supplementary 1.1).
-        perceptual_scales: image scales of the perceptual loss, each half the one before.
-        adversarial: weight of the hinge loss of the generator (1.2).
-        feature_matching: weight of the discriminator feature matching loss (1.3).
-        pixel: weight of an L1 loss on pixels (not in the paper).
-        warped: factor on all of these for the warped source I_w (1.4).
-    """
-
-    perceptual: float
-    perceptual_scales: int
-    adversarial: float
-    feature_matching: float
-    pixel: float
-    warped: float
+import torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +13,6 @@ class TrainConfig:
         iterations: number of optimiser steps.
         batch_size: pairs a step.
         seed: of the initial weights and of the order of the pairs.
-        lr_generator: Adam's step for the generator.
-        lr_discriminator: Adam's step for the discriminator.
-        lr_codes: Adam's step for the table of neural codes.
         lr_drop_steps: steps at which every learning rate is multiplied by `lr_drop_factor`.
         lr_drop_factor: that factor.
         betas: Adam's decay rates.
@@ -57,9 +25,6 @@ class TrainConfig:
     iterations: int
     batch_size: int
     seed: int
-    lr_generator: float
-    lr_discriminator: float
-    lr_codes: float
     lr_drop_steps: tuple[int, ...]
     lr_drop_factor: float
     betas: tuple[float, float]
@@ -71,6 +36,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision {self.precision!r}, expected float32 or bfloat16")
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How images and weights of convolutions lie in memory."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def lr_factor(self, step: int) -> float:
         """Factor on every learning rate at a step (0-based)."""

@@ -1,6 +1,6 @@
-"""The training loop: two Adams, learning-rate drops, checkpoints that resume bit for bit.
+"""The training loop: an Adam a player, learning-rate drops, checkpoints that resume bit for bit.
 
-Legend: I_o output, I_w warped source, I_d driving image (model/training/losses.py).
+It knows no method: what is taught, and by which losses, is a `model.method.lesson.Lesson`.
 """
 
 import math
@@ -10,40 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from model.heads.fit import HeadFit
-from model.pwm.animator import Animator
-from model.training.config import LossConfig, TrainConfig
-from model.training.discriminator import Discriminator
-from model.training.losses import step_losses
-from model.training.perceptual import Perceptual
+from model.method.lesson import Lesson
+from model.method.network import Batch
+from model.training.config import TrainConfig
 from model.training.replicas import ALONE, Replicas
 from model.training.resume import CheckpointStore
-
-
-class Batch(Protocol):
-    """B pairs of frames of one clip each: images (B, 3, H, W) in [0, 1] and their fits."""
-
-    @property
-    def source(self) -> Tensor:
-        """The frames that are animated."""
-
-    @property
-    def driving(self) -> Tensor:
-        """The frames that drive, which are the ground truth."""
-
-    @property
-    def fit_src(self) -> HeadFit:
-        """Fits of the source frames."""
-
-    @property
-    def fit_drv(self) -> HeadFit:
-        """Fits of the driving frames."""
-
 
 Losses = dict[str, float]
 
@@ -54,74 +30,58 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass
 class Players:
-    """The two networks, their optimisers and the yardstick between them."""
+    """A lesson and the optimiser of each of its players."""
 
-    animator: Animator
-    discriminator: Discriminator
-    perceptual: Perceptual
-    adam_generator: torch.optim.Adam
-    adam_discriminator: torch.optim.Adam
+    lesson: Lesson
+    adams: dict[str, torch.optim.Adam]
 
     @classmethod
-    def make(
-        cls, animator: Animator, discriminator: Discriminator, perceptual: Perceptual, config: TrainConfig,
-        device: torch.device,
-    ) -> "Players":  # fmt: skip
-        """Move the networks to the device and give each its optimiser."""
-        layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        for network in (animator.to(device).generator, discriminator.to(device), perceptual.to(device)):
-            network.to(memory_format=layout)
-        groups = [{"params": list(animator.generator.parameters()), "lr": config.lr_generator}]
-        if animator.guidance.codes is not None:
-            groups.append({"params": [animator.guidance.codes], "lr": config.lr_codes})
-        adams = [
-            torch.optim.Adam(params, betas=config.betas, fused=True)
-            for params in (groups, [{"params": list(discriminator.parameters()), "lr": config.lr_discriminator}])
-        ]
-        for adam in adams:
-            for group in adam.param_groups:
-                group["first_lr"] = group["lr"]
-        return cls(animator, discriminator, perceptual, *adams)
+    def make(cls, lesson: Lesson, config: TrainConfig, device: torch.device) -> "Players":
+        """Move the networks to the device and give each player its optimiser."""
+        for networks in (lesson.network, lesson.rivals, lesson.fixed):
+            networks.to(device).to(memory_format=config.layout)
+        adams = {}
+        for player, groups in lesson.players().items():
+            params = [{"params": group.parameters, "lr": group.rate, "first_lr": group.rate} for group in groups]
+            adams[player] = torch.optim.Adam(params, betas=config.betas, fused=True)
+        return cls(lesson, adams)
 
     def set_rates(self, factor: float) -> None:
         """Set every learning rate to its first value times a factor."""
-        for adam in (self.adam_generator, self.adam_discriminator):
+        for adam in self.adams.values():
             for group in adam.param_groups:
                 group["lr"] = group["first_lr"] * factor
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all that is trained, in a fixed order."""
-        adams = (self.adam_generator, self.adam_discriminator)
+        adams = self.adams.values()
         return cast(list[Tensor], [p.grad for adam in adams for p in _parameters(adam)])  # each has one after backward
 
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
-        norms = [m for m in self.animator.modules() if isinstance(m, nn.BatchNorm2d)]
+        modules = [*self.lesson.network.modules(), *self.lesson.rivals.modules()]
+        norms = [m for m in modules if isinstance(m, nn.BatchNorm2d)]
         return [norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")]
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, but the data."""
         return {
-            "animator": self.animator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "adam_generator": self.adam_generator.state_dict(),
-            "adam_discriminator": self.adam_discriminator.state_dict(),
+            "network": self.lesson.network.state_dict(),
+            "rivals": self.lesson.rivals.state_dict(),
+            "adams": {player: adam.state_dict() for player, adam in self.adams.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state of `state`."""
-        self.animator.load_state_dict(state["animator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.adam_generator.load_state_dict(state["adam_generator"])
-        self.adam_discriminator.load_state_dict(state["adam_discriminator"])
+        self.lesson.network.load_state_dict(state["network"])
+        self.lesson.rivals.load_state_dict(state["rivals"])
+        for player, adam in self.adams.items():
+            adam.load_state_dict(state["adams"][player])
 
 
-def fit(
-    animator: Animator,
-    discriminator: Discriminator,
-    perceptual: Perceptual,
+def train(
+    lesson: Lesson,
     batch_at: Callable[[int], Batch],
-    losses: LossConfig,
     config: TrainConfig,
     device: torch.device,
     store: CheckpointStore,
@@ -135,12 +95,9 @@ def fit(
     SIGTERM store the state after the step under way and then exit with status 1.
 
     Args:
-        animator: trained in place, as is the discriminator.
-        discriminator: its initial weights, like the animator's, come from the caller's seed.
-        perceptual: frozen.
+        lesson: its network and rivals are trained in place; their initial weights come from the caller's seed.
         batch_at: pairs of a step (0-based), the same whenever asked.
-        losses: weights of the losses.
-        config: length, rates, bookkeeping.
+        config: length, drops, bookkeeping.
         device: where to train.
         store: where checkpoints go.
         on_step: called after each step with the number of steps done and its losses.
@@ -154,10 +111,10 @@ def fit(
         TrainingDiverged: a loss is not finite; nothing was updated by it.
         SystemExit: asked to stop by a signal.
 
-    Choice: both networks step on gradients from the same forward pass, which saves one pass of the
+    Choice: all players step on gradients from the same forward pass, which saves one pass of the
     discriminator over three groups of images; the paper does not say in which turn they step.
     """
-    players = Players.make(animator, discriminator, perceptual, config, device)
+    players = Players.make(lesson, config, device)
     done, curve = 0, []
     if (stored := store.load()) is not None:
         players.restore(stored["players"])
@@ -169,12 +126,12 @@ def fit(
             return
         store.save({"players": players.state(), "rng": _rng(), "step": done, "curve": curve})
 
-    animator.train()
-    discriminator.train()
+    lesson.network.train()
+    lesson.rivals.train()
     with _stop_signals(team) as asked:
         while done < config.iterations:
             players.set_rates(config.lr_factor(done))
-            values = train_step(players, batch_at(done), losses, config, device, team)
+            values = train_step(players, batch_at(done), config, device, team)
             done += 1
             if done % config.log_every == 0 or done == config.iterations:
                 curve.append({"step": done, **values})
@@ -188,35 +145,32 @@ def fit(
 
 
 def train_step(
-    players: Players, batch: Batch, losses: LossConfig, config: TrainConfig, device: torch.device,
-    team: Replicas = ALONE,
-) -> Losses:  # fmt: skip
-    """Update both networks by one batch and return the losses as numbers.
+    players: Players, batch: Batch, config: TrainConfig, device: torch.device, team: Replicas = ALONE
+) -> Losses:
+    """Update all players by one batch and return the losses as numbers.
 
     In a team the batch is this process's share: gradients, losses and BatchNorm's statistics are averaged, and
     the networks stay equal.
 
     Choice: each process normalises by the statistics of its own share (BatchNorm across processes needs CUDA).
     """
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    source = batch.source.to(device).contiguous(memory_format=layout)
-    driving = batch.driving.to(device).contiguous(memory_format=layout)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        out = players.animator(source, batch.fit_src.to(device), batch.fit_drv.to(device))
-        found = step_losses(out, driving, players.discriminator, players.perceptual, losses)
-    players.adam_generator.zero_grad()
-    players.adam_discriminator.zero_grad()
-    found.generator.backward(inputs=_parameters(players.adam_generator), retain_graph=True)
-    found.discriminator.backward(inputs=_parameters(players.adam_discriminator))
-    named = {"generator": found.generator, "discriminator": found.discriminator, **found.terms}
+        found = players.lesson.losses(batch.to(device, config.layout))
+    for adam in players.adams.values():
+        adam.zero_grad()
+    *first, last = players.adams
+    for player in first:  # the graph is kept until the last one has been through it
+        found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
+    found.of[last].backward(inputs=_parameters(players.adams[last]))
+    named = {**found.of, **found.terms}
     numbers = torch.stack([value.detach().float() for value in named.values()])
     team.average([numbers, *players.gradients(), *players.statistics()])
     values = dict(zip(named, numbers.tolist(), strict=True))
     bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise TrainingDiverged(f"training diverged: {', '.join(bad)} not finite; lower the learning rates or weights")
-    players.adam_generator.step()
-    players.adam_discriminator.step()
+    for adam in players.adams.values():
+        adam.step()
     return values
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import CONFIG, WEIGHTS, trained_head
+from model.method.files import CONFIG, WEIGHTS, trained_head
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS
@@ -16,6 +16,7 @@ from pipeline.metrics.registry import open_measures
 from pipeline.params.tree import Params
 from pipeline.store.compute.threads import workers_on
 from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.seeds import further_seeds, keep_seeds, seed_folders
 from pipeline.store.shown import name_people
 
 
@@ -55,24 +56,30 @@ def evaluate_row(
 ) -> None:
     """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it.
 
-    Frames that an earlier run made of the same model, head, fits, pairs and images, by the same code, are taken over.
+    A row that was trained with several seeds is evaluated seed after seed: the first into `out`, the others into
+    `out/seeds/<seed>`. Frames that an earlier run made of the same model, head, fits, pairs and images, by the same
+    code, are taken over.
     """
     from pipeline.bench.generate import RowRunner
     from pipeline.bench.kept import generation_key, keep_generated
 
-    model, name = models / method, trained_head(models / method)
+    name = trained_head(models / method)
     head, driven_by = inputs.heads / f"{name}.npz", fits / name / "eval.parquet"
     scorer = open_scorer(params, inputs, device)
     pairs, batch_size = scorer.pairs, params.evaluate.batch_size
-    files = [model / WEIGHTS, model / CONFIG, head, driven_by]
-    key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, device)
+    keep_seeds(out, further_seeds(models / method))
+    for model in seed_folders(models / method):
+        part = model.relative_to(models / method)
+        files = [model / WEIGHTS, model / CONFIG, head, driven_by]
+        key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, device)
 
-    def open_runner() -> RowRunner:
-        return RowRunner(model, head, driven_by, pairs.clips, device)
+        def open_runner(model: Path = model) -> RowRunner:
+            return RowRunner(model, head, driven_by, pairs.clips, device)
 
-    made = keep_generated(key, pairs, open_runner, batch_size, out / PREDICTED)
-    say(f"{method}: {made} of {len(pairs)} pairs generated, the rest kept from an earlier run")
-    scorer.score_saved(method, TASKS, out)
+        made = keep_generated(key, pairs, open_runner, batch_size, out / part / PREDICTED)
+        which = f"{method} ({part.as_posix()})" if part.parts else method
+        say(f"{which}: {made} of {len(pairs)} pairs generated, the rest kept from an earlier run")
+        scorer.score_saved(method, TASKS, out / part)
 
 
 def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:

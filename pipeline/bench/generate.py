@@ -8,26 +8,17 @@ import numpy as np
 import torch
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from model.checkpoint import load_animator
 from model.frame.coords import frames_to_tensor, tensor_to_frames
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.heads.retarget import retarget
-from model.pwm.animator import Animator
-from model.pwm.generator import PWMOutput
+from model.method.network import Made
+from model.pwm.animator import Animator, fit_signals
+from model.pwm.files import load_animator
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.store.clips import encode_png
 from pipeline.store.compute.threads import streamed, workers_on
 from pipeline.store.fits import FitTable
-
-
-class Shown(Protocol):
-    """What a runner makes of some pairs: `image`, (B, 3, H, W) float RGB in [0, 1]."""
-
-    @property
-    def image(self) -> torch.Tensor:
-        """Generated images."""
-        ...
 
 
 class Runner(Protocol):
@@ -35,7 +26,7 @@ class Runner(Protocol):
 
     device: torch.device
 
-    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Shown:
+    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Made:
         """Generate some pairs."""
         ...
 
@@ -72,11 +63,11 @@ class RowRunner:
         return source, _choose(torch.from_numpy(same).to(self.device), own, crossed)
 
     @torch.inference_mode()
-    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> PWMOutput:
+    def animate(self, pairs: PairFrames, rows: slice | np.ndarray) -> Made:
         """Generate some pairs."""
         source, driving = self.fits_of(pairs, rows)
         frames = torch.from_numpy(np.ascontiguousarray(pairs.source_u8[rows]))
-        return self.animator(frames_to_tensor(frames).to(self.device), source, driving)
+        return self.animator(frames_to_tensor(frames).to(self.device), fit_signals(source, driving))
 
     def _fit(self, clips: np.ndarray, frames: np.ndarray) -> HeadFit:
         index = [self.fits.row(clip, int(frame)) for clip, frame in zip(clips, frames, strict=True)]

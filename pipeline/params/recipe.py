@@ -37,6 +37,7 @@ class GeneratorSection(Strict):
     image_gain: PositiveFloat  # logits per unit of the last convolution before training
     disp_scale: PositiveFloat  # factor on a rendered displacement where it modulates features
     nmfc_scale: PositiveFloat  # factor on NMFC, taken about their mean, wherever features are made of them
+    nmfc_centre: Literal["by_coverage", "in_full"]  # how much of their mean half-covered pixels lose
 
     @model_validator(mode="after")
     def _output_can_do_it(self) -> Self:
@@ -45,7 +46,7 @@ class GeneratorSection(Strict):
 
 
 class DiscriminatorSection(Strict):
-    """Sizes of the multi-scale Patch-GAN (model/training/discriminator.py)."""
+    """Sizes of the multi-scale Patch-GAN (model/pwm/discriminator.py)."""
 
     scales: PositiveInt
     layers: PositiveInt
@@ -54,7 +55,7 @@ class DiscriminatorSection(Strict):
 
 
 class LossSection(Strict):
-    """Weights of the losses (model/training/losses.py)."""
+    """Weights of the losses (model/pwm/lesson.py)."""
 
     perceptual: float = Weight
     perceptual_scales: PositiveInt
@@ -118,6 +119,14 @@ class Recipe(Strict):
     guidance: GuidanceSection
     augment: AugmentSection
     run: RunSection
+
+    def of_seed(self, seed: int) -> Self:
+        """The same recipe with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def seeds(self, count: int) -> list[int]:
+        """The seeds that a row is trained with: this recipe's own and those after it."""
+        return [self.seed + number for number in range(count)]
 
     @model_validator(mode="after")
     def _shares_are_equal(self) -> Self:

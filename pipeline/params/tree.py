@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -39,6 +39,7 @@ class BenchParams(Strict):
     head2: str  # a real second head: drives the last row and measures Table 3
     corpora: list[str]  # procedural corpora to render; empty where videos are given
     baselines: str  # where baselines come from: a recipe, or "official"
+    seeds: PositiveInt  # how often each PWM row is trained: by its recipe's seed, seed + 1, ...
 
     @model_validator(mode="after")
     def two_heads(self) -> "BenchParams":

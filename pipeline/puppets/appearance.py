@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.puppets.exact.arithmetic import exp
 from pipeline.puppets.hair import above_hairline, azimuth_of
 from pipeline.puppets.head_geometry import regions
 from pipeline.puppets.people import Identity, Person
@@ -135,7 +136,7 @@ class Canvas:
         """A soft spot of strength 1 at its centre."""
         dx = (self.x[0] - centre[0]) / (radius_cm[0] * self.px_per_cm)
         dy = (self.y[:, 0] - centre[1]) / (radius_cm[1] * self.px_per_cm)
-        return np.exp(-dy * dy)[:, None] * np.exp(-dx * dx)
+        return exp(-dy * dy)[:, None] * exp(-dx * dx)
 
     @cached_property
     def full_beard(self) -> np.ndarray:

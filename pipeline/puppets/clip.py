@@ -114,7 +114,7 @@ def make_clip(plan: ClipPlan, studio: Studio, params: PuppetParams) -> Clip:
     motion = make_motion(plan.seed, head.arrays, np.arange(plan.frames) / plan.fps, plan.limits)
     shape = torch.from_numpy(person.identity.shape).expand(plan.frames, -1).contiguous()
     expression, pose = torch.from_numpy(motion.expression), torch.from_numpy(motion.pose)
-    marks = head.landmarks_of(head.vertices(shape, expression, pose))
+    marks = studio.posing.landmarks(shape, expression, pose)
     camera = cameras(motion.drift, 1 / 16, np.zeros(2), 16.0)
     box = face_box(head.project(marks, camera)[..., :2].numpy())
     centre = 0.5 * (box[:, :2] + box[:, 2:])

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.puppets.exact.arithmetic import exp
+
 FOREHEAD = 0.30  # share of the landmarks' height by which a detector's box reaches above the brows
 MARGIN = 0.03  # share of the box beside the jaw and below the chin
 
@@ -32,7 +34,7 @@ def cameras(drift: np.ndarray, scale: float, centre_cm: np.ndarray, face_cm: flo
         centre_cm: (2,) head-frame point that is to be in the middle of the frame.
         face_cm: height of the face.
     """
-    size = scale * np.exp(drift[:, 0])
+    size = scale * exp(drift[:, 0])
     shift = drift[:, 1:] * face_cm - centre_cm
     return torch.from_numpy(np.concatenate([size[:, None], shift], 1)).float()
 

@@ -86,8 +86,12 @@ class Locks:
 
 
 def azimuth_of(points: np.ndarray) -> np.ndarray:
-    """Azimuth (...,) of points (..., 3) about the vertical axis, radians."""
-    return np.arctan2(points[..., 0], points[..., 2] + 0.3)
+    """Azimuth (...,) of points (..., 3) about the vertical axis, radians.
+
+    Float32 points are looked at in float64: numpy's float32 arctan2 has another last digit under AVX-512.
+    """
+    x, z = (values.astype(np.float64) for values in (points[..., 0], points[..., 2] + 0.3))
+    return np.arctan2(x, z).astype(points.dtype)
 
 
 def above_hairline(azimuth: np.ndarray, height: np.ndarray) -> np.ndarray:

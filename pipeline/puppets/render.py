@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.frame.coords import apply_affine
 from model.render.raster import rasterize
 from pipeline.puppets.appearance import PART, PARTS
 from pipeline.puppets.backdrop import lay_backdrop
+from pipeline.puppets.exact.arithmetic import turned
 from pipeline.puppets.light import Lamps
 from pipeline.puppets.scene import Actor, Studio
 from pipeline.puppets.shadows import find_shadows
@@ -88,9 +88,10 @@ class Camera:
         verts, normals, along = self.studio.pose(actor, shape, expression, pose)
         placed = self.studio.head.project(verts.transpose(1, 2), camera)
         cm = camera[:, 0]
-        flat = apply_affine(torch.from_numpy(maps.copy()), placed[..., :2])
+        to_frame = maps.reshape(-1, 2, 3)
+        flat = turned(to_frame[:, :, :2], placed[..., :2].transpose(1, 2).contiguous().numpy()) + to_frame[:, :, 2:]
         # depth in cm; planes, for the rasteriser takes them without another copy
-        planes = torch.cat([flat.transpose(1, 2), (placed[..., 2] / cm[:, None])[:, None]], 1)
+        planes = torch.cat([torch.from_numpy(flat), (placed[..., 2] / cm[:, None])[:, None]], 1)
         wide = (size_hw[0] * supersample, size_hw[1] * supersample)
         pictures = []
         for i in range(count):

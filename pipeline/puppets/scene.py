@@ -15,6 +15,8 @@ from model.heads.rotation import axis_angle_to_matrix
 from pipeline.puppets import appearance, hair, outfit
 from pipeline.puppets.appearance import PART, Texture
 from pipeline.puppets.backdrop import make_backdrop
+from pipeline.puppets.exact.arithmetic import between, turned
+from pipeline.puppets.exact.posing import Posing
 from pipeline.puppets.normals import VertexNormals, vertex_normals
 from pipeline.puppets.people import Person
 
@@ -98,6 +100,7 @@ class Studio:
 
     def __init__(self, head: HeadModel, texture_size: int) -> None:
         self.head = head
+        self.posing = Posing(head)
         self.texture_size = texture_size
         arrays = head.arrays
         self.template = np.asarray(arrays.template, np.float64)
@@ -182,7 +185,7 @@ class Studio:
 
     def _neutral(self, shape: Tensor) -> Tensor:
         still = (shape.new_zeros(len(shape), count) for count in (self.head.num_expression, self.head.num_pose))
-        return self.head.vertices(shape, *still)
+        return self.posing.vertices(shape, *still)
 
     def _hidden(self, shells: list[hair.Shell]) -> np.ndarray:
         """Head triangles that lie deep under hair, away from the shells' borders: not worth drawing."""
@@ -245,7 +248,7 @@ class Studio:
             (B, 3, N) vertices in head units, unit normals, and unit directions of strands (0 where none).
         """
         head = self.head
-        posed = head.vertices(shape, expression, pose).transpose(1, 2).contiguous()
+        posed = self.posing.vertices(shape, expression, pose).transpose(1, 2).contiguous()
         shell = posed.index_select(2, actor.shell_vertex) + actor.shell_base(posed) * actor.shell_cm
         rotations = head.joint_rotations(pose)
         skull = rotations[:, 0] @ rotations[:, 1]
@@ -257,11 +260,11 @@ class Studio:
             points = actor.points + (neutral - actor.rest).index_select(2, actor.anchor)
         on_skull = _carry(points, skull, *(_middle(verts, self.skull) for verts in (neutral, posed)))
         on_torso = _carry(points, torso, *(_middle(verts, self.collar) for verts in (neutral, posed)))
-        rigid = torch.lerp(on_skull, on_torso, actor.torso)
-        turned = torch.lerp(skull @ actor.normals, torso @ actor.normals, actor.torso)
+        rigid = _between(on_skull, on_torso, actor.torso)
+        facing = _between(_turned(skull, actor.normals), _turned(torso, actor.normals), actor.torso)
         soft = actor.soft(torch.cat([posed, shell], 2))
-        verts, normals = torch.cat([posed, shell, rigid], 2), torch.cat([soft, turned], 2)
-        return verts, normals, torch.cat([torch.zeros_like(posed), skull @ actor.along], 2)
+        verts, normals = torch.cat([posed, shell, rigid], 2), torch.cat([soft, facing], 2)
+        return verts, normals, torch.cat([torch.zeros_like(posed), _turned(skull, actor.along)], 2)
 
 
 @dataclass(frozen=True)
@@ -310,4 +313,13 @@ def _middle(verts: Tensor, chosen: Tensor) -> Tensor:
 
 def _carry(points: Tensor, rotation: Tensor, centre: Tensor, moved: Tensor) -> Tensor:
     """Turn points (B, 3, n) about `centre` (B, 3, 1) and bring it to `moved`."""
-    return rotation @ (points - centre) + moved
+    return _turned(rotation, points - centre) + moved
+
+
+def _turned(rotation: Tensor, points: Tensor) -> Tensor:
+    """Turn points (3, n) or (B, 3, n) by rotations (B, 3, 3)."""
+    return torch.from_numpy(turned(rotation.numpy(), points.view(-1, *points.shape[-2:]).numpy()))
+
+
+def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    return torch.from_numpy(between(start.numpy(), end.numpy(), share.numpy()))

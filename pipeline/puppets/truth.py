@@ -10,6 +10,7 @@ import torch
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.puppets.clip import Clip
+from pipeline.puppets.exact.posing import Posing
 from pipeline.puppets.face_codes import true_face_codes
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import write_table
@@ -42,7 +43,7 @@ def face_fit(fit: HeadFit, head: HeadModel, face: HeadModel) -> HeadFit:
 
 def _table(model: HeadModel, clip: Clip, fit: HeadFit) -> pa.Table:
     size_px = np.array(clip.plan.size_hw[::-1]) / 2
-    off_px = (model.place_landmarks(fit).numpy() - clip.landmarks) * size_px
+    off_px = (Posing(model).place_landmarks(fit).numpy() - clip.landmarks) * size_px
     eyes_px = (clip.landmarks[:, OUTER_EYES[1]] - clip.landmarks[:, OUTER_EYES[0]]) * size_px
     residual = np.sqrt((off_px**2).sum(-1).mean(-1)) / np.maximum(np.linalg.norm(eyes_px, axis=-1), 1.0)
     count = clip.plan.frames

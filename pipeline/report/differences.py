@@ -14,7 +14,7 @@ from pipeline.report.results import Cell, Members, Results
 from pipeline.report.rows import Row
 from pipeline.report.tables import csv_text, plain
 
-HEAD = "dataset task method reference metric difference ci_low ci_high n p p_holm family family_size"
+HEAD = "dataset task method reference metric difference ci_low ci_high n n_seeds seed_sd p p_holm family family_size"
 
 
 def differences_csv(results: Results, references: Sequence[Row]) -> str:
@@ -31,8 +31,9 @@ def differences_csv(results: Results, references: Sequence[Row]) -> str:
             if reference.key in cells:
                 name = f"{dataset} {task} {metric} against {reference.label}"
                 for label, e, p_holm, size in _family(results, members, cells, reference):
-                    numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), plain(e.p), plain(p_holm)]
-                    lines.append([dataset, task, label, reference.label, metric, *numbers, name, str(size)])
+                    numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_seeds), plain(e.seed_sd)]
+                    tested = [plain(e.p), plain(p_holm), name, str(size)]
+                    lines.append([dataset, task, label, reference.label, metric, *numbers, *tested])
     return csv_text(lines)
 
 
@@ -54,10 +55,9 @@ def _difference(results: Results, members: Members, cell: Cell, reference: Row) 
     ids, where = members.ids, (cell.dataset, cell.task, cell.measure.id)
     a, b = results.of_row[cell.row.key], results.of_row[reference.key]
     if cell.measure.of_sets:
-        of_a, of_b = (one.features(*where, "generated", ids) for one in (a, b))
-        targets = a.features(*where, "reference", ids)
+        of_a, of_b = (one.features(*where, ids) for one in (a, b))
         return paired_distance_difference(
-            frechet_distance, of_a, of_b, targets, members.clusters, results.min_people
-        )  # fmt: skip
+            frechet_distance, of_a, of_b, a.reference(*where, ids), members.clusters, results.min_people
+        )
     values_a, values_b = (one.values(*where, ids) for one in (a, b))
     return paired_difference(values_a, values_b, members.clusters, results.min_people)

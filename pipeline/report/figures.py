@@ -37,7 +37,7 @@ def chosen_pairs(pairs: PairFrames, per_task: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: Path, out: Path) -> None:
+def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: Path, out: Path, seeds: int = 1) -> None:
     """Write one sheet: source, driving, guidance, displacement, warped source, output, ground truth (same identity).
 
     Args:
@@ -46,8 +46,9 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
         pairs: the pairs to show.
         predictions: the row's saved frames, which are what was scored.
         out: the PNG to write.
+        seeds: how many seeds the row was trained with; the sheet shows the first, and says so where there are more.
     """
-    made = runner.animate(pairs, slice(None))
+    made = runner.animate(pairs, slice(None)).own
     saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
     guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
     disp = made.disps[-1].cpu().numpy()
@@ -60,7 +61,7 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
         panels = [pairs.source_u8[i], pairs.driving_u8[i], *(maps[i] for maps in guides.values())]
         panels += [colour_wheel(disp[i], scale), warped[i], saved[i], pairs.driving_u8[i] if same else None]
         lines.append((f"{pairs.dataset[i]}\n{pairs.task[i]} identity", panels))
-    title = f"{row.label}   ({row.key}; full colour at a displacement of {scale / 2:.0%} of the frame)"
+    title = f"{row.label}   ({row.key}; full colour at a displacement of {scale / 2:.0%} of the frame){of_first(seeds)}"
     key: list[np.ndarray | None] = [None] * len(headers)
     key[headers.index("displacement")] = wheel_key(PANEL_PX)
     save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)]), out)
@@ -85,8 +86,13 @@ def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict
     return panels
 
 
-def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
-    """Plot generator and discriminator losses of all rows from their `curve.csv` (label -> file)."""
+def of_first(seeds: int) -> str:
+    """What a title adds where more seeds were trained than are shown."""
+    return f"; first of {seeds} seeds" if seeds > 1 else ""
+
+
+def loss_curves(curves: Mapping[str, Path], out: Path, seeds: int = 1) -> None:
+    """Plot generator and discriminator losses of all rows from their first seed's `curve.csv` (label -> file)."""
     from matplotlib.figure import Figure  # without pyplot, which looks for a screen and starts a second later
 
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -97,7 +103,7 @@ def loss_curves(curves: Mapping[str, Path], out: Path) -> None:
         steps = [float(r["step"]) for r in rows]
         for axis, name in zip(axes, ("generator", "discriminator"), strict=True):
             axis.plot(steps, _smoothed([float(r[name]) for r in rows]), label=label, linewidth=1.2)
-            axis.set(xlabel="step", title=f"{name} loss")
+            axis.set(xlabel="step", title=f"{name} loss{of_first(seeds)}")
             axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     with written_aside(out) as partial:

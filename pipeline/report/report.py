@@ -8,6 +8,7 @@ from pipeline.report.differences import differences_csv
 from pipeline.report.footer.crops import crop_lines
 from pipeline.report.footer.lines import footer_lines
 from pipeline.report.footer.models import model_lines
+from pipeline.report.footer.training import training_line
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
 from pipeline.report.paper import Paper, read_paper
@@ -26,6 +27,7 @@ def write_report(
     pairs: Path,
     ledger: Path,
     paper: Path,
+    reference: Path,
     fit_reports: Path,
     figures: Path,
     out: Path,
@@ -39,6 +41,7 @@ def write_report(
         pairs: the pair list.
         ledger: ledger of the test clips.
         paper: reports/paper.csv.
+        reference: reports/reference, where studies of training again lie.
         fit_reports: folder of the fit stage's reports, one JSON a head.
         figures: folder of PNG figures; those that are there go into the page.
         out: folder of this benchmark's reports.
@@ -49,9 +52,10 @@ def write_report(
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
     crops = crop_lines(ledger)
+    training = [training_line(found.num_seeds, reference, params.bench.name, params.recipes)]
     footers = {
         number: [
-            *footer_lines(found, fit_reports, heads, grids[0].columns, crops, options.coverage_draws),
+            *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
             *model_lines(params.recipes, rows),
         ]
         for number, grids in tables.items()

@@ -1,9 +1,12 @@
 """Reads what `evaluate` wrote and estimates every cell: one number, its interval, or the reason for a dash."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +19,8 @@ from pipeline.report.intervals.estimates import Estimate, estimate_distance, est
 from pipeline.report.rows import Row
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
+from pipeline.store.seeds import seed_folders
 
-ROLES = ("generated", "reference")
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
@@ -85,8 +88,8 @@ class Pairs:
         return self._members.get((dataset, task))
 
 
-class Result:
-    """Scores and features of one method.
+class SeedResult:
+    """Scores and features of one seed of a method: a folder.
 
     Raises:
         ValueError: it was scored on another pair list than `pairs`, or by an earlier version.
@@ -137,11 +140,76 @@ class Result:
         return self._features[metric_id].of_set(dataset, task, role, pair_ids)
 
 
+class SeedFeatures(Sequence[np.ndarray]):
+    """Features (N, D) of some pairs of every seed; held is what is asked for at the moment."""
+
+    def __init__(self, readers: Sequence[Callable[[], np.ndarray]]) -> None:
+        self._readers = readers
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def __getitem__(self, seed: Any) -> Any:
+        return self._readers[seed]()
+
+
+class Result:
+    """Scores and features of one method, of every seed that it was trained with; the first lies in the folder itself.
+
+    Raises:
+        ValueError: a seed was scored on another pair list than `pairs`, with other columns than the first, or by an
+            earlier version.
+    """
+
+    def __init__(self, folder: Path, pairs: Pairs) -> None:
+        self.seeds = [SeedResult(one, pairs) for one in seed_folders(folder)]
+        first = self.seeds[0]
+        self.subset_sha256, self.measures = first.subset_sha256, first.measures
+        for other in self.seeds[1:]:
+            _same_columns(str(other.folder), other.measures, first.measures)
+
+    def alone(self) -> list["Result"]:
+        """Each seed as if it were the only one."""
+        found = [copy(self) for _ in self.seeds]
+        for one, seed in zip(found, self.seeds, strict=True):
+            one.seeds = [seed]
+        return found
+
+    def reason(self, metric_id: str) -> str:
+        """Why this method has no number in a column; empty where its instrument ran for every seed."""
+        return next(filter(None, (one.reason(metric_id) for one in self.seeds)), "")
+
+    def values(self, dataset: str, task: str, metric_id: str, pair_ids: Sequence[str]) -> np.ndarray:
+        """Scores (seeds, N) of these pairs.
+
+        Raises:
+            NotMeasured: there are none of some pairs.
+        """
+        return np.stack([one.values(dataset, task, metric_id, pair_ids) for one in self.seeds])
+
+    def features(self, dataset: str, task: str, metric_id: str, pair_ids: Sequence[str]) -> SeedFeatures:
+        """Features (N, D) of the images that every seed generated for these pairs.
+
+        Raises:
+            NotMeasured: when they are read, if those of some pairs are not there.
+        """
+        where = (dataset, task, metric_id, "generated", pair_ids)
+        return SeedFeatures([partial(one.features, *where) for one in self.seeds])
+
+    def reference(self, dataset: str, task: str, metric_id: str, pair_ids: Sequence[str]) -> np.ndarray:
+        """Features (N, D) of the images that these pairs are compared with.
+
+        Raises:
+            NotMeasured: those of some pairs are not there.
+        """
+        return self.seeds[0].features(dataset, task, metric_id, "reference", pair_ids)
+
+
 class Results:
     """All rows of the tables with what was measured of them.
 
-    `measures` are all columns in the order of params.yaml, each described as by a row that could be measured, if any
-    could; where a metric has several, tables print the first.
+    `num_seeds` is how many seeds our rows were trained with. `measures` are all columns in the order of params.yaml,
+    each described as by a row that could be measured, if any could; where a metric has several, tables print the first.
 
     Args:
         rows: the row list, in the tables' order.
@@ -151,7 +219,7 @@ class Results:
 
     Raises:
         FileNotFoundError: no row at all has results.
-        ValueError: rows were scored with different columns or pairs.
+        ValueError: rows were scored with different columns or pairs, or trained with different numbers of seeds.
     """
 
     def __init__(self, rows: Sequence[Row], folder: Path, pairs: Pairs, min_people: int) -> None:
@@ -166,8 +234,13 @@ class Results:
         first = next(iter(self.of_row.values()))
         self.subset_sha256 = first.subset_sha256
         for key, result in self.of_row.items():
-            if [m.id for m in result.measures] != [m.id for m in first.measures]:
-                raise ValueError(f"row {key} was scored with other metrics than the rest: evaluate it again")
+            _same_columns(f"row {key}", result.measures, first.measures)
+        ours = [row.key for row in rows if row.kind == "pwm" and row.key in self.of_row]
+        counts = {key: len(self.of_row[key].seeds) for key in ours}
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f"{key} {count}" for key, count in counts.items())
+            raise ValueError(f"rows have results of different numbers of seeds ({said}): `dvc repro` makes them alike")
+        self.num_seeds = max(counts.values(), default=1)
         columns = zip(*(result.measures for result in self.of_row.values()), strict=True)
         self.measures = [next((m for m in of_rows if not m.reason), of_rows[0]) for of_rows in columns]
         self._cells: dict[tuple[str, str, str, str], Cell] = {
@@ -226,9 +299,16 @@ def estimate_cell(
     """
     ids = members.ids
     if measure.of_sets:
-        generated, reference = (result.features(dataset, task, measure.id, role, ids) for role in ROLES)
-        return estimate_distance(frechet_distance, generated, reference, members.clusters, min_people)
+        where = (dataset, task, measure.id, ids)
+        return estimate_distance(
+            frechet_distance, result.features(*where), result.reference(*where), members.clusters, min_people
+        )
     return estimate_mean(result.values(dataset, task, measure.id, ids), members.clusters, min_people)
+
+
+def _same_columns(who: str, measures: Sequence[Measured], wanted: Sequence[Measured]) -> None:
+    if [m.id for m in measures] != [m.id for m in wanted]:
+        raise ValueError(f"{who} was scored with other metrics than the rest: evaluate it again")
 
 
 def _by_key(table: pa.Table, columns: tuple[str, ...], values: np.ndarray) -> dict[tuple[str, ...], dict]:

@@ -107,11 +107,12 @@ def table_csv(grids: Sequence[Grid]) -> str:
 
 def scores_csv(cells: Iterable[Cell]) -> str:
     """Every cell in long form, dashes included: an empty value and its reason."""
-    head = "dataset task method metric value ci_low ci_high n n_failed backend reason"
+    head = "dataset task method metric value ci_low ci_high n n_failed n_seeds seed_sd backend reason"
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
         numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
+        numbers += [str(e.n_seeds), plain(e.seed_sd)]
         lines.append([cell.dataset, cell.task, cell.row.label, m.id, *numbers, m.backend, cell.reason])
     return csv_text(lines)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _SIMPLE = ("1", "L", "P", "RGB", "LA", "PA", "RGBA")  # modes of the imaging library: 8 bits a channel or less
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112  # tag of EXIF
 _TRANSPARENT = "has transparent pixels: lay it on the background that is meant"
 _TURNS = {  # of an array (H, W, 3), by EXIF's number
@@ -48,11 +49,14 @@ def read_image(data: bytes) -> np.ndarray:
         UnreadableImage: the bytes are damaged or of another format; or the picture has transparent pixels, inks (CMYK)
             in place of lights, several frames, or a form of pixel that has no one meaning in 8 bits.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise UnreadableImage("is empty")
     try:
+        if data.startswith(_PNG):
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                image.verify()  # checksums of all its parts, which decoding alone does not look at
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if (count := getattr(image, "n_frames", 1)) > 1:
                 raise UnreadableImage(f"holds {count} pictures: write the one that is meant")
@@ -68,6 +72,8 @@ def read_image(data: bytes) -> np.ndarray:
             return np.ascontiguousarray(upright(_eight_bits(data) if deep else np.asarray(image.convert("RGB"))))
     except UnreadableImage:
         raise
+    except UnidentifiedImageError:
+        raise UnreadableImage(f"is no file of {', '.join(_FORMATS)}, or its beginning is damaged") from None
     except Exception as error:  # noqa: BLE001 - damaged files make the library raise anything
         raise UnreadableImage(f"is damaged or no image ({type(error).__name__}: {error})") from None
 
@@ -81,7 +87,7 @@ def _opaque(image: "Image.Image") -> bool:
 
 def _png_bits(data: bytes) -> int:
     """Bits a channel of a PNG, which stand behind its size; 0 for other files."""
-    return data[24] if data.startswith(b"\x89PNG\r\n\x1a\n") else 0
+    return data[24] if data.startswith(_PNG) else 0
 
 
 def _eight_bits(data: bytes) -> np.ndarray:

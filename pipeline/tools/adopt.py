@@ -7,17 +7,24 @@ those that agree can be committed to dvc.lock as they lie, the others are left f
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pipeline.params.recipe import Recipe
 from pipeline.params.tree import Params
 from pipeline.report.rows import Row, pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
+from pipeline.store.seeds import further_seeds, seed_folder
 from pipeline.trackers.weights import TRACKER_WEIGHTS
+
+if TYPE_CHECKING:
+    from model.heads.head import HeadModel
+    from pipeline.training.run import TrainInputs
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,29 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
         _agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 
+def check_recipe(where: str, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any], under: str = "") -> None:
+    """Refuse a row of another recipe, by the first key that differs.
+
+    Args:
+        where: the row's folder, for messages.
+        name: the recipe's name in the parameters.
+        found: the recipe that the row was trained by, as `pipeline.training.run.comparable` gives it.
+        wanted: the recipe now, likewise.
+        under: the key that holds both, followed by a dot, where they are a part of the recipe.
+
+    Raises:
+        ValueError: they differ; the message has the key, both values and what to do.
+    """
+    for key in [*wanted, *(key for key in found if key not in wanted)]:
+        old, new = found.get(key, "absent"), wanted.get(key, "absent")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            check_recipe(where, name, old, new, f"{under}{key}.")
+        elif old != new:
+            path = f"recipes.{name}.{under}{key}"
+            remedy = f"set it to {old}" if key in found and key in wanted else "use the version that trained it"
+            raise ValueError(f"{where}: its {path} is {old}, wanted now is {new}: {remedy}, or train the row again")
+
+
 def _reason(check: Callable[[], None]) -> str:
     try:
         check()
@@ -101,7 +131,7 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
         yield f"fit@{head}", ["heads", "crop"], partial(_check_fits, params, head, data)
     yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], partial(_check_pairs, params, data)
     for row in pwm_rows(bench, params.model):
-        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(_check_row, params, row, data)
+        yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(check_row, params, row, data)
 
 
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
@@ -171,22 +201,39 @@ def _check_pairs(params: Params, data: Path) -> None:
     _agree("pairs.parquet", "sha256", found, pairs_sha256(drawn))
 
 
-def _check_row(params: Params, row: Row, data: Path) -> None:
-    from model.checkpoint import load_animator, read_config
+def check_row(params: Params, row: Row, data: Path) -> None:
+    """Refuse a trained row that is not what `train` would make now, of all the seeds that are asked for.
+
+    Raises:
+        FileNotFoundError, ValueError: a model is missing, or another; the message says where and what.
+    """
     from model.heads.head import load_head
-    from pipeline.training.run import TrainInputs, completed, row_provenance
+    from pipeline.training.run import TrainInputs
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
-    arrays = load_head(head)
-    config = read_config(folder)
-    load_animator(folder, arrays)
-    recipe = params.recipes[row.recipe]
-    _agree(str(folder), "step", config["step"], recipe.iterations)
+    recipe, arrays = params.recipes[row.recipe], load_head(head)
     inputs = TrainInputs(
         clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
     )
-    made_from = completed(config["provenance"])
-    for name, value in row_provenance(row.key, row.guidance, recipe, inputs, arrays).items():
+    seeds = recipe.seeds(params.bench.seeds)
+    for seed in seeds:
+        _check_model(seed_folder(folder, seed, seeds[0]), row, recipe.of_seed(seed), inputs, arrays)
+        if seed == seeds[0]:  # what is in the row's own folder says why it is another before its further seeds do
+            _agree(str(folder), "further seeds (bench.seeds)", further_seeds(folder), seeds[1:])
+
+
+def _check_model(folder: Path, row: Row, recipe: Recipe, inputs: "TrainInputs", head: "HeadModel") -> None:
+    from model.method.files import read_config
+    from model.pwm.files import load_animator
+    from pipeline.training.run import comparable, row_provenance
+
+    config = read_config(folder)
+    load_animator(folder, head)
+    _agree(str(folder), "step", config["step"], recipe.iterations)
+    made_from = comparable(config["provenance"])
+    wanted = comparable(row_provenance(row.key, row.guidance, recipe, inputs, head))
+    check_recipe(str(folder), row.recipe, made_from.pop("recipe"), wanted.pop("recipe"))
+    for name, value in wanted.items():
         _agree(str(folder), name, made_from.get(name), value)
     if not (folder / "curve.csv").is_file():
         raise FileNotFoundError(f"there is no training curve in {folder}")

@@ -32,7 +32,7 @@ def import_folder(folder: Path, pairs: Path, clips: Path, out: Path) -> Path:
         raise NotADirectoryError(f"no folder of predictions at {folder}")
     files: dict[str, list[Path]] = {}
     for file in own_entries(folder):
-        if file.suffix.lower() in SUFFIXES:
+        if file.suffix.lower() in SUFFIXES and file.is_file():
             files.setdefault(file.stem, []).append(file)
     wanted = set(pair_ids)
     refuse("have no image", [name for name in pair_ids if name not in files], folder)

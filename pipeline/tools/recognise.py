@@ -4,6 +4,7 @@ Nothing in a file is run: torch files are read as tensors alone, ONNX graphs are
 network's tensors are follows from the network itself, which is built without numbers.
 """
 
+import pickle
 import re
 import warnings
 import zipfile
@@ -107,6 +108,8 @@ def read_torch(path: Path) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001 - a damaged file makes the readers raise anything
         if named := _NAMED.search(str(error)):
             return None, f"holds more than tensors: it names {named[1]}, and nothing in a file is run"
+        if isinstance(error, pickle.UnpicklingError) and "operand" in str(error):
+            return None, "is a pickle of other objects than tensors, or damaged, and nothing in a file is run"
         return None, f"is truncated, damaged or no torch file ({_line(error)})"
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from model.frame.coords import identity_grid
 from model.frame.warp import warp
 from model.heads.fit import HeadFit
-from pipeline.training.dataset import Batch
+from pipeline.training.dataset import Pairs
 
 COLOURS, CROPS = 1, 2  # keep these draws apart from each other and from those that choose the pairs
 
 
-def recolour(batch: Batch, amount: float, seed: int, step: int) -> Batch:
+def recolour(batch: Pairs, amount: float, seed: int, step: int) -> Pairs:
     """Change exposure, white balance and saturation of every pair, source and driving frame alike.
 
     Args:
@@ -45,7 +45,7 @@ def recolour(batch: Batch, amount: float, seed: int, step: int) -> Batch:
     return replace(batch, source=change(batch.source), driving=change(batch.driving))
 
 
-def recrop(batch: Batch, shift_ndc: float, log_scale: float, seed: int, step: int) -> Batch:
+def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: int) -> Pairs:
     """Shift and scale every frame on its own, and its fit with it; the edge repeats where a crop leaves the frame.
 
     Args:
@@ -72,4 +72,4 @@ def recrop(batch: Batch, shift_ndc: float, log_scale: float, seed: int, step: in
 
     source, fit_src = move(batch.source, batch.fit_src)
     driving, fit_drv = move(batch.driving, batch.fit_drv)
-    return Batch(source, driving, fit_src, fit_drv)
+    return Pairs(source, driving, fit_src, fit_drv)

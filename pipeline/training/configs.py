@@ -1,7 +1,8 @@
 """What a recipe says, in the form that networks, losses and the training loop take it."""
 
 from model.pwm.config import GeneratorConfig, GuidanceConfig
-from model.training.config import DiscriminatorConfig, LossConfig, TrainConfig
+from model.pwm.lesson_config import DiscriminatorConfig, LossConfig, Rates
+from model.training.config import TrainConfig
 from pipeline.params.recipe import Recipe
 
 
@@ -16,25 +17,28 @@ def generator_config(recipe: Recipe) -> GeneratorConfig:
 
 
 def discriminator_config(recipe: Recipe) -> DiscriminatorConfig:
-    """What `model.training.discriminator.Discriminator` needs."""
+    """What `model.pwm.discriminator.Discriminator` needs."""
     return DiscriminatorConfig(**recipe.discriminator.model_dump())
 
 
 def loss_config(recipe: Recipe) -> LossConfig:
-    """What `model.training.losses` needs."""
+    """What `model.pwm.lesson` weighs losses by."""
     return LossConfig(**recipe.losses.model_dump())
 
 
+def first_rates(recipe: Recipe) -> Rates:
+    """Learning rates before any drop."""
+    rates = recipe.learning_rate
+    return Rates(generator=rates.generator, discriminator=rates.discriminator, codes=rates.codes)
+
+
 def train_config(recipe: Recipe) -> TrainConfig:
-    """What `model.training.loop.fit` needs."""
+    """What `model.training.loop.train` needs."""
     rates = recipe.learning_rate
     return TrainConfig(
         iterations=recipe.iterations,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
-        lr_generator=rates.generator,
-        lr_discriminator=rates.discriminator,
-        lr_codes=rates.codes,
         lr_drop_steps=tuple(rates.drop_steps),
         lr_drop_factor=rates.drop_factor,
         betas=rates.betas,

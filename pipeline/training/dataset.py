@@ -1,6 +1,6 @@
 """Training pairs: batch number `step` is a function of (seed, step) alone, whoever asks and when."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ CACHE_BYTES = 1 << 30  # decoded frames of the smaller corpora fit into memory
 
 
 @dataclass(frozen=True)
-class Batch:
+class Pairs:
     """B pairs of frames of one clip each: images (B, 3, H, W) float32 in [0, 1], and their fits."""
 
     source: Tensor
@@ -25,18 +25,10 @@ class Batch:
     fit_src: HeadFit
     fit_drv: HeadFit
 
-    def to(self, device: torch.device | str) -> "Batch":
-        """Copy everything to a device."""
-        return Batch(self.source.to(device), self.driving.to(device), self.fit_src.to(device), self.fit_drv.to(device))
-
-    def share(self, index: int, count: int) -> "Batch":
+    def share(self, index: int, count: int) -> "Pairs":
         """Every `count`-th pair from pair `index` on."""
         mine = slice(index, None, count)
-        return Batch(self.source[mine], self.driving[mine], self.fit_src[mine], self.fit_drv[mine])
-
-    def pin_memory(self) -> "Batch":
-        """Copy the images to memory that a GPU reads directly."""
-        return replace(self, source=self.source.pin_memory(), driving=self.driving.pin_memory())
+        return Pairs(self.source[mine], self.driving[mine], self.fit_src[mine], self.fit_drv[mine])
 
 
 class PairDataset:
@@ -72,7 +64,7 @@ class PairDataset:
         """Number of clips that pairs are drawn from."""
         return len(self._clips)
 
-    def batch(self, step: int, seed: int, batch_size: int) -> Batch:
+    def batch(self, step: int, seed: int, batch_size: int) -> Pairs:
         """Draw the batch of one step: for each item a clip, then two of its frames, uniformly. Any thread may ask."""
         rng = np.random.default_rng([seed, step])
         pairs = []
@@ -82,7 +74,7 @@ class PairDataset:
             pairs.append((clip, source, driving))
         sources = [(clip, source) for clip, source, _ in pairs]
         drivings = [(clip, driving) for clip, _, driving in pairs]
-        return Batch(self._images(sources), self._images(drivings), self._heads(sources), self._heads(drivings))
+        return Pairs(self._images(sources), self._images(drivings), self._heads(sources), self._heads(drivings))
 
     def _images(self, frames: list[tuple[str, int]]) -> Tensor:
         return frames_to_tensor(torch.from_numpy(np.stack([self._frame(*frame) for frame in frames])))

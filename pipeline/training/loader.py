@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 import torch
 
-from pipeline.training.dataset import Batch
+from model.method.network import Batch
 
 BatchAt = Callable[[int], Batch]
+Made = TypeVar("Made")  # whatever is made of a step
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -30,7 +32,7 @@ def batches_ahead(batch_at: BatchAt, steps: int, device: torch.device) -> Iterat
         yield ahead
 
 
-class BatchesAhead:
+class BatchesAhead(Generic[Made]):
     """Batch of a step, with the following ones already in the works; use as a context manager.
 
     Threads are enough, because decoding and copying images leave Python's lock. Which thread made a batch,
@@ -42,12 +44,12 @@ class BatchesAhead:
         threads: that make batches; twice as many batches wait or are in the works.
     """
 
-    def __init__(self, batch_at: BatchAt, steps: int, threads: int) -> None:
+    def __init__(self, batch_at: Callable[[int], Made], steps: int, threads: int) -> None:
         self._batch_at, self._steps, self._ahead = batch_at, steps, 2 * threads
         self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-        self._coming: dict[int, Future[Batch]] = {}
+        self._coming: dict[int, Future[Made]] = {}
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> Made:
         """Return the batch of a step; what went wrong in a thread is raised here."""
         wanted = range(step, min(step + self._ahead, max(self._steps, step + 1)))
         for passed in self._coming.keys() - set(wanted):
@@ -57,7 +59,7 @@ class BatchesAhead:
                 self._coming[coming] = self._pool.submit(self._batch_at, coming)
         return self._coming.pop(step).result()
 
-    def __enter__(self) -> "BatchesAhead":
+    def __enter__(self) -> "BatchesAhead[Made]":
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import save_animator
+from model.pwm.files import save_animator
 from model.training.loop import Losses
 from model.training.replicas import replicas
 from pipeline.console import say
 from pipeline.params.recipe import Recipe
 from pipeline.store.provenance import write_text
+from pipeline.store.seeds import keep_seeds, seed_folder
 from pipeline.training.run import Report, TrainInputs, follow_run, train_run
 
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
@@ -50,6 +51,37 @@ def train_row(
     save_animator(out, animator, recipe.iterations, provenance)
     write_text(out / "curve.csv", curve_csv(curve))
     return curve
+
+
+def train_seeds(
+    row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, out: Path, device: torch.device, count: int
+) -> list[Losses]:
+    """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
+
+    Each is a training of its own, as of a recipe with that seed, and resumes on its own; all else that depends on the
+    seed changes with it: initial weights, order of pairs, augmentation.
+
+    Args:
+        row: key of the row.
+        guidance: a key of `model.pwm.config.GUIDANCE_PARTS`.
+        recipe: everything else.
+        inputs: files.
+        out: folder of the trained model; what an earlier run left there of other seeds goes.
+        device: where to train.
+        count: how many seeds.
+
+    Returns:
+        The first seed's training curve.
+    """
+    seeds = recipe.seeds(count)
+    keep_seeds(out, seeds[1:])
+    curves: list[list[Losses]] = []
+    for seed in seeds:
+        if count > 1:
+            say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
+        folder = seed_folder(out, seed, seeds[0])
+        curves.append(train_row(row, guidance, recipe.of_seed(seed), inputs, folder, device))
+    return curves[0]
 
 
 def curve_csv(curve: list[Losses]) -> str:

@@ -1,4 +1,4 @@
-"""One training: data, networks and checkpoints as a recipe says, around `model.training.loop.fit`."""
+"""One training: data, networks and checkpoints as a recipe says, around `model.training.loop.train`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,11 +9,13 @@ from typing import Any, Literal, cast
 import torch
 
 from model.heads.head import HeadModel, load_head
+from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
-from model.pwm.animator import Animator, AnimatorConfig
-from model.pwm.config import complete_generator
-from model.training.discriminator import Discriminator
-from model.training.loop import Losses, TrainingDiverged, fit
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
+from model.pwm.config import complete_generator, keys_that_count
+from model.pwm.discriminator import Discriminator
+from model.pwm.lesson import PwmLesson
+from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
@@ -25,12 +27,13 @@ from pipeline.store.scratch_root import scratch_dir
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import (
     discriminator_config,
+    first_rates,
     generator_config,
     guidance_config,
     loss_config,
     train_config,
 )
-from pipeline.training.dataset import Batch, PairDataset
+from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
 
 Report = Callable[[int, Losses], None]
@@ -85,25 +88,16 @@ def train_run(
     )
     discriminator = Discriminator(discriminator_config(recipe))
     perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
+    lesson = PwmLesson(animator, discriminator, perceptual, loss_config(recipe), first_rates(recipe))
 
     def drawn(step: int) -> Batch:
         pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
         moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
-        return recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
+        mine = recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
+        return Batch(mine.source, mine.driving, fit_signals(mine.fit_src, mine.fit_drv))
 
     with batches_ahead(drawn, recipe.iterations, device) as batch_at:
-        curve = fit(
-            animator,
-            discriminator,
-            perceptual,
-            batch_at,
-            loss_config(recipe),
-            train_config(recipe),
-            device,
-            store,
-            report,
-            team,
-        )
+        curve = train(lesson, batch_at, train_config(recipe), device, store, report, team)
     return animator, provenance, curve
 
 
@@ -145,11 +139,15 @@ def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs,
     }
 
 
-def completed(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """A trained model's own record of `row_provenance`, with the keys of the recipe that it is older than.
+def comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `row_provenance`, of today or in a trained model's own record, the row depends on.
 
-    A key that the record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
-    an old model is still seen as one of today's recipe where the recipe asks for just that.
+    A key that a record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
+    an old model is still seen as one of today's recipe where the recipe asks for just that. Keys that nothing reads
+    with the row's guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same
+    whatever the recipe says of NMFC.
     """
-    recipe = dict(provenance["recipe"])
-    return {**provenance, "recipe": {**recipe, "generator": complete_generator(recipe["generator"])}}
+    recipe, guidance = dict(provenance["recipe"]), provenance["guidance"]
+    sections = {"generator": complete_generator(recipe["generator"]), "guidance": recipe["guidance"]}
+    counting = {name: keys_that_count(section, guidance) for name, section in sections.items()}
+    return {**provenance, "recipe": {**recipe, **counting}}

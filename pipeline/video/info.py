@@ -16,13 +16,15 @@ import numpy as np
 
 from pipeline.video.nal_units import is_damaged, length_size
 from pipeline.video.orientation import Orientation
-from pipeline.video.packets import NONE, Packets, VideoInfo
+from pipeline.video.packets import NONE, REORDERED, Packets, VideoInfo
 from pipeline.video.starts import CODECS, begins_anew, is_shown, resets, stated_size
 from pipeline.video.track import Undecodable, open_video, video_track
 
 LARGEST_SIDE_PX = 16_384  # no camera's; a damaged header can ask for terabytes
 CLOCK_S = 0.001  # Matroska and WebM round times to it
 NEVER = -(2**62)  # before every presentation time
+HOLE = 1.75  # steps from one frame to the next that tell of a lost one; film on video has steps of 2 and 3 fields
+TS_PACKETS = (188, 192, 204)  # bytes of an MPEG-TS packet; a file that is no multiple of them ends within one
 TIMELESS = "avi"  # packets have a rhythm, and FFmpeg's guess at their times is wrong for H.264 with B-frames
 
 
@@ -41,9 +43,10 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
     with closing(open_video(path)) as container:
         track = video_track(container)
         codec, timeless = track.codec_context.codec, container.format.name.startswith(TIMELESS)
-        read = _read_track(container, track)
+        read = _read_track(path, container, track)
         if not timeless:
             read.leave_out_headless()
+        gone = 0 if timeless or track.frames == len(read.times) else read.leave_out_torn()
         pts = read.pts()
         width, height, orientation = _picture(path, container, track)
         num_frames = len(pts) or read.num_shown
@@ -55,6 +58,7 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
         fps, times_s = _timing(pts * float(track.time_base), float(rate))
         held = len(read.times)
         lost = max(0, track.frames - held) if track.frames else _lost_by_duration(container, track, pts, fps, times_s)
+        lost = max(lost, gone)
         stated = track.sample_aspect_ratio
         aspect = stated if stated and stated > 0 else Fraction(1)
         info = VideoInfo(
@@ -71,9 +75,6 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
             np.array(places if len(order) else [], np.int64)
             for places in (read.starts if read.steady else read.starts[:1], read.resets, read.keys, read.damaged)
         )
-        whole = read.whole and not lost
-        if not whole:  # the last packet of a file that was cut
-            damaged = damaged[order[damaged] < pts[-1]] if len(damaged) else damaged
         return Packets(
             info=info,
             pts=pts,
@@ -89,7 +90,7 @@ def _read_packets(path: Path, size: int, mtime_ns: int) -> Packets:
             codec=codec.canonical_name,
             container=container.format.name,
             orientation=orientation,
-            complete=whole,
+            complete=read.whole and not lost,
             all_shown=read.num_shown == held,
             steady=read.steady,
         )
@@ -152,6 +153,30 @@ class _Track:
             return NONE
         return np.array(sorted(times), np.int64)
 
+    def leave_out_torn(self) -> int:
+        """Count no frames behind a hole in the last pictures of a file whose packets are out of order.
+
+        It was cut: those pictures were decoded ahead of their turn, and what comes before them is lost. Their numbers
+        would be too small. In files of a variable rate nothing tells such a hole from a pause, and all frames stay.
+
+        Returns:
+            Number of frames that the file lacks from the hole on, those left out included.
+        """
+        times = self.pts()
+        given = [time for time in self.times if time is not None]
+        if len(times) < 3 or given == sorted(given):
+            return 0
+        steps = np.diff(times)
+        step = float(np.median(steps))
+        holes = np.flatnonzero(steps > HOLE * step)
+        if not len(holes) or len(times) - 1 - holes[0] > REORDERED:
+            return 0
+        edge = times[holes[0]]
+        for place, time in enumerate(self.times):
+            self.shown[place] &= time is None or time <= edge
+        self.whole = False
+        return round(float(times[-1] - edge) / step)
+
     def in_decode_order(self) -> tuple[np.ndarray, np.ndarray]:
         """Presentation and decoding times, none where two packets have one; a packet without has one before all."""
         times = [NEVER + place if time is None else time for place, time in enumerate(self.times)]
@@ -176,7 +201,7 @@ class _Track:
                 self.shown[place] = False
 
 
-def _read_track(container: Any, track: Any) -> _Track:
+def _read_track(path: Path, container: Any, track: Any) -> _Track:
     import av
 
     read, size = _Track(), b""
@@ -201,10 +226,15 @@ def _read_track(container: Any, track: Any) -> _Track:
                         read.resets.append(place)
                 if stated := stated_size(codec, data, prefix):
                     read.steady &= stated == (size := size or stated)
-            if prefix and is_damaged(data, prefix):
+            if packet.is_corrupt:  # the container says that it is longer
+                read.whole = False
+            if packet.is_corrupt or (prefix and is_damaged(data, prefix)):
                 read.damaged.append(place)
     except av.error.FFmpegError:  # a damaged tail: what comes before it can still be read
         read.whole = False
+    if read.times and container.format.name == "mpegts" and all(path.stat().st_size % size for size in TS_PACKETS):
+        read.whole = False
+        read.damaged.append(len(read.times) - 1)
     return read
 
 

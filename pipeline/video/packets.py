@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.video.orientation import Orientation
 
 NONE = np.array([], np.int64)
+REORDERED = 16  # the most pictures that a packet can be decoded ahead of its turn
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ class Packets:
         return int(before[-1]) if len(before) else 0
 
     def spoilt(self, numbers: Sequence[int]) -> list[int]:
-        """Frames with damaged packets that some of `numbers` are decoded from: since the start before them."""
-        numbers = [number for number in numbers if number < len(self.pts)]
+        """Frames with damaged packets that some of `numbers` are decoded from: since the start before them.
+
+        Where frames are asked for that the file lacks, its last one, half-written, is not held against it.
+        """
+        asked, numbers = len(numbers), [number for number in numbers if number < len(self.pts)]
         if not numbers or not len(self.damaged):
             return []
         begin = self.start(numbers[0])
         end = int(np.flatnonzero(np.isin(self.order, self.pts[numbers])).max())
         places = self.damaged[(self.damaged >= begin) & (self.damaged <= end)]
-        return np.flatnonzero(np.isin(self.pts, self.order[places])).tolist()
+        damaged = np.flatnonzero(np.isin(self.pts, self.order[places])).tolist()
+        return damaged if len(numbers) == asked else [number for number in damaged if number < len(self.pts) - 1]

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.store.images import UnreadableImage, read_image
-from pipeline.video.packets import Packets, VideoInfo
+from pipeline.video.packets import REORDERED, Packets, VideoInfo
 from pipeline.video.track import Undecodable, open_video
 from pipeline.work.foreign_files import own_entries
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 SEEKABLE = ("mov", "matroska")  # containers that give a packet the same times after a seek as without one
-REORDERED = 16  # the most pictures that a packet can be decoded ahead of its turn
 IMAGES_FPS = 25.0  # a folder of images states no rate; VoxCeleb's crops are of this one
 
 
@@ -23,7 +22,8 @@ def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np
 
     Decoding begins at the last packet from which the first frame can be decoded whole, and frames are known by
     their presentation times alone; where a container has no times they are counted from its beginning. The last ones
-    of such a file that was cut cannot be told from those that were to come before them, and are not given.
+    of such a file that was cut cannot be told from those that were to come before them, and are not given. Nor are
+    pictures at a file's end of which the decoder says that it had to make up a part: the last one is half-written.
     """
     import av
 
@@ -43,6 +43,8 @@ def read_av(path: Path, packets: Packets, numbers: Sequence[int]) -> Iterator[np
                 if not packets.by_time and number >= counted:
                     return
                 if number == (_rank(pts, frame.pts) if packets.by_time else count):
+                    if frame.is_corrupt and number >= packets.info.num_frames - REORDERED:
+                        return
                     yield packets.orientation.apply(frame.to_ndarray(format="rgb24"))
                     number = next(wanted, -1)
                     if number < 0:
@@ -99,7 +101,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         Undecodable: there are none, or their names are numbers with one missing.
     """
-    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in own_entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not images:
         raise Undecodable(f"the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
     if all(path.stem.isdecimal() for path in images):

@@ -1,5 +1,6 @@
 """A finished run of an earlier layout is taken over: what agrees is committed, nothing is trained."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -36,6 +37,26 @@ def test_a_finished_run_is_taken_over_and_trains_nothing(reproduced):
     assert {stage.split("@")[0] for stage in to_run(reproduced)} <= {
         "evaluate", "controls", "headline", "figures", "report",
     }  # fmt: skip
+
+
+def test_rows_that_are_older_than_a_key_of_their_recipe_are_taken_over_where_nothing_reads_it(reproduced):
+    for file in (reproduced / "data" / "models").glob("*/config.json"):
+        config = json.loads(file.read_text())
+        del config["generator"]["nmfc_centre"], config["provenance"]["recipe"]["generator"]["nmfc_centre"]
+        file.unlink()  # it may be a link into DVC's cache
+        file.write_text(json.dumps(config))
+    forget_how_it_was_made(reproduced)
+    found = adopt(reproduced)
+    assert found.pop("train@toy64.puppet.nmfc").endswith(
+        "its recipes.toy64.generator.nmfc_centre is in_full, wanted now is by_coverage: "
+        "set it to in_full, or train the row again"
+    )
+    assert set(found.values()) == {"taken over"}
+    assert {stage for stage in to_run(reproduced) if stage.startswith("train")} == {"train@toy64.puppet.nmfc"}
+    params = (reproduced / "params.yaml").read_text()
+    (reproduced / "params.yaml").write_text(params.replace("nmfc_centre: by_coverage", "nmfc_centre: in_full"))
+    assert set(adopt(reproduced).values()) == {"taken over"}
+    assert not {stage for stage in to_run(reproduced) if stage.startswith("train")}
 
 
 def test_what_does_not_agree_is_left_with_the_reason(reproduced):

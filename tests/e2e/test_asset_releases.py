@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from benchmarks.stand_ins import write_release
 from tests.e2e.project_copy import copy_project, run
 from tests.helpers import ROOT
-from tests.weights_files import write_release
 
 pytestmark = pytest.mark.slow
 

@@ -45,9 +45,34 @@ def test_a_temporary_run_makes_what_changed(reproduced):
     assert not run("git", "status", "--porcelain", cwd=reproduced)
 
 
-def test_a_relative_root_that_leaves_the_project_is_refused_with_its_absolute_form(reproduced):
+def refusals(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("error: ")]
+
+
+@pytest.mark.parametrize("target", [[], ["heads"], ["crop"]])
+def test_a_relative_root_that_leaves_the_project_is_refused_with_its_absolute_form(target, reproduced):
+    """As a user types it, of a project that was made with that root: DVC has nothing to say before we do."""
     root = os.path.join("..", reproduced.name)
-    said = run("dvc", "exp", "run", "--temp", "--force", "-S", f"data.root={root}", "heads", cwd=reproduced, ok=False)
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert f"`-S data.root={reproduced}`" in errors[0]
+    params = (reproduced / "params.yaml").read_text()
+    (reproduced / "params.yaml").write_text(params.replace("  root: .\n", f"  root: {root}\n"))
+    run("dvc", "repro", "heads", cwd=reproduced)
+    said = run("dvc", "exp", "run", "--temp", "-S", "model.guidance=geom_disp", *target, cwd=reproduced, ok=False)
+    assert len(refusals(said)) == 1
+    assert f"`-S data.root={reproduced}`" in refusals(said)[0]
+    assert "Errno" not in said
+
+
+def test_a_queued_run_with_such_a_root_is_refused_in_its_log(reproduced):
+    root = os.path.join("..", reproduced.name)
+    run("dvc", "exp", "run", "--queue", "--name", "away", "-S", f"data.root={root}", cwd=reproduced)
+    run("dvc", "exp", "run", "--run-all", cwd=reproduced)  # DVC says which failed, and ends with 0
+    log = run("dvc", "queue", "logs", "away", cwd=reproduced)
+    assert len(refusals(log)) == 1
+    assert f"`-S data.root={reproduced}`" in refusals(log)[0]
+    assert "Errno" not in log
+
+
+def test_a_temporary_run_with_the_absolute_form_works(reproduced):
+    run("dvc", "exp", "run", "--temp", "--name", "absolute", "-S", f"data.root={reproduced}", "heads", cwd=reproduced)
+    assert f"root: {reproduced}" in file_of(reproduced, "absolute", "params.yaml")
+    assert not run("git", "status", "--porcelain", cwd=reproduced)

@@ -85,6 +85,7 @@ def test_a_clone_takes_everything_over_and_runs_nothing(world):
     assert ran(said) == []
     for name in (f"data/models/{ROW}/weights.safetensors", "reports/small/index.html", "data/pairs.parquet"):
         assert (home / "faces" / name).read_bytes() == (world.project / name).read_bytes()
+    assert ran(run("dvc", "repro", cwd=home / "faces")) == ["root"]
     assert "up to date" in run("dvc", "status", cwd=home / "faces")
     assert not (home / "faces" / "data" / "scratch").exists()
 

@@ -15,10 +15,6 @@ from pipeline.store.provenance import commit
 
 SHORT = 12
 ROUNDING = 1e-9
-LEFT_OUT = (
-    "They leave out that another training, by seed or processor, gives other numbers; rows may differ by more than "
-    "their intervals for that alone."
-)
 BIASED = (
     "FID is biased upward: it falls towards the population's as pairs grow. Its intervals are for the FID that is "
     "expected at this number of pairs; compare it with FIDs at the same number only."
@@ -35,6 +31,7 @@ def footer_lines(
     heads: Sequence[str],
     columns: Sequence[Column],
     crops: Sequence[str],
+    training: Sequence[str],
     coverage_draws: int,
 ) -> list[str]:
     """Footer of a table with these columns.
@@ -45,6 +42,7 @@ def footer_lines(
         heads: the benchmark's heads.
         columns: the table's.
         crops: the lines about its clips (`pipeline.report.footer.crops`).
+        training: what the intervals say of training again (`pipeline.report.footer.training`).
         coverage_draws: times that people are drawn anew to see whether the intervals cover.
     """
     measures = list(dict.fromkeys(column.measure for column in columns))
@@ -52,7 +50,8 @@ def footer_lines(
         _counts(results),
         *crops,
         f"Intervals: 95%, by Student's t over people, who are the unit in either role; FID by delete-one-person "
-        f"jackknife; none below {results.min_people} people. {LEFT_OUT}",
+        f"jackknife; none below {results.min_people} people.",
+        *training,
         *_misses(results, columns, coverage_draws),
         *_of_fid(results, measures),
         f"Clips (subset) {results.subset_sha256[:SHORT]}, pairs {results.pairs.sha256[:SHORT]}, commit {commit()}.",
@@ -99,7 +98,7 @@ def _coverage(results: Results, dataset: str, column: Column, row: Row, draws: i
     members = results.pairs.members(dataset, column.task)
     if cell is None or members is None or column.measure.of_sets or not _has_width(cell.estimate):
         return 1.0, 0.0
-    values = results.of_row[row.key].values(dataset, column.task, column.measure.id, members.ids)
+    values = results.of_row[row.key].values(dataset, column.task, column.measure.id, members.ids).mean(0)
     ok = np.isfinite(values)
     clusters = members.clusters.kept(ok)
     share = resampled_coverage(clusters, *clusters.effects(values[ok]), trials=draws)

@@ -1,6 +1,7 @@
 """Results as pandas frames: every file that a person reads, and what a wrong one says."""
 
 import doctest
+import shutil
 import subprocess
 import sys
 
@@ -33,7 +34,8 @@ def test_committed_scores_are_read_whole(name):
     scores = read_scores(ROOT / "reports" / name)
     lines = (ROOT / "reports" / name / "tables" / "scores.csv").read_text().splitlines()
     assert len(scores) == len(lines) - 1
-    assert list(scores.columns) == lines[0].split(",")
+    stored = lines[0].split(",")
+    assert list(scores.columns) in (stored, [*stored, "n_seeds", "seed_sd"])  # reports of earlier versions lack them
     dashes = scores.value.isna()
     assert (scores.reason[~dashes] == "").all()
     assert (scores.reason[dashes] != "").all()
@@ -110,3 +112,23 @@ def test_another_file_is_refused(results):
 def test_importing_it_imports_no_pandas():
     code = "import sys, pipeline.reading; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_seeds_of_a_row_are_told_apart(results):
+    folder = results / "data" / "results" / "toy64.puppet.nmfc"
+    for seed in (8, 10):
+        (folder / "seeds" / str(seed)).mkdir(parents=True)
+        shutil.copyfile(folder / "scores.parquet", folder / "seeds" / str(seed) / "scores.parquet")
+    for place in (results / "data" / "results", folder):
+        found = read_pair_scores(place).query("method == 'toy64.puppet.nmfc'")
+        assert found.seed_number.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert set(read_pair_scores(results / "data" / "results" / "controls").seed_number) == {0}
+
+
+def test_a_report_of_an_earlier_version_has_one_seed(results):
+    file = results / "reports/puppets/tables/scores.csv"
+    now = read_scores(file)
+    lines = [line.split(",") for line in file.read_text().splitlines()]
+    file.write_text("".join(",".join([*line[:9], *line[11:]]) + "\n" for line in lines))
+    before = read_scores(file)
+    pd.testing.assert_frame_equal(before[now.columns], now)

@@ -4,26 +4,39 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from model.checkpoint import load_animator, save_animator
 from model.frame.coords import resize_disp
 from model.frame.warp import warp
 from model.heads.head import HeadModel
-from model.pwm.animator import Animator, AnimatorConfig
+from model.method.network import Batch
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.blocks import DisplacementHead, Spade
 from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import Generator
+from model.pwm.lesson import PwmLesson
 from model.pwm.output import OUTPUTS
 from model.training.loop import Players, train_step
 from pipeline.params.tree import load_params
-from pipeline.training.run import completed
+from pipeline.training.run import comparable
 from tests.helpers import ROOT, random_head
-from tests.toy_networks import EVERY, LOSSES, MIDDLE, SIZE, fit_of, generator_config, maps, networks, train_config
+from tests.toy_networks import (
+    EVERY,
+    LOSSES,
+    MIDDLE,
+    RATES,
+    SIZE,
+    animate,
+    fit_of,
+    generator_config,
+    maps,
+    networks,
+    train_config,
+)  # fmt: skip
 
 
 def paper() -> GeneratorConfig:
@@ -59,7 +72,7 @@ def test_levels_below_the_last_have_spade_and_displacement_and_no_others():
 def test_the_last_predicted_displacement_warps_the_source(name):
     model = paper_animator(name)
     source = torch.rand(2, 3, *SIZE)
-    out = model(source, fit_of(model.head, seed=1), fit_of(model.head))
+    out = animate(model, source, fit_of(model.head, seed=1), fit_of(model.head))
     assert [tuple(d.shape) for d in out.disps] == [(2, 2, 4, 6), (2, 2, 8, 12), (2, 2, 16, 24)]
     assert out.disps[1].abs().max() > 1e-3
     assert torch.equal(out.disps[2], resize_disp(out.disps[1], SIZE))
@@ -91,21 +104,21 @@ def test_a_parameter_file_that_asks_for_it_is_refused(tmp_path: Path):
         load_params(file)
 
 
-def few_frames(head: HeadModel) -> SimpleNamespace:
+def few_frames(head: HeadModel) -> Batch:
     """Two pairs of smooth pictures, which a few steps can learn."""
     generator = torch.Generator().manual_seed(3)
     source, driving = F.interpolate(torch.rand(4, 3, 2, 2, generator=generator), SIZE, mode="bilinear").chunk(2)
-    return SimpleNamespace(source=source, driving=driving, fit_src=fit_of(head, seed=1), fit_drv=fit_of(head, seed=2))
+    return Batch(source, driving, fit_signals(fit_of(head, seed=1), fit_of(head, seed=2)))
 
 
 def train(model: Animator, channels_last: bool, steps: int) -> list[float]:
     _, discriminator, perceptual = networks()
-    config = train_config(lr_generator=5e-3, channels_last=channels_last)
-    players = Players.make(model, discriminator, perceptual, config, torch.device("cpu"))
-    players.animator.train()
-    batch = few_frames(model.head)
+    config = train_config(channels_last=channels_last)
     weights = replace(LOSSES, adversarial=0.0, feature_matching=0.0)
-    return [train_step(players, batch, weights, config, torch.device("cpu"))["pixel"] for _ in range(steps)]
+    lesson = PwmLesson(model.train(), discriminator, perceptual, weights, replace(RATES, generator=5e-3))
+    players = Players.make(lesson, config, torch.device("cpu"))
+    batch = few_frames(model.head)
+    return [train_step(players, batch, config, torch.device("cpu"))["pixel"] for _ in range(steps)]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -124,8 +137,9 @@ def test_the_layout_in_memory_changes_nothing_but_last_digits():
 def test_gradients_reach_every_part(name):
     model = paper_animator(name)
     _, discriminator, perceptual = networks()
-    players = Players.make(model, discriminator, perceptual, train_config(), torch.device("cpu"))
-    train_step(players, few_frames(model.head), LOSSES, train_config(), torch.device("cpu"))
+    lesson = PwmLesson(model, discriminator, perceptual, LOSSES, RATES)
+    players = Players.make(lesson, train_config(), torch.device("cpu"))
+    train_step(players, few_frames(model.head), train_config(), torch.device("cpu"))
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not still
 
@@ -135,10 +149,9 @@ def test_a_model_from_before_the_key_is_one_that_starts_at_the_warped_source(tmp
     head = HeadModel(random_head())
     guidance = GuidanceConfig(name="geom_disp", render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
     sizes = generator_config()
-    recipe = {"seed": 0, "generator": {"output": "warped_source", "outer_kernel": 5}}
-    save_animator(
-        tmp_path, Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {"row": "a", "recipe": recipe}
-    )
+    recipe = {"seed": 0, "generator": {"output": "warped_source", "outer_kernel": 5}, "guidance": {"render_px": 16}}
+    made_from = {"row": "a", "guidance": "geom_disp", "recipe": recipe}
+    save_animator(tmp_path, Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, made_from)
     file = tmp_path / "config.json"
     stored = json.loads(file.read_text())
     now = load_animator(tmp_path, head).state_dict()
@@ -147,6 +160,6 @@ def test_a_model_from_before_the_key_is_one_that_starts_at_the_warped_source(tmp
     old = load_animator(tmp_path, head)
     assert type(old.generator.last) is OUTPUTS["warped_source"]
     assert all(torch.equal(old.state_dict()[name], value) for name, value in now.items())
-    assert completed(stored["provenance"]) == {"row": "a", "recipe": recipe}
-    newer = {"row": "a", "recipe": {"seed": 0, "generator": {"output": "paper", "outer_kernel": 5}}}
-    assert completed(newer) == newer
+    assert comparable(stored["provenance"]) == made_from
+    newer = {**made_from, "recipe": {**recipe, "generator": {"output": "paper", "outer_kernel": 5}}}
+    assert comparable(newer) == newer

@@ -13,11 +13,11 @@ from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.blocks import DisplacementHead
 from model.pwm.config import GuidanceConfig
+from model.pwm.discriminator import Discriminator
 from model.pwm.generator import FirstLevel, Generator, WarpModule
-from model.training.config import DiscriminatorConfig
-from model.training.discriminator import Discriminator
+from model.pwm.lesson_config import DiscriminatorConfig
 from tests.helpers import random_head
-from tests.toy_networks import EVERY, MIDDLE, SIZE, fit_of, generator_config, maps
+from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config, maps
 
 
 def disp_generator(gain: float = 0.1) -> Generator:
@@ -33,7 +33,7 @@ def animator(name: str, gain: float = 0.1) -> Animator:
 @pytest.mark.parametrize("name", EVERY)
 def test_every_level_has_its_own_resolution(name):
     model = animator(name)
-    out = model(torch.rand(2, 3, *SIZE), fit_of(model.head, seed=1), fit_of(model.head))
+    out = animate(model, torch.rand(2, 3, *SIZE), fit_of(model.head, seed=1), fit_of(model.head))
     assert out.image.shape == out.warped.shape == (2, 3, *SIZE)
     assert [tuple(d.shape) for d in out.disps] == [(2, 2, 4, 6), (2, 2, 8, 12), (2, 2, 16, 24)]
     assert 0 <= out.image.min() < out.image.max() <= 1
@@ -207,7 +207,7 @@ def test_source_codes_join_the_encoder():
     seen = inputs_of(model.generator.encoder)
     source = torch.rand(2, 3, *SIZE)
     fit_src, fit_drv = fit_of(model.head, seed=1), fit_of(model.head)
-    model(source, fit_src, fit_drv)
+    animate(model, source, fit_src, fit_drv)
     rendered = model.guidance(model.head, fit_drv, fit_src, SIZE).driving
     assert torch.equal(seen[0], torch.cat([source, rendered], 1))
 
@@ -225,7 +225,7 @@ def test_gradients_match_finite_differences():
     mix = torch.randn(1, 6, *SIZE, dtype=torch.float64)
 
     def measure() -> torch.Tensor:
-        out = model(source, *fits)
+        out = animate(model, source, *fits)
         return (torch.cat([out.image, out.warped], 1) * mix).sum()
 
     for name in ("guidance.codes", "generator.encoder.stem.1.weight", "generator.modules_coarse_to_fine.0.disp.gain"):
@@ -248,7 +248,7 @@ def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh():
     generator = Generator(generator_config(), ("nmfc",), 3, 3, MIDDLE)
     seen = inputs_of(generator.encoder)
     guide = maps(channels=3, source_channels=3)
-    guide.source[:, :, :4] = 0.0
+    guide.source[:, :, :4], guide.coverage[:, 1, :4] = 0.0, 0.0
     source = torch.rand(2, 3, *SIZE)
     generator(source, guide)
     assert torch.allclose(seen[0][:, 3:, 4:], 3.0 * (guide.source[:, :, 4:] - MIDDLE[:, None, None]), atol=1e-6)
@@ -284,8 +284,8 @@ def test_a_head_in_double_precision_guides_images_in_single_precision(name):
         HeadModel(random_head()).double(), AnimatorConfig(guidance=guidance, generator=generator_config())
     ).eval()
     source, fits = torch.rand(2, 3, *SIZE), [fit_of(model.head, seed=1), fit_of(model.head)]
-    out = model(source, *fits)
+    out = animate(model, source, *fits)
     assert {out.image.dtype, out.warped.dtype, out.guide.dtype} == {torch.float32}
-    wanted = animator(name).eval()(source, *fits)
+    wanted = animate(animator(name).eval(), source, *fits)
     assert torch.allclose(out.image, wanted.image, atol=1e-2)
     assert (out.image - wanted.image).abs().mean() < 1e-4

@@ -13,6 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from benchmarks.stand_ins import write_release
 from model.heads.arrays import arrays_sha256, load_arrays
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
@@ -35,7 +36,6 @@ from tests.releases import (
     write_flame,
     write_mat,
 )
-from tests.weights_files import write_release
 
 FLAT_SIZE = (24, 40)
 

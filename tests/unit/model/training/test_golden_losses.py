@@ -16,14 +16,15 @@ def golden():
     return json.loads(GOLDEN.read_text())
 
 
-@pytest.mark.parametrize("row", ["geom_disp", "neural_codes", "neural_codes/paper"])
+@pytest.mark.parametrize("row", ["geom_disp", "neural_codes", "neural_codes/paper", "nmfc/in_full"])
 def test_losses_are_the_golden_ones(golden, row):
     assert len(golden[row]) == STEPS
     assert agree(trajectory(row), golden[row])
 
 
-def test_the_two_outputs_train_differently(golden):
-    assert not agree(golden["neural_codes/paper"], golden["neural_codes"])
+@pytest.mark.parametrize(("variant", "row"), [("neural_codes/paper", "neural_codes"), ("nmfc/in_full", "nmfc")])
+def test_variants_train_differently(golden, variant, row):
+    assert not agree(golden[variant], golden[row])
 
 
 @pytest.mark.slow

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput
-from model.training.config import DiscriminatorConfig, LossConfig
-from model.training.discriminator import Discriminator, PatchScores
-from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups, step_losses
+from model.pwm.lesson import step_losses
+from model.pwm.lesson_config import DiscriminatorConfig, LossConfig
+from model.training.losses import PatchScores, discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual, vgg_taps
 from tests.toy_networks import Trunk
 
@@ -93,9 +94,9 @@ def test_shared_passes_equal_separate_ones():
 
     image, warped = player_losses(out.image), player_losses(out.warped)
     wanted_generator = image[0] + config.warped * warped[0]
-    assert found.generator.item() == pytest.approx(wanted_generator.item(), rel=1e-5)
-    assert found.discriminator.item() == pytest.approx((image[1] + config.warped * warped[1]).item(), rel=1e-5)
-    got = torch.autograd.grad(found.generator, (out.image, out.warped))
+    assert found.of["generator"].item() == pytest.approx(wanted_generator.item(), rel=1e-5)
+    assert found.of["discriminator"].item() == pytest.approx((image[1] + config.warped * warped[1]).item(), rel=1e-5)
+    got = torch.autograd.grad(found.of["generator"], (out.image, out.warped))
     for mine, naive in zip(got, torch.autograd.grad(wanted_generator, (out.image, out.warped)), strict=True):
         assert torch.allclose(mine, naive, atol=1e-6)
 

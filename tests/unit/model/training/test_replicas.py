@@ -5,31 +5,32 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from model.training.loop import Players, fit, train_step
+from model.method.network import Batch
+from model.training import loop
+from model.training.loop import Players, train_step
 from model.training.replicas import ALONE, Replicas, replicas
 from model.training.resume import CheckpointStore
-from tests.toy_networks import CPU, LOSSES, batch_at, networks, state_of, train_config
+from tests.toy_networks import CPU, batch_at, lesson, state_of, train_config
 
 SHARES = 2  # pairs of the whole batch: batch_at makes two, one for each process
 
 
-def share_at(team: Replicas, step: int) -> SimpleNamespace:
-    rows = slice(team.rank, None, team.count)
-    return SimpleNamespace(**{name: value[rows] for name, value in vars(batch_at(step)).items()})
+def share_at(team: Replicas, step: int) -> Batch:
+    rows, whole = slice(team.rank, None, team.count), batch_at(step)
+    return Batch(whole.source[rows], whole.target[rows], {name: s[rows] for name, s in whole.signals.items()})
 
 
 def take_a_step(team: Replicas, folder: str) -> None:
     """One step in eval mode, where a share is normalised like the whole; gradients go to a file."""
-    made = networks()
-    made[0].eval(), made[1].eval()
-    players = Players.make(*made, train_config(), CPU)
+    made = lesson()
+    made.network.eval(), made.rivals.eval()
+    players = Players.make(made, train_config(), CPU)
     torch.set_num_threads(1)
-    values = train_step(players, share_at(team, 0), LOSSES, train_config(), CPU, team)
+    values = train_step(players, share_at(team, 0), train_config(), CPU, team)
     torch.save({"gradients": players.gradients(), "losses": values}, Path(folder, f"{team.count}.{team.rank}.pt"))
 
 
@@ -39,12 +40,12 @@ def train(team: Replicas, folder: str, stop_at: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     torch.set_num_threads(1)
-    made = networks()
+    made = lesson()
     store = CheckpointStore(Path(folder))
     try:
-        curve = fit(*made, lambda step: share_at(team, step), LOSSES, train_config(), CPU, store, stop, team)
+        curve = loop.train(made, lambda step: share_at(team, step), train_config(), CPU, store, stop, team)
     finally:
-        torch.save(state_of(*made[:2]), Path(folder, f"state.{team.rank}.pt"))
+        torch.save(state_of(made), Path(folder, f"state.{team.rank}.pt"))
     torch.save(curve, Path(folder, f"curve.{team.rank}.pt"))
 
 

@@ -9,17 +9,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import load_animator, save_animator
 from model.heads.head import HeadModel
-from model.training.loop import Players, TrainingDiverged, fit, train_step
+from model.pwm.files import load_animator, save_animator
+from model.pwm.lesson import step_losses
+from model.training.loop import Players, TrainingDiverged, train, train_step
 from model.training.resume import CheckpointStore
 from pipeline.params.recipe import split_row
 from tests.helpers import random_head
 from tests.toy_networks import (
     CPU,
     LOSSES,
+    RATES,
     SIZE,
     batch_at,
+    lesson,
     networks,
     state_of,
     train_config,
@@ -31,8 +34,8 @@ def ignore(_step: int, _losses: dict[str, float]) -> None:
 
 
 def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path: Path):
-    whole = networks()
-    curve = fit(*whole, batch_at, LOSSES, train_config(), CPU, CheckpointStore(tmp_path / "a"), ignore)
+    whole = lesson()
+    curve = train(whole, batch_at, train_config(), CPU, CheckpointStore(tmp_path / "a"), ignore)
 
     class Killed(Exception):
         pass
@@ -43,27 +46,27 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path: Path):
 
     store = CheckpointStore(tmp_path / "b")
     with pytest.raises(Killed):
-        fit(*networks(), batch_at, LOSSES, train_config(), CPU, store, kill)
+        train(lesson(), batch_at, train_config(), CPU, store, kill)
     assert store.load()["step"] == 4
     torch.manual_seed(99)  # what a new process draws before it resumes must not matter
-    resumed = networks()
+    resumed = lesson()
     steps: list[int] = []
-    again = fit(*resumed, batch_at, LOSSES, train_config(), CPU, store, lambda step, _: steps.append(step))
+    again = train(resumed, batch_at, train_config(), CPU, store, lambda step, _: steps.append(step))
     assert steps == [5, 6]
     assert again == curve
     assert [row["step"] for row in curve] == [2, 4, 6]
-    wanted, got = state_of(*whole[:2]), state_of(*resumed[:2])
+    wanted, got = state_of(whole), state_of(resumed)
     assert wanted.keys() == got.keys()
     assert all(torch.equal(wanted[k], got[k]) for k in wanted)
 
 
 def test_finished_run_trains_no_more(tmp_path: Path):
     store = CheckpointStore(tmp_path)
-    first = networks()
-    fit(*first, batch_at, LOSSES, train_config(iterations=2), CPU, store, ignore)
-    second = networks()
-    fit(*second, lambda _step: pytest.fail("asked for data"), LOSSES, train_config(iterations=2), CPU, store, ignore)
-    assert torch.equal(first[0].guidance.codes, second[0].guidance.codes)
+    first = lesson()
+    train(first, batch_at, train_config(iterations=2), CPU, store, ignore)
+    second = lesson()
+    train(second, lambda _step: pytest.fail("asked for data"), train_config(iterations=2), CPU, store, ignore)
+    assert torch.equal(first.network.guidance.codes, second.network.guidance.codes)
 
 
 def test_signal_stores_the_state_and_exits_with_status_1(tmp_path: Path):
@@ -75,27 +78,27 @@ def test_signal_stores_the_state_and_exits_with_status_1(tmp_path: Path):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(SystemExit, match="after step 3 of 6"):
-        fit(*networks(), batch_at, LOSSES, train_config(checkpoint_every=100), CPU, store, ask)
+        train(lesson(), batch_at, train_config(checkpoint_every=100), CPU, store, ask)
     assert store.load()["step"] == 3
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_loss_that_is_not_finite_stops_before_any_update(tmp_path: Path):
-    made, store = networks(), CheckpointStore(tmp_path)
-    before = {k: v.clone() for k, v in made[0].named_parameters()}
+    made, store = lesson(), CheckpointStore(tmp_path)
+    before = {k: v.clone() for k, v in made.network.named_parameters()}
     broken = batch_at(0)
-    broken.driving[0, 0, 0, 0] = float("nan")
+    broken.target[0, 0, 0, 0] = float("nan")
     with pytest.raises(TrainingDiverged, match="perceptual"):
-        fit(*made, lambda _: broken, LOSSES, train_config(), CPU, store, ignore)
-    assert all(torch.equal(v, before[k]) for k, v in made[0].named_parameters())
+        train(made, lambda _: broken, train_config(), CPU, store, ignore)
+    assert all(torch.equal(v, before[k]) for k, v in made.network.named_parameters())
 
 
 def test_one_step_moves_every_part_of_both_networks():
-    animator, discriminator, perceptual = networks()
-    players = Players.make(animator, discriminator, perceptual, train_config(), CPU)
-    moved = {**dict(animator.named_parameters()), **{f"d.{k}": v for k, v in discriminator.named_parameters()}}
+    taught = lesson()
+    players = Players.make(taught, train_config(), CPU)
+    moved = {**dict(taught.network.named_parameters()), **{f"d.{k}": v for k, v in taught.rivals.named_parameters()}}
     before = {k: v.clone() for k, v in moved.items()}
-    train_step(players, batch_at(0), LOSSES, train_config(), CPU)
+    train_step(players, batch_at(0), train_config(), CPU)
     still = [k for k, v in moved.items() if torch.equal(v, before[k])]
     assert [k for k in still if not k.endswith("logits.bias")] == []  # inside the hinge its gradients cancel
 
@@ -104,60 +107,57 @@ def test_one_step_moves_every_part_of_both_networks():
 def test_other_arithmetic_gives_the_same_losses(changes: dict[str, object]):
     losses = []
     for config in (train_config(), train_config(**changes)):
-        players = Players.make(*networks(), config, CPU)
-        losses.append(train_step(players, batch_at(0), LOSSES, config, CPU))
+        players = Players.make(lesson(), config, CPU)
+        losses.append(train_step(players, batch_at(0), config, CPU))
     assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.02)
 
 
 def test_each_player_follows_its_own_loss():
-    animator, discriminator, perceptual = networks()
-    players = Players.make(animator, discriminator, perceptual, train_config(), CPU)
-    animator.eval(), discriminator.eval()
+    taught = lesson()
+    players = Players.make(taught, train_config(), CPU)
+    taught.network.eval(), taught.rivals.eval()
     batch = batch_at(0)
-    train_step(players, batch, LOSSES, train_config(), CPU)
-    from model.training.losses import step_losses
-
-    fresh = networks()
-    fresh[0].eval(), fresh[1].eval()
-    out = fresh[0](batch.source, batch.fit_src, batch.fit_drv)
-    step_losses(out, batch.driving, fresh[1], fresh[2], LOSSES).discriminator.backward()
-    for mine, alone in zip(discriminator.parameters(), fresh[1].parameters(), strict=True):
+    train_step(players, batch, train_config(), CPU)
+    animator, discriminator, perceptual = networks()
+    animator.eval(), discriminator.eval()
+    out = animator(batch.source, batch.signals).own
+    step_losses(out, batch.target, discriminator, perceptual, LOSSES).of["discriminator"].backward()
+    for mine, alone in zip(taught.rivals.parameters(), discriminator.parameters(), strict=True):
         assert torch.allclose(mine.grad, alone.grad, atol=1e-6)
 
 
 def test_rates_drop_and_the_codes_have_their_own():
     config = train_config(iterations=5)
     assert [config.lr_factor(s) for s in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-    players = Players.make(*networks(), config, CPU)
+    players = Players.make(lesson(), config, CPU)
     players.set_rates(config.lr_factor(3))
-    adams = (players.adam_generator, players.adam_discriminator)
-    rates = [group["lr"] for adam in adams for group in adam.param_groups]
+    rates = [group["lr"] for adam in players.adams.values() for group in adam.param_groups]
     assert rates == pytest.approx([1e-4, 1e-3, 5e-5])
-    assert players.adam_generator.param_groups[1]["params"] == [players.animator.guidance.codes]
+    assert players.adams["generator"].param_groups[1]["params"] == [players.lesson.network.guidance.codes]
 
 
 def test_overfitting_one_pair_reproduces_it(tmp_path: Path):
-    batch = batch_at(0)
     smooth = torch.nn.functional.interpolate(torch.rand(2, 3, 2, 3), size=SIZE, mode="bilinear")
-    batch.source, batch.driving = smooth, smooth.flip(-1)
+    batch = dataclasses.replace(batch_at(0), source=smooth, target=smooth.flip(-1))
     losses = dataclasses.replace(LOSSES, perceptual=0.0, adversarial=0.0, feature_matching=0.0)
-    config = train_config(iterations=40, lr_generator=1e-2, lr_drop_steps=(), log_every=1)
-    curve = fit(*networks(), lambda _: batch, losses, config, CPU, CheckpointStore(tmp_path), ignore)
-    copied = (batch.source - batch.driving).abs().mean().item()
+    config = train_config(iterations=40, lr_drop_steps=(), log_every=1)
+    taught = lesson(rates=dataclasses.replace(RATES, generator=1e-2), losses=losses)
+    curve = train(taught, lambda _: batch, config, CPU, CheckpointStore(tmp_path), ignore)
+    copied = (batch.source - batch.target).abs().mean().item()
     assert curve[-1]["pixel"] < 0.5 * min(copied, curve[0]["pixel"])
 
 
 def test_trained_model_comes_back_as_it_was(tmp_path: Path):
     animator, *_ = networks()
     batch = batch_at(0)
-    animator(batch.source, batch.fit_src, batch.fit_drv)  # moves BatchNorm's statistics
+    animator(batch.source, batch.signals)  # moves BatchNorm's statistics
     save_animator(tmp_path, animator, 7, {"row": "toy"})
     loaded = load_animator(tmp_path, animator.head)
     assert not loaded.training
     assert loaded.config == animator.config
     with torch.no_grad():
-        wanted = animator.eval()(batch.source, batch.fit_src, batch.fit_drv).image
-        assert torch.equal(loaded(batch.source, batch.fit_src, batch.fit_drv).image, wanted)
+        wanted = animator.eval()(batch.source, batch.signals).image
+        assert torch.equal(loaded(batch.source, batch.signals).image, wanted)
     first = (tmp_path / "config.json").read_bytes(), (tmp_path / "weights.safetensors").read_bytes()
     save_animator(tmp_path, loaded, 7, {"row": "toy"})
     assert first == ((tmp_path / "config.json").read_bytes(), (tmp_path / "weights.safetensors").read_bytes())

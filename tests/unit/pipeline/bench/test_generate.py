@@ -1,18 +1,22 @@
 """Generating pairs with a trained row, and drawing what it does, on a tiny head and generator."""
 
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.nn.utils.parametrize import is_parametrized
 
-from model.checkpoint import load_animator, save_animator
 from model.frame.coords import frames_to_tensor
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GeneratorConfig, GuidanceConfig
+from model.pwm.files import load_animator, save_animator
+from pipeline.bench.evaluate import EvaluateInputs, evaluate_row
 from pipeline.bench.generate import RowRunner, generate
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.predictions import write_predictions
@@ -22,7 +26,8 @@ from pipeline.report.rows import Row
 from pipeline.store.clips import decode_frame, encode_png
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import write_table
-from tests.benchmark_world import DATASETS, PEOPLE, make_clips, make_pairs
+from pipeline.store.seeds import further_seeds
+from tests.benchmark_world import BENCH, DATASETS, PARAMS, PEOPLE, FakeJudge, make_clips, make_measures, make_pairs
 from tests.helpers import random_head
 
 GUIDANCE = "geom_disp+neural_codes"
@@ -71,6 +76,7 @@ def world(tmp_path_factory):
         image_gain=1.0,
         disp_scale=1.0,
         nmfc_scale=1.0,
+        nmfc_centre="by_coverage",
     )
     save_animator(folder / "model", Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, {})
     return folder
@@ -102,7 +108,7 @@ def test_weights_are_settled_once_and_change_no_frame(world, runner, pairs):
     trained = load_animator(world / "model", load_head(world / "one.npz"))
     source, driving = runner.fits_of(pairs, slice(5))
     with torch.inference_mode():
-        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), source, driving).image
+        frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), fit_signals(source, driving)).image
     assert torch.equal(runner.animate(pairs, slice(5)).image, frames)
 
 
@@ -162,3 +168,46 @@ def test_loss_curves_are_drawn(tmp_path):
         loss_curves({"PWM": tmp_path / "curve.csv"}, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert Image.open(tmp_path / "a.png").width > 800
+
+
+@pytest.fixture
+def of_seeds(world, tmp_path, monkeypatch):
+    """Evaluates a row of models that lie in `tmp_path/models`: `row` with two seeds more, `second` with the first."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    head = load_head(world / "one.npz")
+    for seed in (7, 10):
+        torch.manual_seed(seed)
+        animator = Animator(head, load_animator(world / "model", head).config)
+        save_animator(tmp_path / "models" / "row" / "seeds" / str(seed), animator, 1, {"seed": seed})
+    shutil.copytree(world / "model", tmp_path / "models" / "row", dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "models" / "row" / "seeds" / "10", tmp_path / "models" / "second")
+    for here, file in ((f"heads/{head.name}.npz", "one.npz"), (f"fits/{head.name}/eval.parquet", "eval.parquet")):
+        (tmp_path / here).parent.mkdir(parents=True)
+        shutil.copyfile(world / file, tmp_path / here)
+    judge = FakeJudge()
+    monkeypatch.setattr("pipeline.bench.evaluate.open_measures", lambda *_: make_measures(judge))
+    settings = {**vars(PARAMS), "bench": BENCH, "metrics": None, "fit": SimpleNamespace(min_score=0.5)}
+    inputs = EvaluateInputs(clips=world / "clips", heads=tmp_path / "heads", pairs=world / "pairs.parquet")
+
+    def evaluate(method: str, out: str) -> dict[str, bytes]:
+        place = tmp_path / "results" / out
+        where = (tmp_path / "models", tmp_path / "fits", place, torch.device("cpu"))
+        evaluate_row(SimpleNamespace(**settings), method, inputs, *where)
+        return {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*") if p.is_file()}
+
+    return evaluate
+
+
+def test_every_seed_is_generated_and_scored_as_a_row_of_its_own(of_seeds, tmp_path, capsys):
+    found = of_seeds("row", "row")
+    assert further_seeds(tmp_path / "results" / "row") == [7, 10]
+    files = {"predictions.arrow", "scores.parquet", "features/fid.judge.parquet"}
+    assert set(found) == files | {f"seeds/{seed}/{name}" for seed in (7, 10) for name in files}
+    assert len({found[name] for name in found if name.endswith("scores.parquet")}) == 3
+    alone = of_seeds("second", "row_again")
+    assert alone["predictions.arrow"] == found["seeds/10/predictions.arrow"]
+    said = capsys.readouterr().err
+    assert "row (seeds/7): 108 of 108 pairs generated" in said
+    assert "second: 0 of 108 pairs generated" in said  # the same weights, so the same frames
+    shutil.rmtree(tmp_path / "models" / "row" / "seeds")
+    assert of_seeds("row", "row") == {name: found[name] for name in files}

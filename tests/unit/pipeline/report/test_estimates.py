@@ -11,12 +11,12 @@ from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import (
     estimate_distance,
     estimate_mean,
-    half_width,
     holm,
     jackknife_variance,
     paired_difference,
     paired_distance_difference,
 )
+from pipeline.report.intervals.seeds import Error, half_width
 
 
 def alone(people) -> Clusters:
@@ -110,7 +110,7 @@ def test_too_few_people_get_no_interval():
 def test_jackknife_of_a_mean_is_the_classic_standard_error():
     values = np.array([1.0, 4.0, 2.0, 7.0, 5.0, 3.0, 8.0, 6.0])
     left_out = (values.sum() - values) / 7
-    assert half_width(jackknife_variance(left_out), 8) == pytest.approx(
+    assert half_width([Error(jackknife_variance(left_out), 7)]) == pytest.approx(
         2.364624 * values.std(ddof=1) / np.sqrt(8), rel=1e-5
     )
 
@@ -209,3 +209,90 @@ def test_cross_identity_distance_leaves_people_out_in_either_role():
     distances = np.array([frechet_distance((reference + driver)[keep], reference[keep]) for keep in left])
     error = np.sqrt(7 / 8 * ((distances - distances.mean()) ** 2).sum())
     assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 7) * error)
+
+
+def crossed(people: int, seeds: int, rng) -> np.ndarray:
+    """(seeds, people * 3) scores with effects of people, of seeds and of both."""
+    effects = rng.normal(size=(1, people)) + rng.normal(size=(seeds, 1)) + 0.3 * rng.normal(size=(seeds, people))
+    return np.repeat(effects, 3, axis=1) + 0.1 * rng.normal(size=(seeds, people * 3))
+
+
+def test_several_seeds_are_a_mean_whose_interval_holds_people_and_seeds():
+    rng = np.random.default_rng(11)
+    clusters, values = alone(np.repeat([f"p{i}" for i in range(9)], 3)), crossed(9, 4, rng)
+    found = estimate_mean(values, clusters, 8)
+    of_people = values.mean(0).reshape(9, 3).mean(1).var(ddof=1) / 9
+    of_seeds = values.mean(1).var(ddof=1) / 4
+    freedom = (of_people + of_seeds) ** 2 / (of_people**2 / 8 + of_seeds**2 / 3)
+    wanted = max(stats.t.ppf(0.975, freedom) * np.sqrt(of_people + of_seeds), stats.t.ppf(0.975, 3) * np.sqrt(of_seeds))
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.value == pytest.approx(wanted, rel=1e-9)
+    assert (found.n, found.n_people, found.n_seeds) == (27, 9, 4)
+    assert found.seed_sd == pytest.approx(values.mean(1).std(ddof=1))
+    one = estimate_mean(values[:1], clusters, 8)
+    assert one == estimate_mean(values[0], clusters, 8)
+    assert (one.n_seeds, np.isnan(one.seed_sd)) == (1, True)
+
+
+def test_seeds_that_do_not_differ_change_nothing_and_those_that_do_are_never_narrower_than_their_own_t():
+    rng = np.random.default_rng(12)
+    clusters, values = alone(np.repeat([f"p{i}" for i in range(9)], 3)), crossed(9, 1, rng)
+    same, one = (estimate_mean(v, clusters, 8) for v in (np.repeat(values, 3, axis=0), values))
+    assert (same.low, same.high, same.seed_sd) == pytest.approx((one.low, one.high, 0.0), abs=1e-12)
+    far = values + np.array([[-100.0], [0.0], [100.0]])
+    found = estimate_mean(far, clusters, 8)
+    assert found.high - found.value >= (1 - 1e-9) * stats.t.ppf(0.975, 2) * 100 / np.sqrt(3)
+
+
+def test_a_pair_that_failed_in_one_seed_is_left_out_of_all():
+    values = crossed(9, 3, np.random.default_rng(13))
+    values[1, 4] = np.nan
+    found = estimate_mean(values, alone(np.repeat([f"p{i}" for i in range(9)], 3)), 8)
+    assert (found.n, found.n_failed) == (26, 1)
+    assert found.value == pytest.approx(np.delete(values, 4, axis=1).mean())
+    values[2] = np.nan
+    none = estimate_mean(values, alone(["a"] * 27), 8)
+    assert (none.n, none.n_failed) == (0, 27)
+
+
+def test_a_difference_holds_the_seeds_of_both_rows_unpaired():
+    rng = np.random.default_rng(14)
+    clusters = alone(np.repeat([f"p{i}" for i in range(12)], 3))
+    a, b = crossed(12, 3, rng), crossed(12, 5, rng)
+    found = paired_difference(a, b, clusters, 8)
+    parts = [(a.mean(0) - b.mean(0)).reshape(12, 3).mean(1).var(ddof=1) / 12, a.mean(1).var(ddof=1) / 3,
+             b.mean(1).var(ddof=1) / 5]  # fmt: skip
+    freedoms = [11, 2, 4]
+
+    def t_of(some: slice) -> tuple[float, float]:
+        total = sum(parts[some])
+        return np.sqrt(total), total**2 / sum(p**2 / f for p, f in zip(parts[some], freedoms[some], strict=True))
+
+    errors = [t_of(slice(None)), t_of(slice(1, None))]
+    assert found.high - found.value == pytest.approx(max(stats.t.ppf(0.975, f) * e for e, f in errors), rel=1e-9)
+    assert found.p == pytest.approx(max(2 * stats.t.sf(abs(found.value) / e, f) for e, f in errors), rel=1e-6)
+    assert (found.n_seeds, found.seed_sd) == (3, pytest.approx(np.sqrt(3 * parts[1] + 5 * parts[2])))
+    control = paired_difference(a, b[0], clusters, 8)  # a row without trainings adds none
+    by_seeds = stats.t.ppf(0.975, 2) * np.sqrt(parts[1])
+    assert control.high - control.value >= (1 - 1e-9) * by_seeds
+    assert control.seed_sd == pytest.approx(np.sqrt(3 * parts[1]))
+    for shift in np.linspace(-1, 1, 9):
+        one = paired_difference(a + shift, b, clusters, 8)
+        assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
+
+
+def test_fid_of_several_seeds_is_their_mean_with_their_variance():
+    rng = np.random.default_rng(15)
+    clusters = alone(np.repeat([f"p{i}" for i in range(9)], 12))
+    reference = rng.normal(size=(108, 3))
+    seeds = [reference + shift + 0.3 * rng.normal(size=(108, 3)) for shift in (0.2, 0.5, 0.9)]
+    found = estimate_distance(frechet_distance, seeds, reference, clusters, 8)
+    each = np.array([frechet_distance(one, reference) for one in seeds])
+    assert found.value == pytest.approx(each.mean())
+    assert (found.n_seeds, found.seed_sd) == (3, pytest.approx(each.std(ddof=1)))
+    single = [estimate_distance(frechet_distance, one, reference, clusters, 8) for one in seeds]
+    assert found.high - found.value > max(one.high - one.value for one in single)
+    assert estimate_distance(frechet_distance, seeds[:1], reference, clusters, 8) == single[0]
+    apart = paired_distance_difference(frechet_distance, seeds, [reference + 2.0], reference, clusters, 8)
+    assert apart.value == pytest.approx(each.mean() - 12)
+    assert apart.seed_sd == pytest.approx(each.std(ddof=1))

@@ -112,7 +112,8 @@ def world(tmp_path_factory) -> Path:
 def report(folder: Path) -> None:
     write_report(
         PARAMS, ROWS, results=folder / "results", pairs=folder / "pairs.parquet",
-        ledger=folder / "clips" / "ledger.parquet", paper=ROOT / "reports" / "paper.csv", fit_reports=folder,
+        ledger=folder / "clips" / "ledger.parquet", paper=ROOT / "reports" / "paper.csv", reference=folder,
+        fit_reports=folder,
         figures=folder / "none", out=folder / "out",
     )  # fmt: skip
 

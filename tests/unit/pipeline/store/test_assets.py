@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from benchmarks.stand_ins import write_release
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.metrics.protocols import Opening
@@ -19,7 +20,6 @@ from pipeline.tools.adopt import check_fit_weights
 from pipeline.training.run import perceptual_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
-from tests.weights_files import write_release
 
 
 @pytest.fixture

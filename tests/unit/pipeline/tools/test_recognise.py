@@ -1,5 +1,6 @@
 """Weights are known by their content when they are imported: the right ones are taken, others refused there."""
 
+import csv
 import os
 import pickle
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from benchmarks.stand_ins import asset_state, write_onnx, write_release
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.heads.imports import IMPORTERS
@@ -19,7 +21,6 @@ from pipeline.store.provenance import sha256_file
 from pipeline.tools.recognise import WEIGHTS
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
-from tests.weights_files import asset_state, tensors_of, write_onnx, write_release
 
 MANIFESTS = ROOT / "tests" / "data" / "manifests"
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 91\n"
@@ -28,6 +29,15 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 91\
 @pytest.fixture
 def assets(tmp_path, monkeypatch) -> Path:
     return project_with_assets(monkeypatch, tmp_path / "project")
+
+
+def tensors_of(manifest: Path, value: float = 0.5) -> dict[str, torch.Tensor]:
+    """Tensors of a list of names, shapes and types (tests/data/manifests), which were read from the released files."""
+    found = {}
+    for name, shape, kind in csv.reader(manifest.read_text().splitlines(), delimiter="\t"):
+        sides = [int(side) for side in shape.split(",") if side]
+        found[name] = torch.full((1,) * len(sides), value, dtype=getattr(torch, kind)).expand(sides)
+    return found
 
 
 def imported(name: str, *files: Path) -> str:

@@ -7,13 +7,13 @@ import torch
 
 from model.heads.fit import HeadFit
 from pipeline.training.augment import recolour, recrop
-from pipeline.training.dataset import Batch
+from pipeline.training.dataset import Pairs
 
 
-def batch() -> Batch:
+def batch() -> Pairs:
     images = torch.rand(2, 4, 3, 6, 8, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.1
     fit = SimpleNamespace()
-    return Batch(images[0], images[1], fit, fit)
+    return Pairs(images[0], images[1], fit, fit)
 
 
 def test_zero_changes_nothing():
@@ -30,7 +30,7 @@ def test_seed_and_step_decide():
 
 def test_both_frames_change_alike_and_fits_stay():
     before = batch()
-    same = Batch(before.source, before.source.clone(), before.fit_src, before.fit_drv)
+    same = Pairs(before.source, before.source.clone(), before.fit_src, before.fit_drv)
     after = recolour(same, 0.2, 0, 0)
     assert torch.equal(after.source, after.driving)
     assert after.fit_src is same.fit_src
@@ -39,7 +39,7 @@ def test_both_frames_change_alike_and_fits_stay():
 
 def test_grey_only_changes_its_gain():
     grey = torch.full((64, 3, 2, 2), 0.3)
-    change = (recolour(Batch(grey, grey, None, None), 0.1, 0, 0).source / grey).log()
+    change = (recolour(Pairs(grey, grey, None, None), 0.1, 0, 0).source / grey).log()
     assert change.abs().max() <= 2 * 0.1 * (1 + 0.5) + 1e-6
     assert change.std() == pytest.approx(0.1 * (2 / 3) ** 0.5, rel=0.3)
 
@@ -69,7 +69,7 @@ def centre_of(img: torch.Tensor) -> torch.Tensor:
 def test_a_fit_moves_with_its_crop_and_each_frame_has_its_own():
     img, fit, points = spots(6, (60, 80))
     torch.testing.assert_close(centre_of(img), points, atol=2e-3, rtol=0)
-    moved = recrop(Batch(img, img, fit, fit), 0.2, 0.1, 0, 0)
+    moved = recrop(Pairs(img, img, fit, fit), 0.2, 0.1, 0, 0)
     for frames, found in ((moved.source, moved.fit_src), (moved.driving, moved.fit_drv)):
         expected = found.tracker_map.unflatten(1, (2, 3)) @ torch.tensor([0.5, -0.5, 1.0])
         assert (expected - points).abs().amax(1).min() > 0.005
@@ -80,7 +80,7 @@ def test_a_fit_moves_with_its_crop_and_each_frame_has_its_own():
 
 def test_crops_that_do_not_move_are_left_alone_and_others_repeat_with_seed_and_step():
     img, fit, _ = spots(2, (16, 24))
-    before = Batch(img, img, fit, fit)
+    before = Pairs(img, img, fit, fit)
     assert recrop(before, 0.0, 0.0, 0, 0) is before
     again = [recrop(before, 0.2, 0.1, *key).driving for key in ((1, 5), (1, 5), (1, 6), (2, 5))]
     assert torch.equal(again[0], again[1])

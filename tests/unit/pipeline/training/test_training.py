@@ -11,14 +11,16 @@ from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from pipeline.params.tree import load_params
+from pipeline.report.rows import Row
 from pipeline.store import closure
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.closure import SourceTree
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
+from pipeline.tools.adopt import check_row
 from pipeline.training import run
 from pipeline.training.augment import recolour
-from pipeline.training.row import train_row
+from pipeline.training.row import train_row, train_seeds
 from pipeline.training.run import TrainInputs
 from tests.helpers import ROOT, random_head
 
@@ -124,7 +126,79 @@ def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other
     assert batches_trained_on() == 0
     edit("pipeline/training/run.py", "change.log_scale, recipe.seed, step", "change.log_scale, recipe.seed, step + 1")
     assert batches_trained_on() == 1
-    edit("pipeline/training/configs.py", "lr_codes=rates.codes", "lr_codes=rates.generator")
+    edit("pipeline/training/configs.py", "codes=rates.codes", "codes=rates.generator")
     assert batches_trained_on() == 1
     edit("pipeline/training/row.py", "LINE_EVERY = 50", "LINE_EVERY = 25")  # what is said meanwhile changes nothing
     assert batches_trained_on() == 0
+
+
+def short_recipe():
+    recipe = load_params(ROOT / "tests" / "data" / "small.yaml").recipes["toy64"]
+    run_section = recipe.run.model_copy(update={"cpu_processes": 1, "checkpoint_every": 1, "log_every": 1})
+    return recipe.model_copy(update={"iterations": 2, "batch_size": 2, "seed": 4, "run": run_section})
+
+
+def files_of(folder) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_seeds_are_trainings_of_their_own_and_more_of_them_train_the_new_ones_alone(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    steps = []
+    monkeypatch.setattr(run, "recolour", lambda *args: steps.append(args[2]) or recolour(*args))
+
+    def trained(count: int, out="model") -> dict[str, bytes]:
+        steps.clear()
+        job = ("toy64.x.nmfc", "nmfc", short_recipe(), inputs, tmp_path / out, torch.device("cpu"))
+        train_seeds(*job, count)
+        return files_of(tmp_path / out)
+
+    names = ["config.json", "curve.csv", "weights.safetensors"]
+    one = trained(1)
+    assert sorted(one) == names
+    assert steps == [4, 4]
+    three = trained(3)
+    assert steps == [5, 5, 6, 6]
+    assert {name: three[name] for name in names} == one
+    assert sorted(three) == sorted([*names, *(f"seeds/{seed}/{name}" for seed in (5, 6) for name in names)])
+    assert len({three[name] for name in three if name.endswith("weights.safetensors")}) == 3
+    # A further seed is what a recipe with that seed trains, in a project that knows nothing of the others.
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
+    other = short_recipe().of_seed(6)
+    train_row("toy64.x.nmfc", "nmfc", other, inputs, tmp_path / "other" / "model", torch.device("cpu"))
+    assert files_of(tmp_path / "other" / "model") == {name: three[f"seeds/6/{name}"] for name in names}
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    assert trained(1) == one  # what is not asked for any more goes
+    assert steps == []
+
+
+def test_a_model_is_taken_over_where_it_has_the_seeds_that_are_asked_for(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    data, row = tmp_path / "data", Row("toy64.x.nmfc", "", "pwm", "x", "nmfc", "toy64")
+    places = {"clips/train": inputs.clips, "fits/x/train.parquet": inputs.fits, "heads/x.npz": inputs.head}
+    for here, there in places.items():
+        (data / here).parent.mkdir(parents=True, exist_ok=True)
+        (data / here).symlink_to(there)
+    params = load_params(ROOT / "tests" / "data" / "small.yaml")
+
+    def asked(seeds: int):
+        bench = params.bench.model_copy(update={"seeds": seeds})
+        return params.model_copy(update={"bench": bench, "recipes": {"toy64": short_recipe()}})
+
+    def train(seeds: int) -> None:
+        out = data / "models" / row.key
+        train_seeds(row.key, row.guidance, short_recipe(), inputs, out, torch.device("cpu"), seeds)
+
+    train(1)
+    check_row(asked(1), row, data)
+    with pytest.raises(ValueError, match=r"its further seeds \(bench.seeds\) is \[\], wanted now is \[5, 6\]"):
+        check_row(asked(3), row, data)
+    train(3)
+    check_row(asked(3), row, data)
+    with pytest.raises(ValueError, match=r"is \[5, 6\], wanted now is \[\]"):
+        check_row(asked(1), row, data)
+    (data / "models" / row.key / "seeds" / "6" / "curve.csv").unlink()
+    with pytest.raises(FileNotFoundError, match="no training curve in .*seeds/6"):
+        check_row(asked(3), row, data)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.stand_ins import write_release
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
 from pipeline.metrics.weights import BACKEND_WEIGHTS
@@ -22,7 +23,6 @@ from pipeline.trackers.weights import TRACKER_WEIGHTS
 from pipeline.weights.collect import used_assets, write_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
-from tests.weights_files import write_release
 
 FITS = {"deca": "flame", "deep3d": "bfm"}  # which head a tracker is for
 

@@ -1,6 +1,5 @@
 """Files laid out as released weights are, with one number in place of all of a tensor's: small, and right in shape."""
 
-import csv
 from pathlib import Path
 
 import torch
@@ -8,15 +7,6 @@ import torch
 from pipeline.tools.weight_layouts import LAYOUTS
 
 EMBEDDING = 8
-
-
-def tensors_of(manifest: Path, value: float = 0.5) -> dict[str, torch.Tensor]:
-    """Tensors of a list of names, shapes and types (tests/data/manifests), which were read from the released files."""
-    found = {}
-    for name, shape, kind in csv.reader(manifest.read_text().splitlines(), delimiter="\t"):
-        sides = [int(side) for side in shape.split(",") if side]
-        found[name] = torch.full((1,) * len(sides), value, dtype=getattr(torch, kind)).expand(sides)
-    return found
 
 
 def asset_state(name: str, value: float = 0.5) -> dict:

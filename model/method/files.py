@@ -1,38 +1,47 @@
-"""Files of a model: the trained animator that others load."""
+"""Files of a model: weights and config.json, whatever the method.
+
+config.json names the method, the head that the network was trained with (null where it needs none), and what it was
+made from; the other keys are the network's own config.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from model.atomic import written_aside
 from model.heads.head import HeadModel
-from model.pwm.animator import Animator, AnimatorConfig
-from model.pwm.config import GeneratorConfig, GuidanceConfig, complete_generator
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+FIRST_METHOD = "pwm"  # of models that are older than the key `method`
 
 
-def save_animator(folder: Path, animator: Animator, step: int, provenance: Mapping[str, Any]) -> None:
+def save_model(
+    folder: Path, method: str, network: nn.Module, head: HeadModel | None, step: int, provenance: Mapping[str, Any]
+) -> None:
     """Write `weights.safetensors` and `config.json`, each atomically and with stable bytes.
 
     Args:
         folder: created if need be.
-        animator: its weights and sizes are stored; its head by name and hash.
+        method: name of the method.
+        network: its weights and its `config`, a dataclass, are stored.
+        head: stored by name and hash.
         step: optimiser steps behind the weights.
         provenance: what the model was made from, as JSON values.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in animator.state_dict().items()}
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with written_aside(folder / WEIGHTS) as partial:
         partial.write_bytes(save(state))
     config = {
-        **asdict(animator.config),
-        "head": {"name": animator.head.name, "sha256": animator.head.sha256},
+        **asdict(cast(Any, network.config)),
+        "method": method,
+        "head": None if head is None else {"name": head.name, "sha256": head.sha256},
         "step": step,
         "provenance": dict(provenance),
     }
@@ -40,17 +49,8 @@ def save_animator(folder: Path, animator: Animator, step: int, provenance: Mappi
         partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def trained_head(folder: Path) -> str:
-    """Name of the head that a trained animator was trained with.
-
-    Raises:
-        FileNotFoundError: the folder holds no model; the message names the models beside it.
-    """
-    return read_config(folder)["head"]["name"]
-
-
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read a trained model's config.json: its sizes, its head, its step and what it was made from.
+    """Read a model's config.json; one that names no method is of `FIRST_METHOD`.
 
     Raises:
         FileNotFoundError: the folder holds no model; the message names the models beside it.
@@ -61,33 +61,39 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"no trained model in {folder}: {' and '.join(missing)} missing; run the stage `train` (trained: {beside})"
         )
-    return json.loads((folder / CONFIG).read_text())
+    return {"method": FIRST_METHOD, **json.loads((folder / CONFIG).read_text())}
 
 
-def load_animator(folder: Path, head: HeadModel) -> Animator:
-    """Load a trained animator for inference, on the CPU.
+def trained_head(folder: Path) -> str:
+    """Name of the head that a model was trained with.
 
     Raises:
-        FileNotFoundError: the folder holds no model.
-        ValueError: the model was trained with another head (the message names both), or its files do
-            not belong together.
+        FileNotFoundError: the folder holds no model; the message names the models beside it.
     """
-    config = read_config(folder)
+    return read_config(folder)["head"]["name"]
+
+
+def check_head(folder: Path, config: Mapping[str, Any], head: HeadModel) -> None:
+    """Refuse a head that a model was not trained with.
+
+    Raises:
+        ValueError: the message names both.
+    """
     trained = config["head"]
     if (trained["name"], trained["sha256"]) != (head.name, head.sha256):
         raise ValueError(
             f"the model in {folder} was trained with head {trained['name']!r} ({trained['sha256'][:12]}), "
             f"but it was given head {head.name!r} ({head.sha256[:12]})"
         )
-    animator = Animator(
-        head,
-        AnimatorConfig(
-            guidance=GuidanceConfig(**config["guidance"]),
-            generator=GeneratorConfig(**complete_generator(config["generator"])),
-        ),
-    )
+
+
+def load_weights(folder: Path, network: nn.Module) -> None:
+    """Fill a network that was built from the folder's config.json, strictly.
+
+    Raises:
+        ValueError: the files do not belong together.
+    """
     try:
-        animator.load_state_dict(load_file(folder / WEIGHTS))
+        network.load_state_dict(load_file(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its {CONFIG}: {error}") from error
-    return animator.eval()

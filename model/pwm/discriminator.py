@@ -1,20 +1,11 @@
 """Multi-scale Patch-GAN discriminator (paper section 3.4, supplementary 1.2 and 1.3)."""
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.pwm.blocks import SLOPE, conv
-from model.training.config import DiscriminatorConfig
-
-
-@dataclass(frozen=True)
-class PatchScores:
-    """What one scale says of N images: the outputs of its hidden layers, and logits (N, 1, h, w)."""
-
-    features: list[Tensor]
-    logits: Tensor
+from model.pwm.lesson_config import DiscriminatorConfig
+from model.training.losses import PatchScores
 
 
 class PatchDiscriminator(nn.Module):

@@ -1,0 +1,67 @@
+"""A method's network: what drives it, what it is shown, and what it makes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+# What drives a method, by name; the first axis of every tensor is B. The method's adapter makes it (fits, drawings,
+# angles, the driving image itself), and nobody else looks inside.
+Signals = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs of frames as a method takes them.
+
+    Attributes:
+        source: the frames that are animated, (B, 3, H, W) RGB in [0, 1].
+        target: the driving frames, which are the ground truth, of the same form.
+        signals: what drives.
+    """
+
+    source: Tensor
+    target: Tensor
+    signals: Signals
+
+    def to(self, device: torch.device | str, layout: torch.memory_format = torch.contiguous_format) -> "Batch":
+        """Copy everything to a device, and the images into a memory layout."""
+        source, target = (img.to(device).contiguous(memory_format=layout) for img in (self.source, self.target))
+        return Batch(source, target, {name: signal.to(device) for name, signal in self.signals.items()})
+
+    def pin_memory(self) -> "Batch":
+        """Copy the images to memory that a GPU reads directly."""
+        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a method makes of B pairs.
+
+    Attributes:
+        image: the animated sources (B, 3, H, W), RGB, nominally in [0, 1]; who writes them as 8 bit clamps.
+        panels: further images (B, 3, h, w) in [0, 1] that a contact sheet may show, by caption.
+        own: whatever the method's own lesson and pictures need beside these; for nobody else.
+    """
+
+    image: Tensor
+    panels: Mapping[str, Tensor] = field(default_factory=dict)
+    own: Any = None
+
+
+class Network(Protocol):
+    """A method's network, an `nn.Module` whose state dict is the checkpoint.
+
+    Attributes:
+        config: a frozen record of plain values, from which the network is built again.
+        native_px: side of the square images that it was trained on; 0 where it takes any size.
+    """
+
+    config: Any
+    native_px: int
+
+    def __call__(self, source: Tensor, signals: Signals) -> Made:
+        """Animate B sources (B, 3, H, W) in [0, 1], of the native size where there is one."""
+        ...
