@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from benchmarks.stand_ins import write_release as write_weights
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.released.normalised import load_released
@@ -207,8 +208,6 @@ def test_another_systems_file_is_named_with_its_command(given, assets, tmp_path)
 
 
 def test_weights_of_other_assets_are_named_both_ways(assets, tmp_path):
-    from tests.weights_files import write_release as write_weights
-
     said = refusal(assets, "fomm", [write_weights(tmp_path / "deca", "deca")])
     assert "holds the weights of deca: `pwm assets import deca FILE`" in said
     (given,) = write_release(tmp_path / "release", "pirender")
