@@ -205,6 +205,7 @@ class InferenceGenerator(nn.Module):
         widths = config.widths(config.inference_channels)
         self.gen_inf = PredictedStack(widths, config.input_px, (2, RGB, 1), spade=False)
         self.prj_inf = Projector(config.widths(config.embedded_channels), widths, spade=False)
+        self.identity_grid: Tensor
         grid = identity_grid((config.image_px, config.image_px)).permute(0, 2, 3, 1)
         # Carried because the checkpoint has it; `warp` makes the same numbers.
         self.register_buffer("identity_grid", grid.contiguous())

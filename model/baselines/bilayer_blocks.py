@@ -216,7 +216,7 @@ class Projector(nn.Module):
             batch, channels = embedding.shape[:2]
             pooled = F.adaptive_avg_pool2d(embedding, self._pooled_side(share))  # quirk: larger than the embedding
             rows = pooled.reshape(batch, int(channels * share), -1)
-            for head in heads:  # type: ignore[union-attr]
+            for head in heads:  # type: ignore[attr-defined]
                 parameters = head(rows)
                 pairs.append((parameters[..., :-1], parameters[..., -1]))
         return pairs
