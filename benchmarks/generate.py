@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import clock, devices, environment, heading, ms, seconds, spread, table
 from benchmarks.train import random_fits
 from model.heads.head import load_head
-from model.pwm.animator import Animator, AnimatorConfig
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from pipeline.params.tree import load_params
 from pipeline.released.systems import SYSTEMS, network_of
 from pipeline.store.provenance import ROOT, write_json, write_text
@@ -93,8 +93,8 @@ def pwm(profile: str) -> Made:
     def call(batch: int, device: str) -> Callable[[], Any]:
         source = torch.rand(batch, 3, recipe.image_px, recipe.image_px, device=device)
         draw = torch.Generator().manual_seed(0)
-        fits = [random_fits(head, batch, draw).to(device) for _ in range(2)]
-        return lambda: network(source, *fits)
+        signals = fit_signals(*(random_fits(head, batch, draw).to(device) for _ in range(2)))
+        return lambda: network(source, signals)
 
     return Made(network, recipe.image_px, call)
 

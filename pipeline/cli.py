@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from pipeline.console import Stopped, say, stage_command
-from pipeline.options import DataFolder, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
+from pipeline.options import DataFolder, Fits, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
+pairs_app = typer.Typer(no_args_is_help=True, help="The test pairs, for anybody's method.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
 data_app = typer.Typer(no_args_is_help=True, help="The videos that are given, and what became of them.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(data_app, name="data")
+app.add_typer(pairs_app, name="pairs")
 app.add_typer(predictions_app, name="predictions")
 
 
@@ -140,10 +142,12 @@ def data_forget(
     """Remove the clips, fits, pairs and predictions of a person or a video, and keep it out from now on."""
     from pipeline.params.tree import load_params
     from pipeline.sources.forgotten import ForgottenList
+    from pipeline.store.assets import assets_dir
     from pipeline.store.scratch_root import scratch_root
     from pipeline.tools.forget import DataFolders, forget
 
-    folders = DataFolders(data / "clips", data / "fits", data / "pairs.parquet", data / "results", scratch_root())
+    parts = (data / "clips", data / "fits", data / "pairs.parquet", data / "results")
+    folders = DataFolders(*parts, scratch_root(), assets_dir() / "own")
     removed = forget(name, ForgottenList.read(forgotten), folders, load_params(params).crop.shard_mb << 20)
     for line in removed or ["nothing was left to remove"]:
         typer.echo(line)
@@ -199,6 +203,51 @@ def predictions_import(
     from pipeline.tools.import_frames import import_folder
 
     typer.echo(str(import_folder(folder, pairs, clips, results / method / "predictions.arrow")))
+
+
+@pairs_app.command("export")
+@stage_command
+def pairs_export(
+    folder: Path,
+    window: Annotated[int, typer.Option(help="frames before and behind each driving frame that are written too")] = 0,
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    fits_dir: Fits = Path("data/fits"),
+) -> None:
+    """Write every pair's source and driving image, its fits, a csv and a README into a new FOLDER."""
+    from pipeline.tools.export_pairs import export_pairs
+
+    fits = sorted(fits_dir.glob("*/eval.parquet"))
+    count = export_pairs(folder, pairs, clips, fits, window)
+    typer.echo(f"{folder}: {count} pairs; {folder / 'README.md'} says what is what")
+
+
+@app.command("score")
+@stage_command
+def score(
+    folder: Annotated[Path, typer.Argument(help="images named PAIR_ID.png; method.yaml may name the method")],
+    name: Annotated[str, typer.Option(help="of the row: small letters, digits, - and _")],
+    pairs: PairList = Path("data/pairs.parquet"),
+    clips: TestClips = Path("data/clips/eval"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Make frames of your own method a row of every table: pack them, and name them in `bench.own`."""
+    from pipeline.tools.bring_frames import bring
+
+    row = bring(folder, name, pairs, clips, params)
+    typer.echo(f"{name}: {row.label!r} stands in bench.own of {params}; run `dvc repro`")
+
+
+@app.command("unscore")
+@stage_command
+def unscore(
+    name: Annotated[str, typer.Argument(help="a row of bench.own")], params: ParamsFile = Path("params.yaml")
+) -> None:
+    """Take a row of your own method out of the tables, and remove its packed frames."""
+    from pipeline.tools.bring_frames import forget_row
+
+    forget_row(name, params)
+    typer.echo(f"{name}: no longer in bench.own of {params}; run `dvc repro`")
 
 
 if __name__ == "__main__":

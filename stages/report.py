@@ -14,6 +14,7 @@ def run(
     params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, reference: Path, out: Path
 ) -> None:
     """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
+    from pipeline.own.frames import scored_rows
     from pipeline.report.report import write_report
     from pipeline.report.rows import all_rows
     from pipeline.store.provenance import write_text
@@ -21,9 +22,10 @@ def run(
     for head in (params.bench.head, params.bench.head2):
         for kind in ("json", "md"):
             write_text(out / "fit" / f"{head}.{kind}", (fits_dir / head / f"report.{kind}").read_text())
-    rows = all_rows(params.bench, params.model, bool(params.bench.corpora))
+    own = scored_rows(results)
+    rows = all_rows(params.bench, params.model, bool(params.bench.corpora), own)
     write_report(params, rows, results=results, pairs=pairs, ledger=clips / "ledger.parquet", paper=paper,
-                 reference=reference, fit_reports=out / "fit", figures=out / "figures", out=out)  # fmt: skip
+                 reference=reference, fit_reports=out / "fit", figures=out / "figures", out=out, own=own)  # fmt: skip
 
 
 def main(

@@ -1,4 +1,4 @@
-"""Backward warping by a displacement field: the repository's only call of `grid_sample`."""
+"""Backward warping by a displacement field: the one sampler of this project (published systems have theirs)."""
 
 import torch
 from torch import Tensor

@@ -40,6 +40,7 @@ class BenchParams(Strict):
     corpora: list[str]  # procedural corpora to render; empty where videos are given
     baselines: str  # where baselines come from: a recipe, or "official"
     seeds: PositiveInt  # how often each PWM row is trained: by its recipe's seed, seed + 1, ...
+    own: dict[str, str]  # rows of users' own methods -> hash of their frames; `pwm score` writes it
 
     @model_validator(mode="after")
     def two_heads(self) -> "BenchParams":

@@ -59,7 +59,11 @@ def bring_folder(name: str, folder: Path, out: Path) -> tuple[list[Path], dict[s
         raise ValueError(f"{bundle.index} holds no weights of {name}: it {differs}")
     files = [bundle.index, *bundle.data]
     facts = facts_of(name, "", files)
-    write_normalised(out, {key: _reader(bundle, names[key], AXES) for key in kinds}, kinds, facts)
+    try:
+        write_normalised(out, {key: _reader(bundle, names[key], AXES) for key in kinds}, kinds, facts)
+    except ValueError as error:  # not finite, or damaged where the numbers lie
+        at = "" if str(folder) in str(error) else f"{bundle.index} "
+        raise ValueError(f"{at}{error}") from None
     return files, facts
 
 

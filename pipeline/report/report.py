@@ -1,13 +1,15 @@
 """Put a benchmark's report together: tables, long form, differences, plot data, page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.params.tree import Params
 from pipeline.report.differences import differences_csv
 from pipeline.report.footer.crops import crop_lines
 from pipeline.report.footer.lines import footer_lines
 from pipeline.report.footer.models import model_lines
+from pipeline.report.footer.own import Brought, own_lines
 from pipeline.report.footer.training import training_line
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
@@ -17,6 +19,8 @@ from pipeline.report.results import Pairs, Results
 from pipeline.report.rows import Row, reference_rows
 from pipeline.report.tables import markdown, scores_csv, table_csv
 from pipeline.store.provenance import write_text
+
+NO_OWN: Mapping[str, Brought] = MappingProxyType({})
 
 
 def write_report(
@@ -31,6 +35,7 @@ def write_report(
     fit_reports: Path,
     figures: Path,
     out: Path,
+    own: Mapping[str, Brought] = NO_OWN,
 ) -> None:
     """Write `tables/table{1,2,3}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
@@ -45,6 +50,7 @@ def write_report(
         fit_reports: folder of the fit stage's reports, one JSON a head.
         figures: folder of PNG figures; those that are there go into the page.
         out: folder of this benchmark's reports.
+        own: rows that users brought, of which the footers say whose they are.
     """
     options, heads = params.report, (params.bench.head, params.bench.head2)
     references = reference_rows(options.reference, rows, params.bench)
@@ -57,6 +63,7 @@ def write_report(
         number: [
             *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
             *model_lines(params.recipes, rows),
+            *own_lines(own),
         ]
         for number, grids in tables.items()
     }

@@ -5,13 +5,14 @@ A PWM row is keyed `recipe.head.guidance`, which is also its DVC stage and its f
 collapses into a fixed row when it repeats one, so no model is trained or scored twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
 
-Kind = Literal["baseline", "pwm", "control"]
+Kind = Literal["baseline", "own", "pwm", "control"]
 
 GUIDANCE_LABELS = {
     "nmfc": "PWM + NMFC",
@@ -58,6 +59,21 @@ class ModelNames(Protocol):
         """A key of `model.pwm.config.GUIDANCE_PARTS`."""
 
 
+class OwnNames(Protocol):
+    """What the row list reads of a row that users brought (`pipeline.own.frames.OwnRow`)."""
+
+    @property
+    def label(self) -> str:
+        """What the table prints."""
+
+    @property
+    def absent(self) -> str:
+        """Why it has no numbers; empty where it has."""
+
+
+NO_OWN: Mapping[str, OwnNames] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table.
@@ -65,7 +81,7 @@ class Row:
     Attributes:
         key: name of the method in scores and below `data/results` and `data/models`.
         label: what the table prints, in the paper's words.
-        kind: `pwm`, `baseline` or `control` (a control is never printed bold).
+        kind: `pwm`, `baseline`, `own` (frames that users brought) or `control` (never printed bold).
         head: the head whose fits drive the row; empty for controls and for baselines driven otherwise.
         guidance: guidance of a PWM row, else empty.
         recipe: training recipe of a PWM row, else empty.
@@ -85,7 +101,8 @@ class Row:
     @property
     def results(self) -> str:
         """Folder of this row below `data/results`."""
-        return f"controls/{self.key}" if self.kind == "control" else self.key
+        folder = {"control": "controls/", "own": "own/"}.get(self.kind, "")
+        return folder + self.key
 
 
 def pwm_key(recipe: str, head: str, guidance: str) -> str:
@@ -137,9 +154,14 @@ def control_rows(has_truth: bool) -> list[Row]:
     ]
 
 
-def all_rows(bench: BenchNames, model: ModelNames, has_truth: bool) -> list[Row]:
-    """Return every row in the order of Table 1: published systems, PWM, controls."""
-    return [*baseline_rows(bench), *pwm_rows(bench, model), *control_rows(has_truth)]
+def own_rows(own: Mapping[str, OwnNames]) -> list[Row]:
+    """Return the rows of frames that users brought, by their names in `bench.own`."""
+    return [Row(name, row.label, "own", absent=row.absent) for name, row in own.items()]
+
+
+def all_rows(bench: BenchNames, model: ModelNames, has_truth: bool, own: Mapping[str, OwnNames] = NO_OWN) -> list[Row]:
+    """Return every row in the order of Table 1: published systems, those that users brought, PWM, controls."""
+    return [*baseline_rows(bench), *own_rows(own), *pwm_rows(bench, model), *control_rows(has_truth)]
 
 
 def reference_rows(name: str, rows: Iterable[Row], bench: BenchNames) -> list[Row]:

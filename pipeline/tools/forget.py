@@ -36,6 +36,7 @@ class DataFolders:
         pairs: the pair list.
         results: predictions and scores, one folder a method.
         scratch: the stores of finished pieces.
+        own: frames that users brought, one folder a row (`pipeline.own.frames`).
     """
 
     clips: Path
@@ -43,6 +44,7 @@ class DataFolders:
     pairs: Path
     results: Path
     scratch: Path
+    own: Path
 
 
 def forget(name: str, listed: ForgottenList, data: DataFolders, shard_bytes: int) -> list[str]:
@@ -72,7 +74,7 @@ def forget(name: str, listed: ForgottenList, data: DataFolders, shard_bytes: int
         removed.append(_line(_drop_fits(path, clips), "frames", path))
     gone = _drop_pairs(data.pairs, clips) if data.pairs.is_file() else set()
     removed.append(_line(len(gone), "pairs", data.pairs))
-    for path in sorted(data.results.glob("**/predictions.arrow")):
+    for path in sorted([*data.results.glob("**/predictions.arrow"), *data.own.glob("*/predictions.arrow")]):
         removed.append(_line(_drop_predictions(path, gone), "predictions", path))
     for path in sorted(data.results.glob("**/*.parquet")):
         removed.append(_line(_drop_rows(path, gone), "rows", path))

@@ -91,11 +91,15 @@ def repeat(
     with beside(project) as folder:
         run_again(stage, project, folder, settings, cores)
         rows = compare(stage, project, folder)
-        for out in stage.outs if into is not None else ():
-            if (folder / out).exists():
-                (into / out).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(folder / out, into / out)
+        if into is not None:
+            _keep(stage, folder, into)
     return rows
+
+
+def _keep(stage: Finished, folder: Path, into: Path) -> None:
+    for path in [out for out in stage.outs if (folder / out).exists()]:
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / path, into / path)
 
 
 @contextmanager

@@ -94,7 +94,8 @@ def exp(values: np.ndarray) -> np.ndarray:
         return np.exp(values)
     whole = (values * _LOG2_E + _WHOLE) - _WHOLE
     rest = fused(fused(values, -_LN2_HIGH, whole), -_LN2_LOW, whole)
-    above, below = _ABOVE[0], _BELOW[0]
+    above: np.ndarray | np.float32 = _ABOVE[0]
+    below: np.ndarray | np.float32 = _BELOW[0]
     for factor in _ABOVE[1:]:
         above = fused(factor, above, rest)
     for factor in _BELOW[1:]:

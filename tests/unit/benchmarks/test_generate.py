@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.generate import PROFILES, SIGNALS, Made, flops, page, row, rows, system
+from benchmarks.generate import PROFILES, SIGNALS, Made, flops, page, pwm, row, rows, system
 from pipeline.released.systems import SYSTEMS, layout
 from tests.released_files import make_small
 
@@ -27,6 +27,12 @@ def test_a_system_makes_frames_of_its_native_size(name):
     with torch.no_grad():
         found = made.call(1, "cpu")()
     assert found.image.shape == (1, 3, made.native_px, made.native_px)
+
+
+def test_our_own_network_makes_frames_of_its_profile():
+    made = pwm("params.yaml")
+    with torch.no_grad():
+        assert made.call(2, "cpu")().image.shape == (2, 3, made.native_px, made.native_px)
 
 
 def test_a_convolution_counts_two_operations_for_each_product():

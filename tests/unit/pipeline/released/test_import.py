@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from benchmarks.stand_ins import write_release as write_weights
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.released.normalised import load_released
@@ -207,8 +208,6 @@ def test_another_systems_file_is_named_with_its_command(given, assets, tmp_path)
 
 
 def test_weights_of_other_assets_are_named_both_ways(assets, tmp_path):
-    from tests.weights_files import write_release as write_weights
-
     said = refusal(assets, "fomm", [write_weights(tmp_path / "deca", "deca")])
     assert "holds the weights of deca: `pwm assets import deca FILE`" in said
     (given,) = write_release(tmp_path / "release", "pirender")
@@ -274,6 +273,20 @@ IN_PLACE = {
     b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 91\n": "is a git-lfs pointer",
     b"\n<!DOCTYPE html>\n<html><body>Too many users</body></html>": "is a web page",
 }
+
+
+def test_broken_numbers_of_a_tensorflow_checkpoint_are_refused_too(assets, tmp_path):
+    arrays = lsr_arrays()
+    name = next(key for key, array in arrays.items() if key.startswith("generator/") and array.ndim == 4)
+    arrays[name] = np.full_like(arrays[name], np.inf)
+    index, data = write_checkpoint(tmp_path / "lsr" / "ckpt-1", arrays)
+    assert f"{index} has values that are not finite in 1 tensors: network.generator." in refusal(
+        assets, "lsr", [index.parent]
+    )
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    assert f"{data} is damaged: the checksum of " in refusal(assets, "lsr", [index.parent])
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

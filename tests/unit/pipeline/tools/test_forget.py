@@ -59,7 +59,7 @@ def run_stages(root):
 def forget_in(root, name):
     data = root / "data"
     folders = DataFolders(
-        data / "clips", data / "fits", data / "pairs.parquet", data / "results", root / "data" / "scratch"
+        data / "clips", data / "fits", data / "pairs.parquet", data / "results", data / "scratch", data / "own"
     )
     shard_bytes = load_params(root / "params.yaml").crop.shard_mb << 20
     return forget(name, ForgottenList.read(root / "forgotten.txt"), folders, shard_bytes)
