@@ -75,7 +75,7 @@ def test_bad_crops_are_ledger_rows(tmp_path):
     assert store.clips() == ["id5#v#0#9"]
     details = {row["person"]: (row["reason"], row["detail"]) for row in ledger.values()}
     assert "image 2 is missing" in details["id1"][1]
-    assert "0000001.png is damaged or no image" in details["id2"][1]
+    assert "0000001.png is no file of PNG, JPEG, BMP, WEBP" in details["id2"][1]
     assert "holds no images" in details["id3"][1]
     assert details["?"][0] == "bad_annotation"
     assert "not of the form person#video#start#end" in details["?"][1]
