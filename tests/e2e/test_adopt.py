@@ -35,7 +35,7 @@ def test_a_finished_run_is_taken_over_and_trains_nothing(reproduced):
     assert set(found.values()) == {"taken over"}
     assert {f"train@{ROW}", "train@toy64.puppet_face.geom_disp+neural_codes", "crop", "pairs"} <= set(found)
     assert {stage.split("@")[0] for stage in to_run(reproduced)} <= {
-        "evaluate", "controls", "headline", "figures", "report",
+        "evaluate", "controls", "own", "headline", "figures", "report",
     }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_an_edit_of_a_metric_scores_again_and_generates_nothing(reproduced):
     append(reproduced, "pipeline/metrics/l1.py", TWICE_AS_FAR)
     said = run("dvc", "repro", cwd=reproduced)
     stages = {stage.split("@")[0] for stage in ran(said)}
-    assert stages == {"weights", "evaluate", "controls", "headline", "figures", "report"}
+    assert stages == {"weights", "evaluate", "controls", "own", "headline", "figures", "report"}
     assert set(re.findall(r"(\d+) of \d+ pairs generated", said)) == {"0"}
     after = outputs(reproduced / "data" / "results" / ROW)
     assert after["predictions.arrow"] == before["predictions.arrow"]
