@@ -31,7 +31,7 @@ BASELINE_LABELS = {
     "pirender": "PIRender",
 }
 COPY_SOURCE = "copy_source"
-NO_BASELINE = "baseline not in this version: its network and its adapter are still to come"
+NO_BASELINE = "no row in this version: its network is here, its adapter is still to come (docs/baselines.md)"
 
 
 class BenchNames(Protocol):
