@@ -26,6 +26,19 @@ ASSETS = {
         "fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"
     ),
     "s3fd": Asset("s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    # Open instruments. LiteRT and this project's ports read the same files, as they were released.
+    "blazeface": Asset(
+        "blazeface.tflite",
+        "face_detection_short_range.tflite",
+        "wheel mediapipe 0.10.21",
+        "Apache-2.0",
+    ),
+    "face_mesh": Asset(
+        "face_mesh.tflite",
+        "face_landmark.tflite",
+        "wheel mediapipe 0.10.21",
+        "Apache-2.0",
+    ),
     "deca": Asset(
         "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
     ),

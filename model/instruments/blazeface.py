@@ -60,7 +60,7 @@ class BlazeFace(nn.Module):
 
 @dataclass(frozen=True)
 class FoundFaces:
-    """The faces of one image, surest first; px of the 128 px image, edge-aligned.
+    """The faces of one image, surest first; px, edge-aligned.
 
     Attributes:
         low, high: (N, 2) corners of the boxes.
@@ -72,6 +72,13 @@ class FoundFaces:
     high: np.ndarray
     points: np.ndarray
     score: np.ndarray
+
+    def placed(self, to_image: np.ndarray) -> "FoundFaces":
+        """Carry them to another image by a map (2, 3) that does not turn."""
+        linear, shift = to_image[:, :2].T, to_image[:, 2]
+        return FoundFaces(
+            self.low @ linear + shift, self.high @ linear + shift, self.points @ linear + shift, self.score
+        )
 
 
 def places() -> list[Place]:
@@ -105,7 +112,7 @@ def anchors() -> np.ndarray:
 
 
 def decode(raw: np.ndarray, logits: np.ndarray, min_score: float = MIN_SCORE) -> FoundFaces:
-    """Turn what the network says of one image, (A, 16) and (A,), into its faces.
+    """Turn what the network says of one image, (A, 16) and (A,), into its faces, px of the 128 px image.
 
     Boxes that overlap a surer one are of the same face: their mean, weighted by score, stands for it.
     """
