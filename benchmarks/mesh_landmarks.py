@@ -1,7 +1,7 @@
 """Calibrate the map from the face mesh's 468 points to 68 landmarks, and measure it.
 
 `python -m benchmarks.mesh_landmarks` renders puppets of no corpus, whose 68 landmarks are known, and reads them with
-the mesh; every landmark becomes a weighted mean of the mesh points around it (ridge regression towards the nearest one).
+the mesh; every landmark becomes a weighted mean of the mesh points around it (ridge regression towards the nearest).
 It writes pipeline/instruments/sixty_eight_table.py and reports/benchmarks/mesh_landmarks.{json,md}. Measured are the
 error on other puppets and, where the development data are, fits of both kinds of heads to real faces beside fits to the
 landmark table there.

@@ -1,7 +1,7 @@
 """The face mesh as a backend: AKD by its 68 landmarks, AED and APD by heads fitted to them, of anybody's videos.
 
-Convention: every image is read by itself, and every head fitted by itself, identity included: a backend sees images, not
-whose they are. A frame in which the mesh finds no face reads as NaN, so its pair counts as failed.
+Convention: every image is read by itself, and every head fitted by itself, identity included: a backend sees images,
+not whose they are. A frame in which the mesh finds no face reads as NaN, so its pair counts as failed.
 """
 
 from collections.abc import Mapping
