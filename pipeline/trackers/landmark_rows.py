@@ -29,8 +29,10 @@ class LandmarkRows:
         self.head = head
         self.fitter = LandmarkFitter(head, FitSettings(**settings.model_dump()))
 
-    def of_clip(self, landmarks: Tensor, score: np.ndarray, found: np.ndarray, params: FitParams) -> FitRows:
-        """Fit the frames of one clip, which share an identity.
+    def of_frames(
+        self, landmarks: Tensor, score: np.ndarray, found: np.ndarray, params: FitParams, *, one_person: bool
+    ) -> FitRows:
+        """Fit the frames of one clip, or images that have nothing to do with each other.
 
         Frames without landmarks (`no_landmarks`) or with a low score are not fitted, so that they cannot spoil
         the identity of the others; their codes are NaN.
@@ -40,6 +42,7 @@ class LandmarkRows:
             score: (T,) of the detector.
             found: (T,) bool, frames that have landmarks.
             params: thresholds.
+            one_person: whether the frames share an identity.
         """
         rows = unfitted(self.head, ["low_score" if seen else "no_landmarks" for seen in found])
         rows.score[:] = score
@@ -47,7 +50,7 @@ class LandmarkRows:
         usable = np.flatnonzero(found & (score >= params.min_score))
         if not len(usable):
             return rows
-        fit = self.fit(landmarks[usable])
+        fit = self.fit(landmarks[usable], one_person=one_person)
         for name in ("shape", "expression", "pose", "camera", "tracker_map"):
             getattr(rows.fit, name)[usable] = getattr(fit, name).float()
         rows.residual[usable] = landmark_residual(self.fitter.reduced, fit, landmarks[usable])
@@ -55,11 +58,12 @@ class LandmarkRows:
             rows.status[row] = status
         return rows
 
-    def fit(self, landmarks: Tensor) -> HeadFit:
-        """Fit landmarks (T, 68, 2) in clip ndc, float64, of frames that share an identity; float64."""
+    def fit(self, landmarks: Tensor, *, one_person: bool) -> HeadFit:
+        """Fit landmarks (T, 68, 2) in clip ndc, float64, of frames that share an identity or do not; float64."""
         tracker_map = self._tracker_map(landmarks)
         scale, shift = tracker_map[:, [0]], tracker_map[:, [2, 5]]  # isotropic
-        fitted = self.fitter.fit((landmarks - shift[:, None]) / scale[:, None], torch.ones(68, dtype=torch.bool))
+        solve = self.fitter.fit if one_person else self.fitter.fit_each
+        fitted = solve((landmarks - shift[:, None]) / scale[:, None], torch.ones(68, dtype=torch.bool))
         shape = fitted.shape.expand(len(landmarks), -1)
         return HeadFit(shape, fitted.expression, fitted.pose, fitted.camera, tracker_map)
 

@@ -44,8 +44,8 @@ class LandmarkTracker:
         raise TrackerUnavailable("the tracker `landmarks` reads a table of real frames; it cannot look at other images")
 
     def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
-        """Fit the clip's frames by their rows in the table; see `LandmarkRows.of_clip`."""
+        """Fit the clip's frames by their rows in the table; see `LandmarkRows.of_frames`."""
         seen = self.tables[info.dataset].look(info.person, info.video, info.frame_index)
         crop_map = torch.from_numpy(np.asarray(info.crop_map, np.float64))[None]
         landmarks = apply_affine(crop_map, torch.from_numpy(seen.landmarks_px))  # (T, 68, 2) clip ndc
-        return self.rows.of_clip(landmarks, seen.score, seen.found, self.params)
+        return self.rows.of_frames(landmarks, seen.score, seen.found, self.params, one_person=True)

@@ -1,13 +1,12 @@
 """The tracker `mesh`: least squares on the 68 landmarks that the face mesh sees; any head with 68 of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from model.frame.coords import px_to_ndc
-from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from pipeline.instruments.mesh_reader import MeshFaces, MeshReader, open_mesh
 from pipeline.instruments.sixty_eight import to_68
@@ -42,22 +41,15 @@ class MeshTracker:
 
     def fit_clip(self, frames_u8: np.ndarray, info: ClipInfo) -> FitRows:
         """Fit the frames (T, H, W, 3) uint8 RGB of one clip; nothing but the images is used."""
-        return self._fitted(self.reader.follow(frames_u8), frames_u8.shape[1:3])
+        seen = list(self.reader.follow(frames_u8))
+        points = np.concatenate([face.points_px for face in seen])
+        faces = MeshFaces(points, np.concatenate([face.presence for face in seen]))
+        return self._fitted(faces, frames_u8.shape[1:3], one_person=True)
 
     def fit_images(self, frames_u8: np.ndarray) -> FitRows:
         """Fit (N, H, W, 3) uint8 RGB images, each by itself."""
-        each = [self._fitted([self.reader.read([frame])], frame.shape[:2]) for frame in frames_u8]
-        return FitRows(
-            [row.status[0] for row in each],
-            np.concatenate([row.score for row in each]),
-            np.concatenate([row.residual for row in each]),
-            HeadFit.cat([row.fit for row in each]),
-            np.concatenate([row.landmarks for row in each]),
-        )
+        return self._fitted(self.reader.read(frames_u8), frames_u8.shape[1:3], one_person=False)
 
-    def _fitted(self, faces: Iterable[MeshFaces], size_hw: tuple[int, int]) -> FitRows:
-        seen = list(faces)
-        points = np.concatenate([face.points_px for face in seen])
-        presence = np.concatenate([face.presence for face in seen])
-        landmarks = px_to_ndc(torch.from_numpy(to_68(points)).double(), size_hw)
-        return self.rows.of_clip(landmarks, presence, np.isfinite(points).all((1, 2)), self.params)
+    def _fitted(self, faces: MeshFaces, size_hw: tuple[int, int], *, one_person: bool) -> FitRows:
+        landmarks = px_to_ndc(torch.from_numpy(to_68(faces.points_px)).double(), size_hw)
+        return self.rows.of_frames(landmarks, faces.presence, faces.found, self.params, one_person=one_person)

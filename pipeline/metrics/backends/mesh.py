@@ -61,9 +61,9 @@ class Mesh:
         ndc = px_to_ndc(torch.from_numpy(landmarks_px).double(), frames_u8.shape[1:3])
         for name, rows in self.rows.items():
             codes = np.full((len(frames_u8), rows.head.num_expression + 3), np.nan, np.float32)
-            for row in usable:
-                fit = rows.fit(ndc[[row]])
+            if len(usable):
+                fit = rows.fit(ndc[usable], one_person=False)
                 angles_deg = torch.rad2deg(rows.head.yaw_pitch_roll_rad(fit.pose))
-                codes[row] = torch.cat([fit.expression, angles_deg], 1)[0].float().numpy()
+                codes[usable] = torch.cat([fit.expression, angles_deg], 1).float().numpy()
             found[f"head_codes:{name}"] = codes
         return found

@@ -63,9 +63,11 @@ def test_images_are_fitted_each_by_itself():
     images = frames()
     together, alone = tracker.fit_images(images), tracker.fit_images(images[1:2])
     assert together.status[2] == "no_landmarks"
-    assert torch.equal(together.fit.shape[1], alone.fit.shape[0])
-    assert torch.equal(together.fit.expression[1], alone.fit.expression[0])
-    assert together.residual[1] == alone.residual[0]
+    assert torch.allclose(together.fit.shape[1], alone.fit.shape[0], atol=1e-5)
+    assert torch.allclose(together.fit.expression[1], alone.fit.expression[0], atol=1e-5)
+    assert together.residual[1] == pytest.approx(alone.residual[0], abs=1e-5)
+    clip = tracker.fit_clip(images[1:2], info())
+    assert torch.allclose(clip.fit.expression, alone.fit.expression, atol=1e-5)
 
 
 def test_fits_are_known_by_what_they_depend_on():
@@ -92,7 +94,7 @@ def test_the_backend_reads_landmarks_and_the_codes_of_each_head():
     assert np.allclose(found["head_codes:two"][3], expected[0], atol=1e-4)
     assert np.isnan(found["head_codes:two"][2]).all()
     for alone, both in zip(backend.observe(frames()[:1]).values(), found.values(), strict=True):
-        assert np.array_equal(alone[0], both[0])
+        assert np.allclose(alone[0], both[0], atol=1e-4)
     stricter = Mesh(disc_reader(), heads, 0.99999, PARAMS.landmark_fit)
     assert stricter.fingerprint != backend.fingerprint
     assert np.isnan(stricter.observe(frames())["head_codes:one"]).all()
