@@ -99,7 +99,7 @@ class PwmSection(Strict):
 
 
 class Networks(Strict):
-    """The sections of all methods under one recipe."""
+    """The sections of all methods under one recipe: one field a method, typed by its section."""
 
     pwm: PwmSection
 
