@@ -125,14 +125,15 @@ def test_a_head_that_lies_in_the_folder_of_heads_uses_no_asset(tmp_path):
 
 
 def with_perceptual(params: Params, weights: str) -> Params:
-    recipe = params.recipes[params.bench.recipe]
-    recipe = recipe.model_copy(update={"perceptual": recipe.perceptual.model_copy(update={"weights": weights})})
-    return changed(params, recipes={**params.recipes, params.bench.recipe: recipe})
+    networks = params.networks[params.bench.recipe]
+    perceptual = networks.pwm.perceptual.model_copy(update={"weights": weights})
+    networks = networks.model_copy(update={"pwm": networks.pwm.model_copy(update={"perceptual": perceptual})})
+    return changed(params, networks={**params.networks, params.bench.recipe: networks})
 
 
 def test_a_perceptual_network_that_dvc_cannot_see_is_refused():
     params = load_params(ROOT / "profiles" / "voxceleb.yaml")
-    with pytest.raises(ValueError, match=r"recipes\.paper256\.perceptual\.weights: DVC does not watch '../vgg19.pth'"):
+    with pytest.raises(ValueError, match=r"networks\.paper256\.pwm\.perceptual\.weights: DVC does not watch '../vgg19"):
         used_assets(with_perceptual(params, "../vgg19.pth"))
     with pytest.raises(ValueError, match=r"unknown asset 'vgg18': expected one of"):
         used_assets(with_perceptual(params, "vgg18"))
