@@ -2,8 +2,8 @@
 
 import torch
 
-from model.baselines.bilayer import BiLayer, BiLayerParts, over_black
-from pipeline.methods.stickman import draw
+from model.baselines.bilayer.network import BiLayer, BiLayerParts, over_black
+from pipeline.adapters.bilayer.stickman import draw
 from tests.parity.compare import Output, compare
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, compared, compared_input, drawn
