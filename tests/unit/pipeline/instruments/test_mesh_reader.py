@@ -176,3 +176,12 @@ def test_threads_have_interpreters_of_their_own():
         thread.join()
     for row, points in enumerate(alone):
         assert np.array_equal(found[row].points_px, points)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_reads_what_a_processor_reads():
+    files = released("blazeface.tflite"), released("face_mesh.tflite")
+    images = [puppet(yaw)[0] for yaw in (-25, 0, 20)]
+    found = [open_mesh_files(*files, device, "").read(images) for device in (CPU, torch.device("cuda"))]
+    assert np.abs(found[0].points_px - found[1].points_px).max() < 1e-2

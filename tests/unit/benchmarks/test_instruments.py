@@ -1,0 +1,93 @@
+"""What measures instruments: changes change by what they say, and numbers follow from readings."""
+
+import numpy as np
+import pytest
+
+from benchmarks.instrument_frames import REAL, changed
+from benchmarks.instruments import auc, compared, on_puppets, on_real_frames
+from benchmarks.mesh_landmarks import calibrate, table_text
+from pipeline.instruments.sixty_eight import table_weights
+
+
+def frames(count: int = 4, size: int = 64) -> np.ndarray:
+    y, x = np.mgrid[:size, :size]
+    waves = [np.sin(x / (3 + n)) + np.cos(y / 5) for n in range(count)]
+    return np.stack([np.repeat((127 + 60 * wave).astype(np.uint8)[..., None], 3, 2) for wave in waves])
+
+
+@pytest.mark.parametrize("size", REAL)
+@pytest.mark.parametrize("change", REAL[64])
+def test_every_change_grows_step_by_step_and_repeats(size, change):
+    images = frames(2, size)
+    assert np.array_equal(
+        changed(images, change, REAL[size][change][0]), changed(images, change, REAL[size][change][0])
+    )
+    if change != "shift":  # a shifted wave meets itself again
+        gaps = [np.abs(changed(images, change, step) - images.astype(float)).mean() for step in REAL[size][change]]
+        assert (np.diff(gaps) > 0).all()
+
+
+def test_a_shift_moves_to_the_right_and_down():
+    image = frames(1)
+    assert np.array_equal(changed(image, "shift", 3)[0, 3:, 3:], image[0, :-3, :-3])
+    with pytest.raises(ValueError, match="unknown change 'wobble'"):
+        changed(image, "wobble", 1)
+
+
+def brightest(images: np.ndarray) -> dict[str, np.ndarray]:
+    """An instrument: every landmark where the light's centre is, an embedding of the mean colour; black is no face."""
+    light = images.astype(float).mean(-1)
+    y, x = np.mgrid[: light.shape[1], : light.shape[2]] + 0.5
+    total = np.where(light.sum((1, 2)) > 0, light.sum((1, 2)), np.nan)
+    centre = np.stack([(light * x).sum((1, 2)), (light * y).sum((1, 2))], -1) / total[:, None]
+    embedding = np.stack([light.mean((1, 2)), light.std((1, 2))], -1) + 0 * total[:, None]
+    return {"landmarks_px": np.tile(centre, 68), "embedding": embedding}
+
+
+def test_a_shift_reads_as_its_length_and_what_is_not_read_is_counted():
+    spot = np.zeros((4, 64, 64, 3), np.uint8)
+    spot[:, 20:24, 30:34] = 200
+    result = on_real_frames(brightest, spot, np.array([0, 0, 1, 1]), 64)
+    shifts = {row["step"]: row["akd_px"] for row in result["rows"] if row["change"] == "shift"}
+    assert shifts == {1: pytest.approx(1), 2: pytest.approx(2), 4: pytest.approx(4)}
+    assert result["same_clip"]["akd_px"] == 0
+    half = spot.copy()
+    half[:2] = 0
+    assert compared(brightest(spot), brightest(half))["read"] == 0.5
+    assert compared(brightest(spot), brightest(0 * spot))["akd_px"] is None
+
+
+def test_puppets_are_measured_at_every_step():
+    scenes = {("", 0.0): frames()}
+    for change in ("wrong pose", "wrong expression", "identity mixing"):
+        scenes |= {(change, step): changed(frames(), "blur", 4 * step) for step in (0.25, 0.5, 0.75, 1.0)}
+    rows = on_puppets(brightest, scenes)
+    assert {(row["change"], row["number"]) for row in rows} == {
+        (change, number)
+        for change in ("wrong pose", "wrong expression", "identity mixing")
+        for number in ("akd_px", "1-csim")
+    }
+    assert all(len(row["values"]) == 4 for row in rows)
+
+
+def test_auc_counts_pairs_in_the_right_order():
+    person = np.array([0, 0, 1, 1])
+    assert auc(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1.0]]), person) == 1
+    assert auc(np.array([[1, 0], [0, 1.0], [1, 0.01], [0.01, 1]]), person) < 0.5
+    assert auc(np.array([[1, 0], [1, 0.1], [0, 1], [np.nan, 1.0]]), person) == 1
+
+
+def test_a_known_map_is_found_again_and_survives_its_table():
+    from benchmarks.mesh_landmarks import Puppets
+
+    rng = np.random.default_rng(0)
+    resting = rng.uniform(-1, 1, (468, 2))
+    points = resting + 0.2 * rng.normal(size=(400, 468, 2))
+    truth = np.zeros((68, 468))
+    for row, own in zip(truth, rng.permutation(468)[:68], strict=True):
+        near = np.argsort(np.linalg.norm(resting - resting[own], axis=1))[:3]
+        row[near] = [0.6, 0.3, 0.1]
+    puppets = Puppets(points, np.einsum("lp,npc->nlc", truth, points), np.zeros(400), 1.0)
+    found = calibrate(puppets)
+    assert np.abs(found - truth).max() < 0.06
+    assert np.allclose(table_weights(table_text(found).split('"""')[3]), found)
