@@ -1,6 +1,6 @@
 """Measure instruments that read faces: their floor, whether they move the right way, and how fast they read a video.
 
-`python -m benchmarks.instruments` writes reports/benchmarks/instruments.{json,md}. Real frames are changed a little and
+`python -m benchmarks.face_mesh` writes reports/benchmarks/face_mesh.{json,md}. Real frames are changed a little and
 a lot and read again; puppets are rendered again with another pose, expression or identity. An instrument is a line in
 `INSTRUMENTS`: a function from frames to readings, as a metric's backend gives them; what is measured follows from what
 it reads. Real frames are development data that is no part of the project.
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.instrument_frames import REAL, RERENDERED, STEPS, changed, puppet_frames, real_frames
-from benchmarks.instruments_page import page
+from benchmarks.face_mesh_frames import REAL, RERENDERED, STEPS, changed, puppet_frames, real_frames
+from benchmarks.face_mesh_page import page
 from model.heads.head import load_head
 from pipeline.instruments.mesh_reader import MeshReader, open_mesh_files
 from pipeline.metrics.akd import KeypointDistance
@@ -205,14 +205,14 @@ def main(
         if predictor and "akd_px" in numbers_of(observe(real[256][0][:1])):
             measured[name]["beside_dlib"] = beside_dlib(observe, *real[256], predictor)
     result = {
-        "command": "python -m benchmarks.instruments",
+        "command": "python -m benchmarks.face_mesh",
         "commit": commit(),
         "versions": versions(),
         "instruments": measured,
         "video": video_speed(weights, sorted((data / "videos").glob("*.mp4"))),
     }
-    write_json(out / "instruments.json", result)
-    write_text(out / "instruments.md", page(result))
+    write_json(out / "face_mesh.json", result)
+    write_text(out / "face_mesh.md", page(result))
     typer.echo(page(result))
 
 

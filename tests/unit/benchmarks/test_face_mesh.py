@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.instrument_frames import REAL, changed
-from benchmarks.instruments import auc, compared, on_puppets, on_real_frames
+from benchmarks.face_mesh_frames import REAL, changed
+from benchmarks.face_mesh import auc, compared, on_puppets, on_real_frames
 from benchmarks.mesh_landmarks import calibrate, table_text
 from pipeline.instruments.sixty_eight import table_weights
 

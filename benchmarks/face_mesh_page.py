@@ -1,10 +1,10 @@
-"""The numbers of `benchmarks.instruments` as Markdown."""
+"""The numbers of `benchmarks.face_mesh` as Markdown."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.instrument_frames import CHANGES_OF_PUPPETS, FLOOR, NOTICED, STEPS, words
+from benchmarks.face_mesh_frames import CHANGES_OF_PUPPETS, FLOOR, NOTICED, STEPS, words
 
 
 def page(result: Mapping[str, Any]) -> str:
