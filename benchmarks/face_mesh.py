@@ -1,9 +1,8 @@
-"""Measure instruments that read faces: their floor, whether they move the right way, and how fast they read a video.
+"""Measure the face mesh: its floor, whether its numbers move the right way, and how fast it reads a video.
 
 `python -m benchmarks.face_mesh` writes reports/benchmarks/face_mesh.{json,md}. Real frames are changed a little and
-a lot and read again; puppets are rendered again with another pose, expression or identity. An instrument is a line in
-`INSTRUMENTS`: a function from frames to readings, as a metric's backend gives them; what is measured follows from what
-it reads. Real frames are development data that is no part of the project.
+a lot and read again; puppets are rendered again with another pose, expression or identity. What is measured follows
+from what the backend reads. Real frames are development data that is no part of the project.
 """
 
 import time
@@ -49,14 +48,6 @@ def open_mesh(weights: Path) -> Observe:
     return Mesh(mesh_of(weights), {"puppet": load_head(PUPPET)}, fit.min_score, fit.landmark_fit).observe
 
 
-INSTRUMENTS: dict[str, Callable[[Path], Observe]] = {"mesh": open_mesh}
-
-
-def cosine_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """1 - cosine of embeddings (N, E)."""
-    return 1 - (one * other).sum(1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
-
-
 def numbers_of(readings: Readings) -> dict[str, tuple[str, Distance]]:
     """Name of each number that an instrument's readings allow -> the reading, and how two of them compare."""
     found: dict[str, tuple[str, Distance]] = {}
@@ -67,8 +58,6 @@ def numbers_of(readings: Readings) -> dict[str, tuple[str, Distance]]:
         elif kind == "head_codes":
             found[f"aed[{head}]"] = reading, ExpressionDistance(_NOBODY).compare
             found[f"apd_deg[{head}]"] = reading, PoseDistance(_NOBODY).compare
-        elif kind == "embedding":
-            found["1-csim"] = reading, cosine_distance
     return found
 
 
@@ -92,13 +81,12 @@ def on_real_frames(observe: Observe, frames: np.ndarray, clip: np.ndarray, size:
     later = np.flatnonzero(np.diff(clip) == 0)
     strangers = [np.flatnonzero(clip != own) for own in clip]
     other = np.array([some[(7 * row) % len(some)] for row, some in enumerate(strangers)])
-    result = {
+    return {
         "frames": len(frames),
         "rows": rows,
         "same_clip": compared(_taken(known, later), _taken(known, later + 1)),
         "other_people": compared(known, _taken(known, other)),
     }
-    return result | ({"auc": auc(known["embedding"], clip)} if "embedding" in known else {})
 
 
 def on_puppets(observe: Observe, scenes: Mapping[tuple[str, float], np.ndarray]) -> list[dict[str, Any]]:
@@ -111,18 +99,6 @@ def on_puppets(observe: Observe, scenes: Mapping[tuple[str, float], np.ndarray])
             values = [row[name] for row in curve]
             rows.append({"change": change, "number": name, "values": values, "read": curve[-1]["read"]})
     return rows
-
-
-def auc(embedding: np.ndarray, person: np.ndarray) -> float:
-    """Chance that two frames of one person are nearer than two of different people (Mann and Whitney's)."""
-    from scipy.stats import rankdata
-
-    ok = np.isfinite(embedding).all(1)
-    unit = embedding[ok] / np.linalg.norm(embedding[ok], axis=1, keepdims=True)
-    one, two = np.triu_indices(len(unit), 1)
-    same = person[ok][one] == person[ok][two]
-    ranks = rankdata((unit @ unit.T)[one, two])[same].sum()
-    return float((ranks - same.sum() * (same.sum() + 1) / 2) / (same.sum() * (~same).sum()))
 
 
 def beside_dlib(observe: Observe, frames: np.ndarray, clip: np.ndarray, predictor: Path) -> dict[str, Any]:
@@ -177,38 +153,33 @@ def _taken(readings: Readings, rows: np.ndarray) -> Readings:
 
 
 def main(
-    weights: Annotated[Path, typer.Option(help="folder with the instruments' files")] = Path("data/assets"),
+    weights: Annotated[Path, typer.Option(help="folder with blazeface.tflite and face_mesh.tflite")] = Path(
+        "data/assets"
+    ),
     data: Annotated[Path, typer.Option(help="folder with videos and landmarks.parquet")] = Path(
         "../shared/data/realvox"
     ),
     out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports/benchmarks"),
-    only: Annotated[list[str] | None, typer.Option(help="instruments; all where none is named")] = None,
     step: Annotated[int, typer.Option(help="every step-th frame of the real videos")] = 40,
     people: Annotated[int, typer.Option(help="puppets")] = 16,
     predictor: Annotated[Path | None, typer.Option(help="dlib's shape predictor, to compare AKD with")] = None,
 ) -> None:
-    """Measure all instruments and write the numbers."""
+    """Measure, and write the numbers."""
     torch.set_num_threads(1)
     real = {size: real_frames(data, size, step) for size in SIZES}
     head = load_head(PUPPET)
     puppets = {size: puppet_frames(head, size, people) for size in SIZES}
-    measured: dict[str, Any] = {}
-    for name in only or INSTRUMENTS:
-        observe = INSTRUMENTS[name](weights)
-        measured[name] = {
-            str(size): {
-                "real": on_real_frames(observe, *real[size], size),
-                "puppets": on_puppets(observe, puppets[size]),
-            }
-            for size in SIZES
-        }
-        if predictor and "akd_px" in numbers_of(observe(real[256][0][:1])):
-            measured[name]["beside_dlib"] = beside_dlib(observe, *real[256], predictor)
+    observe = open_mesh(weights)
+    sizes = {
+        str(size): {"real": on_real_frames(observe, *real[size], size), "puppets": on_puppets(observe, puppets[size])}
+        for size in SIZES
+    }
     result = {
         "command": "python -m benchmarks.face_mesh",
         "commit": commit(),
         "versions": versions(),
-        "instruments": measured,
+        "sizes": sizes,
+        "beside_dlib": beside_dlib(observe, *real[256], predictor) if predictor else None,
         "video": video_speed(weights, sorted((data / "videos").glob("*.mp4"))),
     }
     write_json(out / "face_mesh.json", result)

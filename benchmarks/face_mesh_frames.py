@@ -9,7 +9,7 @@ from PIL import Image
 
 from model.heads.head import HeadModel
 from pipeline.puppet_training.stage import Stage
-from pipeline.puppet_training.validity import EXPECTED, UNITS, rerendered
+from pipeline.puppet_training.validity import UNITS, rerendered
 from pipeline.store.landmark_table import LandmarkTable
 from pipeline.video.info import read_packets
 from pipeline.video.readers import read_av
@@ -43,7 +43,6 @@ _WORDS = {
 }
 _AROUND = 1.8  # side of a crop over the extent of its face's landmarks
 CHANGES_OF_PUPPETS = {name: UNITS[name] for name in RERENDERED}
-NOTICED = {name: {"1-csim" if metric == "csim" else metric for metric in EXPECTED[name]} for name in RERENDERED}
 
 
 def words(change: str, step: float) -> str:
