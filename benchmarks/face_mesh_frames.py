@@ -60,8 +60,8 @@ def real_frames(data: Path, size: int, step: int) -> tuple[np.ndarray, np.ndarra
     for number, ((person, video), numbers) in enumerate(sorted(frames.items())):
         path, chosen = data / "videos" / f"{video}.mp4", sorted(numbers)[::step]
         seen = table.look(person, video, chosen)
-        for frame, marks in zip(read_av(path, read_packets(path), chosen), seen.landmarks_px, strict=True):
-            crops.append(_crop(frame, marks, size))
+        for picture, marks in zip(read_av(path, read_packets(path), chosen), seen.landmarks_px, strict=True):
+            crops.append(_crop(picture, marks, size))
             clip.append(number)
     return np.stack(crops), np.array(clip)
 
@@ -85,9 +85,10 @@ def _crop(frame: np.ndarray, marks: np.ndarray, size: int) -> np.ndarray:
     side = round(float((high - low).max()) * _AROUND)
     left, top = np.round((low + high) / 2 - side / 2).astype(int)
     height, width = frame.shape[:2]
-    over = [max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width)]
-    wide = cv2.copyMakeBorder(frame, *over, cv2.BORDER_REPLICATE)
-    square = wide[top + over[0] : top + over[0] + side, left + over[2] : left + over[2] + side]
+    above, before = max(0, -top), max(0, -left)
+    below, beyond = max(0, top + side - height), max(0, left + side - width)
+    wide = cv2.copyMakeBorder(frame, above, below, before, beyond, cv2.BORDER_REPLICATE)
+    square = wide[top + above : top + above + side, left + before : left + before + side]
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
 
 

@@ -185,8 +185,11 @@ def _graph(path: Path, model: _Table) -> Graph:
         for step in operators
         if step.outputs[0] not in own_name
     ]
-    ends = ({t.name: t.shape for t in _picked(graphs[0].numbers(field, "operands"), tensors)} for field in (1, 2))
-    return Graph(path, *ends, constants, steps)
+    inputs, outputs = (
+        {tensor.name: tensor.shape for tensor in _picked(graphs[0].numbers(field, "operands"), tensors)}
+        for field in (1, 2)
+    )
+    return Graph(path, inputs, outputs, constants, steps)
 
 
 def _kind(code: _Table) -> str:

@@ -64,8 +64,8 @@ class MeshReader:
         code = code_sha256("pipeline.instruments.mesh_reader")
         self.fingerprint = sha256_text(*(hash_of(file) for file in files), runners, code)
 
-    def read(self, frames_u8: Sequence[np.ndarray]) -> MeshFaces:
-        """Read single images (H, W, 3) uint8 RGB, of any sizes."""
+    def read(self, frames_u8: Sequence[np.ndarray] | np.ndarray) -> MeshFaces:
+        """Read single images (H, W, 3) uint8 RGB: (N, H, W, 3), or a list of any sizes."""
         faces = MeshFaces(
             np.full((len(frames_u8), face_mesh.NUM_POINTS, 3), np.nan, np.float32),
             np.full(len(frames_u8), np.nan, np.float32),
@@ -91,7 +91,7 @@ class MeshReader:
             last = faces.points_px[0] if faces.found[0] else None
             yield faces
 
-    def detect(self, frames_u8: Sequence[np.ndarray]) -> list[blazeface.FoundFaces]:
+    def detect(self, frames_u8: Sequence[np.ndarray] | np.ndarray) -> list[blazeface.FoundFaces]:
         """The faces of images (H, W, 3) uint8 RGB, in px of each image."""
         squares = [Square.around(frame.shape[:2]) for frame in frames_u8]
         size = blazeface.SIZE_PX

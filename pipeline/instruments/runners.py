@@ -81,7 +81,8 @@ class TorchRunner:
     name = "torch"
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
-        self.network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        moved = network.eval().requires_grad_(False).to(device)
+        self.network = moved.to(memory_format=torch.channels_last)
         self.device = device
 
     @torch.inference_mode()

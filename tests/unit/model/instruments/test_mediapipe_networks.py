@@ -6,6 +6,8 @@ import torch
 
 from model.instruments import blazeface, face_mesh
 from model.instruments.mobile_blocks import DepthwiseBlock, SameConv
+from pipeline.puppets.render import Camera
+from tests.puppet_studio import codes, person, studio
 from tests.tflite_files import released, write_tflite
 
 NETWORKS = {
@@ -122,11 +124,12 @@ def test_the_released_network_agrees_with_litert(name):
     network.load_state_dict(module.convert(path))
     interpreter = interpreters.Interpreter(model_path=str(path), num_threads=1)
     interpreter.allocate_tensors()
-    rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.random((4, 3, 12, 12), np.float32))
-    smooth = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1) * (1 - low) + low
-    ours = network(smooth)
-    for row, image in enumerate(smooth.permute(0, 2, 3, 1).numpy()):
+    who, frame_map = person(5), np.array([1.3, 0, 0, 0, 1.3, 0.1], np.float32)
+    film, actor = Camera(studio()).film, studio().dress(who)
+    faces = [film(actor, *codes(who, yaw).values(), (size, size), frame_map)[0].image for yaw in (-30, 0, 15)]
+    images = np.stack(faces).astype(np.float32) / 255 * (1 - low) + low
+    ours = network(torch.from_numpy(images).permute(0, 3, 1, 2))
+    for row, image in enumerate(images):
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
         theirs = [interpreter.get_tensor(out["index"]).ravel() for out in interpreter.get_output_details()]
