@@ -41,7 +41,7 @@ _WORDS = {
     "blur": "blurred, sigma {:g} px",
     "noise": "noise of {:g} levels",
 }
-_AROUND = 1.8  # side of a crop over the extent of its face's landmarks
+_AROUND = 1.4  # side of a crop over the extent of all landmarks in it
 CHANGES_OF_PUPPETS = {name: UNITS[name] for name in RERENDERED}
 
 
@@ -51,7 +51,10 @@ def words(change: str, step: float) -> str:
 
 
 def real_frames(data: Path, size: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Square crops (N, size, size, 3) uint8 around the face of every `step`-th frame, and the video (N,) of each."""
+    """Square crops (N, size, size, 3) uint8 of every `step`-th frame, and the video (N,) of each.
+
+    A video has one box, around all its faces, as clips have.
+    """
     table = LandmarkTable(data / "landmarks.parquet")
     frames: dict[tuple[str, str], list[int]] = {}
     for person, video, frame in table.frames():
@@ -59,8 +62,8 @@ def real_frames(data: Path, size: int, step: int) -> tuple[np.ndarray, np.ndarra
     crops, clip = [], []
     for number, ((person, video), numbers) in enumerate(sorted(frames.items())):
         path, chosen = data / "videos" / f"{video}.mp4", sorted(numbers)[::step]
-        seen = table.look(person, video, chosen)
-        for picture, marks in zip(read_av(path, read_packets(path), chosen), seen.landmarks_px, strict=True):
+        marks = table.look(person, video, chosen).landmarks_px.reshape(-1, 2)
+        for picture in read_av(path, read_packets(path), chosen):
             crops.append(_crop(picture, marks, size))
             clip.append(number)
     return np.stack(crops), np.array(clip)
