@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline.methods.registry import ADAPTERS
 from pipeline.methods.table import OURS
 from pipeline.store.closure import SourceTree
 from tests.arch.key_calls import keys
