@@ -139,7 +139,8 @@ def _many(one: Path, work: Path, count: int) -> Path:
     tree = yaml.load((ROOT / "params.yaml").read_text())
     tree["data"]["root"] = str(work)
     for key, name in (("first", "many"), ("second", "few")):
-        tree["data"][key] |= {"kind": "voxceleb1", "folder": name, "watch": name, "split": "test"}
+        tree["data"][key] |= {"kind": "voxceleb1", "folder": name, "split": "test"}
+    tree["data"]["first"]["watch"], tree["data"]["watch_second"] = "many", "few"
     tree["crop"]["tube"] |= {"min_frames": TINY_FRAMES // 2, "min_size_px": TINY_PX // 4}
     tree["fit"]["max_fail_rate"] = 0.9
     path = work / "params.yaml"

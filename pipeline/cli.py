@@ -160,7 +160,7 @@ def data_forget(
 def data_scan(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Write the manifests that `data.first.watch` and `data.second.watch` name, for DVC to depend on."""
+    """Write the manifests that `data.first.watch` and `data.watch_second` name, for DVC to depend on."""
     from pipeline.params.tree import load_params
     from pipeline.sources.manifest import scan_all
 
@@ -184,7 +184,7 @@ def data_detect(
     from pipeline.tools.detect import detect_all
 
     data = load_params(params).data
-    for source in (data.first, data.second):
+    for source in data.sources().values():
         if source.detections is not None:
             count = detect_all(source, data.root_folder(), require("s3fd"), workers=workers, timeout_s=timeout_s)
             typer.echo(f"{source.name}: detections of {count} annotation files in {source.detections}")

@@ -30,7 +30,7 @@ def run(
 
     data = params.data
     root = data.root_folder()
-    folders = {source.name: root / source.folder for source in (data.first, data.second)}
+    folders = {source.name: root / source.folder for source in data.sources().values()}
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
     counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work, device_named(device))
     write_fit_report(report, load_head(head), out, clips, folders)

@@ -48,7 +48,8 @@ def make_corpus(root: Path, videos: int, frames: int = 20) -> Path:
         params[section].update(head=HEAD)
     params["data"].update(root=str(root))
     params["data"]["first"].update(folder="vox1", watch="vox1")
-    params["data"]["second"].update(folder="vox2", watch="vox2", kind="voxceleb1")
+    params["data"]["watch_second"] = "vox2"
+    params["data"]["second"].update(folder="vox2", kind="voxceleb1")
     params["crop"].update(size_px=32)
     params["crop"]["tube"].update(min_size_px=40)
     params["fit"].update(tracker="landmarks", max_fail_rate=1.0, max_residual=10.0)

@@ -83,5 +83,6 @@ def released(name: str = "VoxCeleb2", folder: str = "vox2") -> SourceParams:
     )
 
 
-def data_params(root: Path, first: SourceParams, second: SourceParams) -> DataParams:
-    return DataParams(root=str(root), heads="heads", first=first, second=second)
+def data_params(root: Path, first: SourceParams, second: SourceParams | None) -> DataParams:
+    watched = (second or first).watch
+    return DataParams(root=str(root), heads="heads", first=first, second=second, watch_second=watched)

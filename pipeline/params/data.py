@@ -1,8 +1,9 @@
 """Typed parameters of the data: where videos come from, how they are cropped, which pairs are drawn."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -76,23 +77,41 @@ class SourceParams(Strict):
 
 
 class DataParams(Strict):
-    """The two test sets of the tables; the people of `first` who are not for testing are trained on.
+    """The test sets of the tables, two or one; the people of `first` who are not for testing are trained on.
 
     Attributes:
         root: the folder that everything else is relative to.
         heads: the folder of head files that the stage `heads` reads, relative to the root.
+        second: null where there is one data set only.
+        watch_second: `watch` of the second data set. It stands here because dvc.yaml asks for it, and DVC finds nothing
+            below a null; where there is no second data set, it may name whatever is there.
     """
 
     root: str
     heads: str
     first: SourceParams
-    second: SourceParams
+    second: SourceParams | None
+    watch_second: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _watch_stands_in_one_place(cls, raw: Any) -> Any:
+        second = raw.get("second") if isinstance(raw, Mapping) else None
+        if not isinstance(second, Mapping):
+            return raw
+        if "watch" in second:
+            raise ValueError("data.second.watch stands one level higher: write it as data.watch_second")
+        return {**raw, "second": {**second, "watch": raw.get("watch_second", second.get("folder"))}}
 
     @model_validator(mode="after")
     def _names_differ(self) -> "DataParams":
-        if self.first.name == self.second.name:
+        if self.second and self.first.name == self.second.name:
             raise ValueError(f"data.first and data.second have the same name {self.first.name!r}")
         return self
+
+    def sources(self) -> dict[str, SourceParams]:
+        """The data sets that there are, by where they stand in params.yaml: `data.first`, and maybe `data.second`."""
+        return {"data.first": self.first} | ({"data.second": self.second} if self.second else {})
 
     def root_folder(self) -> Path:
         """The root as a path of the working folder.

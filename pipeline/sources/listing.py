@@ -72,12 +72,13 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
 
 
 def list_clips(data: DataParams, tube: TubeParams) -> ClipList:
-    """List every clip of the project: all of `first`, and the test people of `second`."""
+    """List every clip of the project: all of `first`, and the test people of `second` where there is one."""
     root = data.root_folder()
-    first = list_source(data.first, root, tube, "data.first")
-    second = list_source(data.second, root, tube, "data.second")
-    return ClipList(
-        first.requests + [request for request in second.requests if request.split == "test"],
-        first.unreadable + [row for row in second.unreadable if row.split == "test"],
-        first.sources + second.sources,
-    )
+    every = ClipList()
+    for parameter, source in data.sources().items():
+        found = list_source(source, root, tube, parameter)
+        trained_on = source is data.first
+        every.requests += [request for request in found.requests if trained_on or request.split == "test"]
+        every.unreadable += [row for row in found.unreadable if trained_on or row.split == "test"]
+        every.sources += found.sources
+    return every

@@ -42,10 +42,10 @@ def scan_all(data: DataParams) -> list[Scan]:
     Raises:
         SourceError: none has, or a folder is missing.
     """
-    watched = [source for source in (data.first, data.second) if source.watch.endswith(MANIFEST_SUFFIX)]
+    watched = [source for source in data.sources().values() if source.watch.endswith(MANIFEST_SUFFIX)]
     if not watched:
         raise SourceError(
-            f"no data set has a manifest: set data.first.watch or data.second.watch to NAME{MANIFEST_SUFFIX} "
+            f"no data set has a manifest: set data.first.watch or data.watch_second to NAME{MANIFEST_SUFFIX} "
             "where a folder is too large for DVC to hash on every command"
         )
     return [scan(source, data.root_folder()) for source in watched]

@@ -159,7 +159,7 @@ def _check_corpus(params: Params, corpus: str, data: Path) -> None:
 def _check_clips(params: Params, data: Path) -> None:
     from pipeline.cropping.protocol import crop_facts
 
-    wanted = crop_facts((params.data.first, params.data.second), params.crop)
+    wanted = crop_facts(tuple(params.data.sources().values()), params.crop)
     for folder in FOLDERS.values():
         path = data / "clips" / folder
         facts = metadata_of(read_table(path / "index.parquet", INDEX))

@@ -52,6 +52,17 @@ def test_params_yaml_is_a_copy_of_the_puppets_profile():
     assert (ROOT / "params.yaml").read_text() == (ROOT / "profiles" / "puppets.yaml").read_text()
 
 
+def test_dvc_finds_its_way_without_a_second_data_set(project):
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    with Repo(str(project)) as repo:
+        before = {stage.name for stage in repo.index.stages}
+    params["data"]["second"] = None
+    yaml.dump(params, path)
+    with Repo(str(project)) as repo:
+        assert {stage.name for stage in repo.index.stages} == before
+
+
 def test_every_row_has_one_training_and_one_evaluation(profile):
     params, stages = profile
     rows = {row.key for row in pwm_rows(params.bench, params.model)}

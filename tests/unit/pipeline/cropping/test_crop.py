@@ -205,6 +205,13 @@ def test_counts_in_must_be_counts_out():
     assert summary([row, row]) == ["D test: 2 failed, decode_error (such as a: broken)"]
 
 
+def test_one_data_set_is_listed_as_it_is_beside_another(corpus):
+    both = list_clips(data_params(corpus, voxceleb1(), released()), CROP.tube)
+    alone = list_clips(data_params(corpus, voxceleb1(), None), CROP.tube)
+    assert alone.requests == [request for request in both.requests if request.dataset == "VoxCeleb1"]
+    assert [source.name for source in alone.sources] == ["VoxCeleb1"]
+
+
 def test_real_clips_are_all_made(tmp_path):
     root = shared("realvox").parent
     source = {"name": "VoxCeleb1", "kind": "fomm_csv", "folder": "realvox", "annotations": "vox-metadata.csv"}

@@ -1,5 +1,6 @@
 """params.yaml: wrong keys and values end in one clear message."""
 
+import json
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -26,6 +27,22 @@ def test_every_profile_is_valid(profile):
     params = load_params(ROOT / "profiles" / profile)
     assert params.bench.name == profile.removesuffix(".yaml")
     assert params.bench.head != params.bench.head2
+
+
+def test_one_data_set_is_enough(tmp_path):
+    raw = YAML(typ="safe").load(PUPPETS)
+    raw["data"]["second"] = None
+    data = load(tmp_path, json.dumps(raw)).data
+    assert list(data.sources()) == ["data.first"]
+    assert list(load(tmp_path, PUPPETS).data.sources()) == ["data.first", "data.second"]
+
+
+def test_what_dvc_watches_of_the_second_data_set_stands_beside_it(tmp_path):
+    assert load(tmp_path, PUPPETS).data.second.watch == "data/videos/puppets2"
+    with pytest.raises(ParamsError, match=r"data.second.watch stands one level higher: write it as data.watch_second"):
+        load(tmp_path, PUPPETS.replace("    name: VoxCeleb2\n", "    name: VoxCeleb2\n    watch: x\n"))
+    with pytest.raises(ParamsError, match=r"watch is 'elsewhere': expected the folder 'data/videos/puppets2'"):
+        load(tmp_path, PUPPETS.replace("watch_second: data/videos/puppets2", "watch_second: elsewhere"))
 
 
 def test_a_misspelt_key_is_named_with_the_nearest(tmp_path):
