@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 from typer import Option
 
 CORES = os.cpu_count() or 1  # the default of --workers
+LANDMARKS = Path("data/landmarks")
 
 ParamsFile = Annotated[Path, Option(help="parameter file")]
 DataFolder = Annotated[Path, Option(help="folder of the stages' outputs")]
 Forgotten = Annotated[Path, Option(help="list of people and videos that must not be used")]
 
+FoundLandmarks = Annotated[Path, Option(help="folder of the landmarks that the stage `landmarks` found")]
 Heads = Annotated[Path, Option(help="folder of heads")]
 PackedClips = Annotated[Path, Option(help="folder of the packed clips, with its folders train and eval")]
 TestClips = Annotated[Path, Option(help="folder of the packed test clips")]

@@ -5,7 +5,17 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.options import CORES, ClipTimeout, Forgotten, ParamsFile, Retry, Retrying, Workers
+from pipeline.options import (
+    CORES,
+    LANDMARKS,
+    ClipTimeout,
+    Forgotten,
+    FoundLandmarks,
+    ParamsFile,
+    Retry,
+    Retrying,
+    Workers,
+)
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
@@ -18,6 +28,7 @@ def run(
     workers: int,
     clip_timeout_s: float,
     retry: Retrying,
+    landmarks: Path = LANDMARKS,
 ) -> None:
     """List the clips of both data sets, crop them and write `out`/train and `out`/eval."""
     from pipeline.cropping.pack import crop_all
@@ -26,7 +37,7 @@ def run(
     from pipeline.store.scratch_root import scratch_dir
 
     crop_all(
-        ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube)),
+        ForgottenList.read(forgotten).leave_out(list_clips(params.data, params.crop.tube, landmarks)),
         out,
         params.crop,
         scratch_dir("crop", "clips"),
@@ -44,9 +55,13 @@ def main(
     workers: Workers = CORES,
     clip_timeout_s: ClipTimeout = 300.0,
     retry: Retry = "missing",
+    landmarks: FoundLandmarks = LANDMARKS,
 ) -> None:
     """Cut, resize and pack the clips of both data sets; a run that was killed goes on where it stopped."""
-    run(load_params(params), out, forgotten, workers=workers, clip_timeout_s=clip_timeout_s, retry=retry)
+    run(
+        load_params(params), out, forgotten,
+        workers=workers, clip_timeout_s=clip_timeout_s, retry=retry, landmarks=landmarks,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

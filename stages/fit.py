@@ -5,7 +5,20 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.options import CORES, ClipTimeout, DeviceName, Heads, PackedClips, ParamsFile, Retry, Retrying, Workers
+from pipeline.options import (
+    CORES,
+    LANDMARKS,
+    ClipTimeout,
+    DeviceName,
+    FoundLandmarks,
+    Heads,
+    PackedClips,
+    ParamsFile,
+    Retry,
+    Retrying,
+    Workers,
+)
+from pipeline.params.data import FACES_SOUGHT
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 from pipeline.store.compute.devices import device_named
@@ -22,6 +35,7 @@ def run(
     clip_timeout_s: float,
     retry: Retrying,
     device: str,
+    landmarks: Path = LANDMARKS,
 ) -> None:
     """Write `out`/train.parquet, `out`/eval.parquet and the report (.json and .md)."""
     from model.heads.head import load_head
@@ -30,7 +44,10 @@ def run(
 
     data = params.data
     root = data.root_folder()
-    folders = {source.name: root / source.folder for source in data.sources().values()}
+    folders = {
+        source.name: landmarks / source.name if source.kind == FACES_SOUGHT else root / source.folder
+        for source in data.sources().values()
+    }
     work = FitWork(workers, params.dask.scheduler, clip_timeout_s, retry_failed=retry == "failed")
     counts = fit_clips(params.fit_of(head.stem), head, clips, folders, out, work, device_named(device))
     write_fit_report(report, load_head(head), out, clips, folders)
@@ -48,12 +65,14 @@ def main(
     clip_timeout_s: ClipTimeout = 14400.0,
     retry: Retry = "missing",
     device: DeviceName = "auto",
+    landmarks: FoundLandmarks = LANDMARKS,
 ) -> None:
     """Fit one head to the frames of all clips; a run that was killed goes on where it stopped."""
     file = heads / f"{head}.npz"
     run(
         load_params(params), file, clips, out, report,
         workers=workers, clip_timeout_s=clip_timeout_s, retry=retry, device=device,
+        landmarks=landmarks,
     )  # fmt: skip
 
 

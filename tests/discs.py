@@ -1,5 +1,6 @@
 """Faces that need no network: a bright disc is a face, and stand-ins for the networks see exactly where it lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from model.instruments import blazeface
 from model.instruments.face_mesh import NUM_POINTS
-from pipeline.instruments.mesh_reader import EYE_CORNERS, MeshReader
+from pipeline.instruments.mesh_reader import EYE_CORNERS, MeshFaces, MeshReader
 
 _RNG = np.random.default_rng(0)
 SHAPE = _RNG.uniform(-1, 1, (NUM_POINTS, 3))  # points on a disc of radius 1
@@ -77,3 +78,54 @@ def disc_reader() -> MeshReader:
     """A reader of discs."""
     files = (Path(blazeface.__file__), Path(__file__))  # any two, for the fingerprint
     return MeshReader(DiscDetector(), DiscMesh(), files, torch.device("cpu"))
+
+
+class ColouredDiscs:
+    """Stands for a reader of several faces: the disc of each colour channel is a face; counts its detector's calls."""
+
+    fingerprint = "coloured discs"
+
+    def __init__(self) -> None:
+        self.detected = 0
+
+    def every_face(self, frame_u8: np.ndarray) -> MeshFaces:
+        """See `MeshReader`."""
+        self.detected += 1
+        return self._faces(_discs(frame_u8))
+
+    def faces_near(self, frame_u8: np.ndarray, points_px: Sequence[np.ndarray]) -> MeshFaces:
+        """See `MeshReader`: a disc is seen where its centre lies in the square around the face that was there."""
+        found, discs = [], _discs(frame_u8)
+        for points in points_px:
+            low, high = points[:, :2].min(0), points[:, :2].max(0)
+            away = [float(np.abs(centre - (low + high) / 2).max()) for centre, _ in discs]
+            near = [disc for disc, distance in zip(discs, away, strict=True) if distance < 0.75 * (high - low).max()]
+            found.append(near[0] if near else None)
+        return self._faces(found)
+
+    def _faces(self, discs: list[tuple[np.ndarray, float] | None]) -> MeshFaces:
+        nothing = np.full((NUM_POINTS, 3), np.nan)
+        faces = [nothing if disc is None else SHAPE * disc[1] + [*disc[0], 0] for disc in discs]
+        presence = np.array([0.1 if disc is None else 0.9 for disc in discs], np.float32)
+        return MeshFaces(np.array(faces, np.float32).reshape(-1, NUM_POINTS, 3), presence)
+
+
+def _discs(frame_u8: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Centre and radius of what is bright in each colour, largest first."""
+    found = []
+    for colour in range(3):
+        y, x = np.nonzero(frame_u8[..., colour] > 128)
+        if len(x) > 12:
+            found.append((np.array([x.mean(), y.mean()]) + 0.5, float(np.sqrt(len(x) / np.pi))))
+    return sorted(found, key=lambda disc: -disc[1])
+
+
+def scene(size_hw: tuple[int, int], grey: int = 0, **discs: tuple[float, float, float]) -> np.ndarray:
+    """(H, W, 3) uint8: discs `red`, `green` and `blue`, each (x, y, radius), on a grey ground of up to 100."""
+    y, x = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+    image = np.full((*size_hw, 3), grey, np.uint8)
+    for colour, name in enumerate(("red", "green", "blue")):
+        if name in discs:
+            centre_x, centre_y, radius = discs[name]
+            image[..., colour][np.hypot(x - centre_x, y - centre_y) < radius] = 255
+    return image

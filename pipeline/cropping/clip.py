@@ -5,7 +5,7 @@ the settings; a stage that was killed goes on where it stopped.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -135,7 +135,9 @@ def load_cropped(path: Path) -> CroppedClip:
 def _plan(task: CropTask, info: VideoInfo) -> tuple[list[int], Transform]:
     request = task.request
     rate = _rate(request, info)
-    numbers = frames_in_range(request.start, request.end, rate, info)
+    # A request that counts the file's own frames means their numbers, however they are spaced in time.
+    by_number = info if request.reference_fps is not None else replace(info, times_s=None)
+    numbers = frames_in_range(request.start, request.end, rate, by_number)
     length = len(numbers) * rate / info.fps
     if length < request.min_frames:
         asked = f"crop.tube.min_frames is {request.min_frames}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.params.data import CropParams, SourceParams, TubeParams
+from pipeline.params.data import LANDMARKED, CropParams, SourceParams, TubeParams
 from pipeline.sources.boxes import REFERENCE_HEIGHT_PX
 from pipeline.store.provenance import sha256_text
 
@@ -33,6 +33,7 @@ BOXES = {
     "vox2_release": "the frame",
     "crops": "the frame",
     "video_folder": "union of the landmarks' boxes",
+    "people_folder": "union of the landmarks' boxes",
 }
 
 
@@ -57,7 +58,7 @@ def protocol_of(source: SourceParams, crop: CropParams) -> Protocol:
         "resize": crop.resize,
         "size_px": crop.size_px,
     }
-    if source.kind in ("voxceleb1", "voxceleb2", "video_folder"):
+    if source.kind in ("voxceleb1", "voxceleb2", *LANDMARKED):
         as_usual = {"pixels"} if crop.tube.pixels == FOMM_TUBE.pixels else set()  # ids from before there was a choice
         data |= {"tube": crop.tube.model_dump(exclude=as_usual), "forehead": source.forehead}
         if source.detections is not None:
@@ -70,7 +71,11 @@ def protocol_of(source: SourceParams, crop: CropParams) -> Protocol:
 def split_name(source: SourceParams) -> str:
     """Say in words who is trained and tested on."""
     if source.split == "listed":
-        return {"fomm_csv": "FOMM's csv", "crops": "folders train and test"}.get(source.kind, "people.parquet")
+        return {"fomm_csv": "FOMM's csv", "crops": "folders train and test", "people_folder": "people.csv"}.get(
+            source.kind, "people.parquet"
+        )
+    if source.split == "seeded":
+        return f"{source.test_share:g} of the people tested, drawn by seed {source.split_seed}"
     return "official" if source.split == "official" else "all tested"
 
 

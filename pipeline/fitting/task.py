@@ -1,7 +1,6 @@
 """What a worker does with one clip: its tracker, opened once, fits the frames; the rows go to scratch."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from model.heads.head import HeadModel, load_head
 from pipeline.params.fitting import FitParams
 from pipeline.store.clips import read_clip
+from pipeline.store.compute.threads import one_thread
 from pipeline.store.fits import build_fits
 from pipeline.store.registry import resolve
 from pipeline.store.schema import write_table
@@ -63,7 +63,7 @@ class FitTask:
 def fit_clip(task: FitTask) -> None:
     """Fit one clip and keep its rows in scratch."""
     tracker = _tracker(task.source)
-    with _one_thread():
+    with one_thread():
         rows = tracker.fit_clip(read_clip(task.shard, task.batch), task.info)
     table = to_table(tracker.head, task.info, rows)
     if table.num_rows != len(task.info.frame_index):
@@ -99,14 +99,3 @@ def _tracker(source: TrackerSource) -> Tracker:
 
 def _open(params: FitParams, head: Path, folders: Mapping[str, Path], device: torch.device) -> Tracker:
     return resolve(TRACKERS, params.tracker, "tracker").open(load_head(head), params, folders, device)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over several threads end in other last digits: with one, any machine gives the same bytes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model.heads.arrays import HeadArrays, load_arrays, save_head
 from pipeline.console import say
-from pipeline.heads.table import FILES, asset_of
+from pipeline.heads.table import FILES, SHIPPED, asset_of
 from pipeline.store.assets import AssetMissing, asset_path, how_to_get, require
 from pipeline.store.registry import resolve
 
@@ -29,6 +29,8 @@ def import_head(name: str, folder: Path) -> HeadArrays:
     """
     importer = resolve(IMPORTERS, name, "head")
     path = folder / FILES[name]
+    if name in SHIPPED and not path.exists():
+        path = SHIPPED[name]
     if asset := asset_of(name, folder):
         try:
             path, importer = require(asset), load_arrays

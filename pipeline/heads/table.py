@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+_PUPPETS = Path("pipeline/puppets/assets")
+
 # head name -> its file below the folder of heads (data.root / data.heads)
 FILES = {
     "puppet": "puppet.npz",
@@ -13,6 +15,8 @@ FILES = {
 }
 # head name -> the asset that stands in where that file is not there
 IMPORTED = {"flame": "flame", "bfm": "bfm", "ict": "ict", "ict_face": "ict_face"}
+# heads that come with the project: they stand in where the folder of heads has no file of theirs
+SHIPPED = {"puppet": _PUPPETS / "puppet.npz", "puppet_face": _PUPPETS / "puppet_face.npz"}
 
 
 def asset_of(name: str, folder: Path) -> str | None:

@@ -70,7 +70,8 @@ class MeshReader:
             np.full((len(frames_u8), face_mesh.NUM_POINTS, 3), np.nan, np.float32),
             np.full(len(frames_u8), np.nan, np.float32),
         )
-        squares = {row: square for row, found in enumerate(self.detect(frames_u8)) if (square := _of_detection(found))}
+        seen_in = enumerate(self.detect(frames_u8))
+        squares = {row: _of_detection(found, 0) for row, found in seen_in if len(found.score)}
         if not squares:
             return faces
         rows = list(squares)
@@ -90,6 +91,19 @@ class MeshReader:
                 faces = self.read([frame])
             last = faces.points_px[0] if faces.found[0] else None
             yield faces
+
+    def every_face(self, frame_u8: np.ndarray) -> MeshFaces:
+        """Read all faces that the detector finds in one image (H, W, 3), surest first; each is looked at twice."""
+        (found,) = self.detect([frame_u8])
+        squares = [_of_detection(found, row) for row in range(len(found.score))]
+        return self.faces_near(frame_u8, self._look([frame_u8] * len(squares), squares)[0] if squares else [])
+
+    def faces_near(self, frame_u8: np.ndarray, points_px: Sequence[np.ndarray] | np.ndarray) -> MeshFaces:
+        """Look once where faces (N, 468, 3) were a moment ago; NaN where none is any more."""
+        if not len(points_px):
+            return MeshFaces(np.empty((0, face_mesh.NUM_POINTS, 3), np.float32), np.empty(0, np.float32))
+        points, presence = self._look([frame_u8] * len(points_px), [_of_points(face) for face in points_px])
+        return MeshFaces(np.where((presence >= MIN_PRESENCE)[:, None, None], points, np.nan), presence)
 
     def detect(self, frames_u8: Sequence[np.ndarray] | np.ndarray) -> list[blazeface.FoundFaces]:
         """The faces of images (H, W, 3) uint8 RGB, in px of each image."""
@@ -137,12 +151,10 @@ def open_mesh_files(detector: Path, mesh: Path, device: torch.device, runner: st
     return MeshReader(runners[0], runners[1], (detector, mesh), device)
 
 
-def _of_detection(found: blazeface.FoundFaces) -> Square | None:
-    """The square around the surest face; None where there is none."""
-    if not len(found.score):
-        return None
-    low, high = found.low[0], found.high[0]
-    return _square(low, high, found.points[0, 1] - found.points[0, 0])
+def _of_detection(found: blazeface.FoundFaces, row: int) -> Square:
+    """The square around one of the faces; the first is the surest."""
+    low, high = found.low[row], found.high[row]
+    return _square(low, high, found.points[row, 1] - found.points[row, 0])
 
 
 def _of_points(points_px: np.ndarray) -> Square:

@@ -12,8 +12,8 @@ from pipeline.params.strict import Strict
 Rate = Field(ge=0, le=1)
 
 
-Kind = Literal["voxceleb1", "voxceleb2", "fomm_csv", "vox2_release", "crops", "video_folder"]
-Split = Literal["listed", "official", "test"]
+Kind = Literal["voxceleb1", "voxceleb2", "fomm_csv", "vox2_release", "crops", "video_folder", "people_folder"]
+Split = Literal["listed", "official", "seeded", "test"]
 
 # What each kind can say: whether its clips stand in an annotation file or tree, and how its people are divided.
 ANNOTATED: frozenset[Kind] = frozenset({"voxceleb1", "voxceleb2", "fomm_csv", "video_folder"})
@@ -24,8 +24,30 @@ SPLITS: dict[Kind, tuple[Split, ...]] = {
     "vox2_release": ("official", "test"),
     "crops": ("listed", "official", "test"),
     "video_folder": ("listed", "test"),
+    "people_folder": ("seeded", "listed", "test"),
 }
+LANDMARKED: frozenset[Kind] = frozenset({"video_folder", "people_folder"})
+FACES_SOUGHT: Kind = "people_folder"  # nobody says where faces are: the stage `landmarks` looks
 MANIFEST_SUFFIX = ".manifest.csv"
+
+
+class FaceParams(Strict):
+    """How the person's face is followed through a video; boxes span the mesh's points.
+
+    Attributes:
+        detect_every: frames between two looks for new faces; where a face was lost, it is looked for at once.
+        overlap: least intersection over union of two boxes of one face, and largest of two faces'.
+        gap_frames: a face that was away for longer is another one when it comes back.
+        same_size: a face that is never seen together with the person's is the person's as well, if its mean side is at
+            least this share of it.
+        cut_levels: mean change of a picture, in grey levels of 0 to 255, that is a scene cut.
+    """
+
+    detect_every: PositiveInt
+    overlap: float = Rate
+    gap_frames: int = Field(ge=0)
+    same_size: float = Rate
+    cut_levels: float = Field(gt=0, le=255)
 
 
 class SourceParams(Strict):
@@ -41,11 +63,13 @@ class SourceParams(Strict):
             there is none.
         videos: relative to the folder: where the video files lie.
         split: how people are divided: `listed` (the csv's partition, the crops' folders train and test, or
-            people.parquet in the folder), `official` (the test people that VoxCeleb1 and 2 name: 40 and 118)
-            or `test` (all of them).
+            people.parquet in the folder; people.csv in a people's folder), `official` (the test people that VoxCeleb1
+            and 2 name: 40 and 118), `seeded` (`test_share` of them, drawn by `split_seed`) or `test` (all of them).
         detections: of the annotation trees: relative to the folder, a table of detected faces that replace the
             annotated boxes, as in FOMM's tool; `pwm data detect` writes it.
-        forehead: of kind `video_folder`: how far a face's box reaches above its landmarks, in their height.
+        forehead: of the kinds with landmarks: how far a face's box reaches above its landmarks, in their height.
+        faces: of kind `people_folder`: how the stage `landmarks` finds the person in each video.
+        test_share, split_seed: of split `seeded`.
     """
 
     name: str = Field(pattern=r"^[^.#/\s]+$")
@@ -57,6 +81,9 @@ class SourceParams(Strict):
     split: Split
     forehead: float | None = Field(default=None, ge=0)
     detections: str | None = None
+    faces: FaceParams | None = None
+    test_share: float | None = Field(default=None, gt=0, lt=1)
+    split_seed: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _fields_suit_the_kind(self) -> "SourceParams":
@@ -64,9 +91,14 @@ class SourceParams(Strict):
             raise ValueError(f"kind {self.kind}: annotations must be {'null' if self.annotations else 'a path'}")
         if self.split not in SPLITS[self.kind]:
             raise ValueError(f"kind {self.kind} has no split {self.split}: choose {' or '.join(SPLITS[self.kind])}")
-        if (self.kind == "video_folder") != (self.forehead is not None):
+        if (self.kind in LANDMARKED) != (self.forehead is not None):
             which = "needs" if self.forehead is None else "has no"
             raise ValueError(f"kind {self.kind} {which} forehead (0.4 suits 68 landmarks)")
+        if (self.kind == FACES_SOUGHT) != (self.faces is not None):
+            which = "needs" if self.faces is None else "has no"
+            raise ValueError(f"kind {self.kind} {which} section faces (profiles/own.yaml has one)")
+        if {self.split == "seeded"} != {self.test_share is not None, self.split_seed is not None}:
+            raise ValueError(f"split {self.split}: test_share and split_seed belong to split seeded, both of them")
         if self.detections is not None and self.kind not in ("voxceleb1", "voxceleb2"):
             raise ValueError(f"kind {self.kind} has no detections: they replace boxes of an annotation tree")
         if self.watch != self.folder and not self.watch.endswith(MANIFEST_SUFFIX):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from pipeline.params.data import DataParams, SourceParams, TubeParams
+from pipeline.params.data import FACES_SOUGHT, DataParams, SourceParams, TubeParams
 from pipeline.sources.manifest import check_manifest
 from pipeline.sources.request import ClipList, SourceError
 
@@ -15,6 +15,7 @@ KINDS = {
     "vox2_release": "pipeline.sources.vox2_release:list_utterances",
     "crops": "pipeline.sources.crops:list_crops",
     "video_folder": "pipeline.sources.video_folder:list_landmarked",
+    "people_folder": "pipeline.sources.people_folder:list_people",
 }
 
 # What a folder of each kind holds; said where nothing of it is found.
@@ -25,12 +26,15 @@ CONTENTS = {
     "vox2_release": "<videos>/<person>/<video>/<utterance>.mp4",
     "crops": "<videos>/person#video#start#end, as a video or a folder of images",
     "video_folder": "rows in the landmark table <annotations>",
+    "people_folder": "<videos>/<person>/<any name>.<video>, or <videos>/<person>.<video>",
 }
 
-Lister = Callable[[SourceParams, Path, TubeParams], ClipList]
+Lister = Callable[..., ClipList]  # of a source, its folder, the tube's rules, and landmarks that were found
 
 
-def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: str) -> ClipList:
+def list_source(
+    source: SourceParams, root: Path, tube: TubeParams, parameter: str, landmarks: Path = Path("data/landmarks")
+) -> ClipList:
     """List the clips of one data set, sorted by name.
 
     Args:
@@ -38,6 +42,7 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
         root: the folder that holds `source.folder`.
         tube: rules by which annotated tracks are cut.
         parameter: where the source stands in params.yaml, for messages ("data.first").
+        landmarks: what the stage `landmarks` wrote, a folder a data set.
 
     Raises:
         SourceError: the folder or its annotations are missing, unreadable or empty, its manifest is older
@@ -57,7 +62,7 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
     check_manifest(source, root)
     module, function = KINDS[source.kind].split(":")
     lister: Lister = getattr(import_module(module), function)
-    clips = lister(source, folder, tube)
+    clips = lister(source, folder, tube, *([landmarks / source.name] if source.kind == FACES_SOUGHT else []))
     if not clips.requests and not clips.unreadable:
         raise SourceError(
             f"{source.name}: {folder} holds no clips: kind {source.kind} expects {CONTENTS[source.kind]} "
@@ -71,12 +76,12 @@ def list_source(source: SourceParams, root: Path, tube: TubeParams, parameter: s
     return clips
 
 
-def list_clips(data: DataParams, tube: TubeParams) -> ClipList:
+def list_clips(data: DataParams, tube: TubeParams, landmarks: Path = Path("data/landmarks")) -> ClipList:
     """List every clip of the project: all of `first`, and the test people of `second` where there is one."""
     root = data.root_folder()
     every = ClipList()
     for parameter, source in data.sources().items():
-        found = list_source(source, root, tube, parameter)
+        found = list_source(source, root, tube, parameter, landmarks)
         trained_on = source is data.first
         every.requests += [request for request in found.requests if trained_on or request.split == "test"]
         every.unreadable += [row for row in found.unreadable if trained_on or row.split == "test"]

@@ -40,7 +40,7 @@ def list_landmarked(source: SourceParams, folder: Path, tube: TubeParams) -> Cli
             clips.unreadable.append(row)
             continue
         file, note = videos.find(video, person)
-        for first, end, box in _tubes(frames, boxes, tube):
+        for first, end, box in tubes(frames, boxes, tube):
             clips.requests.append(
                 ClipRequest(
                     clip=clip_name(person, video, first, end),
@@ -87,7 +87,7 @@ def read_faces(path: Path, forehead: float) -> dict[tuple[str, str], tuple[list[
     return faces
 
 
-def _tubes(frames: list[int], boxes: list[Box], tube: TubeParams) -> list[tuple[int, int, Box]]:
+def tubes(frames: list[int], boxes: list[Box], tube: TubeParams) -> list[tuple[int, int, Box]]:
     """First frame, end and union box of every tube: runs of consecutive frames, cut by FOMM's rules."""
     cuts = [0, *(i for i in range(1, len(frames)) if frames[i] != frames[i - 1] + 1), len(frames)]
     found = []

@@ -14,6 +14,9 @@ _COLUMNS = pa.schema(
     [("person_id", pa.string()), ("video_id", pa.string()), ("frame", pa.int32()), ("score", pa.float32()),
      ("landmarks", pa.list_(pa.float32(), 136))]
 )  # fmt: skip
+# What the stage `landmarks` finds: such a table with the reason why a frame has none, and an account of its videos.
+FOUND_LANDMARKS, FOUND_LEDGER = "landmarks.parquet", "ledger.parquet"
+FOUND = pa.schema([*_COLUMNS, ("status", pa.string())])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pipeline.heads.table import asset_of
 from pipeline.methods.release import OFFICIAL
 from pipeline.methods.table import BASELINES
 from pipeline.metrics.weights import BACKEND_WEIGHTS
+from pipeline.params.data import FACES_SOUGHT
 from pipeline.params.networks import PerceptualSection
 from pipeline.params.tree import Params
 from pipeline.store.assets import asset_meant, recorded_sha256
@@ -29,8 +30,8 @@ def used_assets(params: Params) -> dict[str, list[str]]:
 
     Returns:
         Consumer -> sorted names of assets. Consumers are `heads`, `fit.HEAD` of both heads, `train.RECIPE` of the
-        recipes that rows name, `baseline.SYSTEM` of the published systems, and `metrics`: what measures, in
-        `evaluate@...` as in `controls`.
+        recipes that rows name, `baseline.SYSTEM` of the published systems, `landmarks`, and `metrics`: what measures,
+        in `evaluate@...` as in `controls`.
 
     Raises:
         ValueError: a perceptual network's weights are neither an asset's name nor shipped with the project.
@@ -42,6 +43,8 @@ def used_assets(params: Params) -> dict[str, list[str]]:
     official = OFFICIAL in params.bench.baselines
     used |= {f"baseline.{system}": {system} if official else set() for system in BASELINES}
     used |= {f"train.{recipe}": _perceptual(recipe, params.networks[recipe].pwm.perceptual) for recipe in recipes}
+    sought = any(source.kind == FACES_SOUGHT for source in params.data.sources().values())
+    used["landmarks"] = set(TRACKER_WEIGHTS["mesh"]) if sought else set()
     used["metrics"] = {name for backend in _texts(params.metrics) for name in BACKEND_WEIGHTS[backend]}
     return {consumer: sorted(names) for consumer, names in used.items()}
 

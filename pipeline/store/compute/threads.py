@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -15,6 +16,17 @@ AHEAD = 2  # results a worker that may wait for whoever takes them
 def workers_on(device: torch.device) -> int:
     """Threads worth having: every core that torch may use, or one in front of a GPU."""
     return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums over several threads end in other last digits: with one, any machine gives the same bytes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
