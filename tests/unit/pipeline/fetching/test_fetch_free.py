@@ -10,12 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.stand_ins import write_release
+from model.heads.arrays import load_arrays
 from pipeline.cli import app
 from pipeline.fetching.stated import Stated
 from pipeline.fetching.table import FREE, Published
 from pipeline.store.assets import read_record, require
 from pipeline.store.provenance import sha256_file
 from tests.asset_folder import project_with_assets
+from tests.helpers import shared
 from tests.loopback import Served
 
 
@@ -176,3 +178,22 @@ def test_each_is_tried_and_those_that_failed_are_named(assets, states, tmp_path,
     assert "403 Forbidden" in said
     assert "s3fd" not in said
     assert {name for name, sha256 in read_record().items() if sha256} == {"s3fd", "vgg19"}
+
+
+def test_a_folder_of_a_repositorys_archive_becomes_its_heads_with_the_archives_licence(assets, states):
+    release_file = shared("ict_facekit/ict_facekit.npz").read_bytes()
+    folder = {"ICT-FaceKit-HEAD__FaceXModel__ict_facekit.npz": release_file, "ICT-FaceKit-HEAD__LICENSE": b"MIT"}
+    served = states(
+        "ict", "HEAD.zip", pack(**folder, **{"ICT-FaceKit-HEAD__sample.npz": b"another folder's"}), "FaceXModel"
+    )
+    said = pwm("fetch", "ict")
+    recorded = read_record()
+    for name in ("ict", "ict_face"):
+        assert load_arrays(require(name)).name == name
+        assert (assets / f"{name}.npz.LICENSE").read_bytes() == b"MIT"
+    assert f"publishes no hash; assets.lock.json records {recorded['ict']}" in said
+    assert "there already" in pwm("fetch", "ict_face")
+    (assets / "ict.npz").unlink()
+    served.tag = '"two"'
+    pwm("fetch", "ict")
+    assert read_record() == recorded
