@@ -137,12 +137,15 @@ def _take(answer: Any, url: str, path: Path, note: _Note, have: int) -> None:
     if goes_on and (_first_byte(answer.headers) != have or (now.validator, now.total) != (note.validator, note.total)):
         _clear(path)
         raise _Dropped("the file changed on the server, or it gave another part than asked for")
+    if url.startswith("https:") and not answer.url.startswith("https:"):
+        raise FetchFailed(f"{url} leads to {answer.url}, which anybody on the way could change; nothing was fetched")
     if answer.headers.get_content_type() == "text/html" and answer.headers.get("Content-Type"):
         raise FetchFailed(f"{url} gives a web page, not a file")
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise FetchFailed(f"{url} gives a packed answer ({answer.headers['Content-Encoding']}), not the file itself")
     if not goes_on:
         have = 0
+        _clear(path)  # before the note: a kill in between must not give old bytes a new name
         write_json(_note_of(path), asdict(now))
     said = time.monotonic()
     with path.open("r+b" if goes_on else "wb") as file:
@@ -223,7 +226,11 @@ def _alone(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FetchFailed(f"{path} is being fetched by another process") from None
-        yield
+        try:
+            yield
+        finally:
+            if not _size(path):
+                forget(path)
 
 
 def _size(path: Path) -> int:

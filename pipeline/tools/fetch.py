@@ -64,6 +64,9 @@ def fetch(names: Sequence[str]) -> list[Path]:
         except (FetchFailed, ValueError, FileNotFoundError) as error:
             failed.append(str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}")
             continue
+        finally:
+            with suppress(OSError):  # where something is still on its way, the folder stays
+                (assets_dir() / _FOLDER).rmdir()
         files += [asset_path(asset) for asset in assets if asset_path(asset).is_file()]
     if failed:
         raise FetchFailed("; ".join(failed))
@@ -175,9 +178,5 @@ def _workshop(name: str) -> Iterator[Path]:
     beside = assets_dir() / _FOLDER
     beside.mkdir(parents=True, exist_ok=True)
     clear_abandoned(beside.glob(f"*{PARTIAL}"))
-    try:
-        with tempfile.TemporaryDirectory(prefix=f"{name}.", suffix=PARTIAL, dir=beside) as folder:
-            yield Path(folder)
-    finally:
-        with suppress(OSError):  # something is still on its way there
-            beside.rmdir()
+    with tempfile.TemporaryDirectory(prefix=f"{name}.", suffix=PARTIAL, dir=beside) as folder:
+        yield Path(folder)

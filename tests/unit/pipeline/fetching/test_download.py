@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import urllib.request
 
 import numpy as np
 import pytest
@@ -150,3 +151,12 @@ def test_a_folder_that_cannot_be_written_is_named(loopback, path):
     loopback.files["/w"] = Served(BODY)
     path.mkdir(parents=True)
     assert "cannot be written" in refused(f"{loopback.url}/w", path)
+
+
+def test_a_safe_address_that_leads_to_one_that_is_not(loopback, path, monkeypatch):
+    loopback.files["/w"] = Served(BODY)
+    opened = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", lambda _, timeout: opened(f"{loopback.url}/w", timeout=timeout))
+    said = refused("https://owner/w", path)
+    assert f"https://owner/w leads to {loopback.url}/w, which anybody on the way could change" in said
+    assert not list(path.parent.iterdir())
