@@ -98,7 +98,8 @@ def _all_of_it(url: str, path: Path, pauses_s: Sequence[float]) -> None:
                 most, stalled = _size(path), 0
                 continue
             if stalled == len(pauses_s):
-                kept = f"; {most} bytes are kept, and the same command goes on from there" if most else ""
+                size = _size(path) if _read_note(path, url).validator else 0  # else the server cannot go on
+                kept = f"; {size} bytes are kept, and the same command goes on from there" if size else ""
                 raise FetchFailed(f"{url}: {drop}{kept}") from None
             time.sleep(pauses_s[stalled])
             stalled += 1

@@ -68,6 +68,14 @@ def test_what_came_is_kept_for_the_next_call_and_only_the_rest_is_asked_for(loop
     assert len(loopback.asked) == 1  # it is whole
 
 
+def test_a_server_that_cannot_go_on_is_not_said_to(loopback, path):
+    loopback.files["/w"] = Served(BODY, tag="", drop_after=20_000)
+    assert refused(f"{loopback.url}/w", path).endswith("the connection ended after 20000 bytes of 50000")
+    assert {asked for _, asked in loopback.asked} == {""}
+    loopback.files["/w"].drop_after = None
+    assert download(f"{loopback.url}/w", path) == SHA256
+
+
 def test_a_file_that_changed_on_the_server_is_not_joined_to_the_old_one(loopback, path):
     loopback.files["/w"] = Served(BODY, ranges=False, drop_after=20_000)
     refused(f"{loopback.url}/w", path)
