@@ -17,6 +17,7 @@ BY_SUBCLASS = {
 # Stores whose pieces carry the code in their own names: who opens the store, who names the piece.
 NAMED_PIECES = {
     "stages/crop.py": "pipeline/cropping/clip.py",
+    "pipeline/landmarks/run.py": "pipeline/landmarks/video.py",
     "pipeline/bench/opening.py": "pipeline/metrics/readings.py",
 }
 OF_METHOD = {"adapter_module(method)": adapter_module, "teacher_module(method)": teacher_module}

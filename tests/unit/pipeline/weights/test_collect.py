@@ -84,7 +84,7 @@ def test_the_stage_is_cheap(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "exit 0 []" in done.stdout, done.stdout + done.stderr
-    assert len(list(tmp_path.glob("*.json"))) == 5 + len(BASELINES)
+    assert len(list(tmp_path.glob("*.json"))) == 6 + len(BASELINES)
 
 
 def changed(params: Params, **sections: object) -> Params:
@@ -95,7 +95,7 @@ def test_the_default_profile_uses_no_asset_but_released_systems(monkeypatch):
     monkeypatch.chdir(ROOT)
     used = used_assets(load_params(ROOT / "profiles" / "puppets.yaml"))
     assert used == OFFICIAL | {
-        name: [] for name in ("heads", "fit.puppet", "fit.puppet_face", "train.toy64", "metrics")
+        name: [] for name in ("heads", "fit.puppet", "fit.puppet_face", "landmarks", "train.toy64", "metrics")
     }
 
 
@@ -111,9 +111,15 @@ def test_the_papers_profile_uses_what_its_page_lists():
         "heads": ["bfm", "flame"],
         "fit.flame": ["deca", "fan", "s3fd"],
         "fit.bfm": ["deep3d", "fan", "s3fd"],
+        "landmarks": [],
         "train.paper256": ["vgg19"],
         "metrics": ["arcface", "deca", "deep3d", "fan", "inception", "lpips_alex", "s3fd"],
     }
+
+
+def test_the_landmarks_of_bare_videos_ask_for_the_mesh():
+    params = load_params(ROOT / "profiles" / "own.yaml")
+    assert used_assets(params)["landmarks"] == ["blazeface", "face_mesh"]
 
 
 def test_a_head_that_lies_in_the_folder_of_heads_uses_no_asset(tmp_path):
