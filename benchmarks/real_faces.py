@@ -136,7 +136,7 @@ def another_frame(faces: Faces, gap: np.ndarray, step: float, among: np.ndarray 
 
 
 def pose_gaps(faces: Faces) -> np.ndarray:
-    """How far apart two frames' heads are turned, (N, N): where the nose's tip lies from the eyes, in their distance."""
+    """How far apart two heads are turned, (N, N): where the nose's tip lies from the eyes, in eye distances."""
     marks = faces.landmarks_px.astype(np.float64)
     eyes = np.stack([marks[:, 36:42].mean(1), marks[:, 42:48].mean(1)], 1)
     span = np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1)[:, None]

@@ -18,7 +18,7 @@ from pipeline.metrics.backends.efficientnet_lite0 import Lite0
 from pipeline.metrics.feature_distance import FeatureDistance
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.metrics.registry import BACKENDS, open_measures, wanted
-from pipeline.params.recipe import PerceptualSection
+from pipeline.params.networks import PerceptualSection
 from pipeline.params.reports import MetricParams
 from pipeline.report.grids import table2_columns
 from pipeline.training.run import load_backbone
