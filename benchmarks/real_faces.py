@@ -118,21 +118,22 @@ def rescaled(faces: Faces, share: float) -> Faces:
     return replace(faces, frames_u8=np.stack(back))
 
 
-def another_frame(faces: Faces, gap: np.ndarray, step: float, among: np.ndarray | None = None) -> Faces:
-    """Of each frame's own video, the one at the quantile `step` of the gaps to it.
+def another_frame(pool: Faces, rows: np.ndarray, gap: np.ndarray, step: float, allowed: np.ndarray) -> Faces:
+    """In the place of each of the pool's frames `rows`, the one at the quantile `step` of the gaps to it.
 
     Args:
-        faces: the frames.
-        gap: (N, N) how far apart two frames are; only those of one person count.
+        pool: frames to choose from.
+        rows: numbers of frames in it.
+        gap: (N, N) how far apart two frames of the pool are.
         step: 0 is the frame itself, 1 the farthest.
-        among: (N, N) bool, which frames may be taken for which; all where None.
+        allowed: (N, N) bool, which frames may be taken for which.
     """
-    rows = []
-    for row, own in enumerate(faces.person[:, None] == faces.person[None]):
-        allowed = np.flatnonzero(own & (among[row] if among is not None else True))
-        order = allowed[np.argsort(gap[row, allowed], kind="stable")]
-        rows.append(order[round(step * (len(order) - 1))])
-    return faces.of(np.array(rows))
+    chosen = []
+    for row in rows:
+        order = np.flatnonzero(allowed[row])
+        order = order[np.argsort(gap[row, order], kind="stable")]
+        chosen.append(order[round(step * (len(order) - 1))])
+    return pool.of(np.array(chosen))
 
 
 def pose_gaps(faces: Faces) -> np.ndarray:
@@ -156,9 +157,14 @@ def expression_gaps(faces: Faces) -> np.ndarray:
     return gaps
 
 
+def of_one_person(faces: Faces) -> np.ndarray:
+    """(N, N) bool: which frames are of one person."""
+    return np.asarray(faces.person[:, None] == faces.person[None])
+
+
 def alike_in_pose(gaps: np.ndarray, faces: Faces) -> np.ndarray:
     """(N, N) bool: the nearer half of each frame's own video by pose, itself included."""
-    own = np.where(faces.person[:, None] == faces.person[None], gaps, np.nan)
+    own = np.where(of_one_person(faces), gaps, np.nan)
     return np.asarray(own <= np.nanmedian(own, axis=1, keepdims=True))
 
 
@@ -175,19 +181,22 @@ def mixed(faces: Faces, share: float) -> Faces:
     return Faces(frames.round().astype(np.uint8), landmarks.astype(np.float32), faces.person)
 
 
-def changes(faces: Faces) -> dict[str, tuple[str, Callable[[float], Faces]]]:
-    """Each way to make frames worse: what its largest step is, and the frames at a step above 0."""
-    px = faces.size_px / LARGE_PX
-    poses, mouths = pose_gaps(faces), expression_gaps(faces)
-    alike = alike_in_pose(poses, faces)
+def changes(pool: Faces, rows: np.ndarray) -> dict[str, tuple[str, Callable[[float], Faces]]]:
+    """Each way to make the pool's frames `rows` worse: what its largest step is, and the frames at a step above 0."""
+    faces, px = pool.of(rows), pool.size_px / LARGE_PX
+    poses, mouths = pose_gaps(pool), expression_gaps(pool)
+    own, alike = of_one_person(pool), alike_in_pose(poses, pool)
     return {
         "blur": (f"Gaussian of up to {8 * px:g} px", lambda step: blurred(faces, 8 * px * step)),
         "noise": ("Gaussian of up to 32 grey levels", lambda step: noisy(faces, 32 * step)),
         "shift": (f"to the right and down by up to {16 * px:g} px", lambda step: shifted(faces, round(16 * px * step))),
-        "wrong pose": ("the frame of the same video that is turned farthest", lambda s: another_frame(faces, poses, s)),
+        "wrong pose": (
+            "the frame of the same video that is turned farthest",
+            lambda step: another_frame(pool, rows, poses, step, own),
+        ),
         "wrong expression": (
             "of the frames alike in pose, the one with the most different mouth",
-            lambda step: another_frame(faces, mouths, step, alike),
+            lambda step: another_frame(pool, rows, mouths, step, alike),
         ),
         "identity mixing": ("another person's frame, faded in", lambda step: mixed(faces, step)),
     }

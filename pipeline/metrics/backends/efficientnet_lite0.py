@@ -27,7 +27,7 @@ class Lite0:
     name = "efficientnet_lite0"
 
     def __init__(self, weights: Path, device: torch.device) -> None:
-        self.net = load_efficientnet_lite0(weights).to(device)
+        self.net = load_efficientnet_lite0(weights).to(device).to(memory_format=torch.channels_last)
         self.device = device
         self.weights_sha256 = hash_of(weights)
         code = code_sha256("pipeline.metrics.backends.efficientnet_lite0")
@@ -54,4 +54,5 @@ class Lite0:
         return distance.double().cpu().numpy()
 
     def _images(self, frames_u8: np.ndarray) -> torch.Tensor:
-        return frames_to_tensor(torch.from_numpy(np.ascontiguousarray(frames_u8))).to(self.device)
+        img = frames_to_tensor(torch.from_numpy(np.ascontiguousarray(frames_u8))).to(self.device)
+        return img.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
