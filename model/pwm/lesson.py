@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
 from model.pwm.animator import Animator
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput
 from model.pwm.lesson_config import LossConfig, Rates
+from model.training.discriminator import Discriminator
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
 

@@ -4,16 +4,6 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DiscriminatorConfig:
-    """Size of the multi-scale Patch-GAN: `scales` networks of `layers` strided convolutions."""
-
-    scales: int
-    layers: int
-    width: int
-    max_width: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     """Weights of the losses and where they are measured.
 

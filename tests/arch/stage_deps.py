@@ -10,14 +10,16 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipeline.methods.registry import ADAPTERS, adapter_module
-from pipeline.methods.table import BASELINES, METHODS
-from pipeline.store.closure import closure
+from pipeline.methods.table import BASELINES, METHODS, OURS
+from pipeline.methods.teaching import teacher_module
+from pipeline.store.closure import closure, module_file
 from tests.helpers import ROOT
 
 CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{item[.\w]*\}))+(\.py)?$")
 FOLDERS_OF_METHODS = ("model/baselines", "pipeline/adapters")  # rooms of one method each lie in them
 # Stages that run methods: which, and what dvc.yaml writes for the rooms of one (`figures` runs all of them at once).
 OF_METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "train": ((OURS,), ("model/pwm", "pipeline/adapters/pwm")),
     "baseline": (tuple(BASELINES), ("model/baselines/${item}", "pipeline/adapters/${item}")),
     "evaluate": (METHODS, ("model/${item.network}", "pipeline/adapters/${item.adapter}")),
     "figures": (METHODS, ("model/baselines", "model/pwm", "pipeline/adapters")),
@@ -40,9 +42,11 @@ def reached(stage: str, method: str | None = None) -> set[str]:
     """Rooms that `stages/<stage>.py` reaches, itself included, and those that it reaches with a method."""
     modules = [f"stages.{stage}"]
     if method:
-        modules += [adapter_module(method)]
-        if stage == "baseline":
-            modules += [f"{ADAPTERS}.{method}.release"]
+        more = {
+            "train": (teacher_module(method),),
+            "baseline": (teacher_module(method), f"{ADAPTERS}.{method}.release"),
+        }
+        modules += [adapter_module(method), *filter(module_file, more.get(stage, ()))]
     return {room(path) for path in closure(*modules, plugins=True)} - set(FOLDERS_OF_METHODS)
 
 

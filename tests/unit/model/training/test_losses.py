@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput
 from model.pwm.lesson import step_losses
-from model.pwm.lesson_config import DiscriminatorConfig, LossConfig
+from model.pwm.lesson_config import LossConfig
+from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.losses import PatchScores, discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual, vgg_taps
 from tests.toy_networks import Trunk
