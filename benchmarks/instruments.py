@@ -26,6 +26,7 @@ from pipeline.metrics.backends.dlib_resnet import DlibFaces
 from pipeline.metrics.backends.efficientnet_lite0 import Lite0
 from pipeline.metrics.csim import CosineSimilarity
 from pipeline.metrics.fid import frechet_distance
+from pipeline.metrics.protocols import Opening
 from pipeline.store.provenance import sha256_file, write_json, write_text
 
 CPU = torch.device("cpu")
@@ -39,6 +40,11 @@ class GivenLandmarks:
 
     name = fingerprint = "given"
     weights_sha256 = ""
+
+    @classmethod
+    def open(cls, opening: Opening) -> "GivenLandmarks":
+        """Nothing to load."""
+        return cls()
 
     def observe(self, frames_u8: np.ndarray) -> Readings:
         """Refuse: nobody looks for landmarks here."""
