@@ -12,7 +12,8 @@ from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
 from model.pwm.generator import PWMOutput
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.lesson import PwmLesson
-from model.pwm.lesson_config import LossConfig, Rates
+from model.pwm.lesson_config import Rates
+from model.training.adversarial import LossConfig
 from model.training.config import TrainConfig
 from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.perceptual import Perceptual

@@ -69,7 +69,7 @@ class SharedLosses(Strict):
 
 
 class LossSection(SharedLosses):
-    """Weights of the losses (model/pwm/lesson.py)."""
+    """Weights of the losses of a generator that warps and paints (model/training/adversarial.py)."""
 
     adversarial: float = Weight
     feature_matching: float = Weight
@@ -115,10 +115,31 @@ class PwmSection(Section):
     guidance: GuidanceSection
 
 
+class HeadGanSizes(Strict):
+    """Sizes of HeadGAN's network (model/baselines/headgan/network.py)."""
+
+    bottom_px: PositiveInt  # side of its lowest level
+    channels: PositiveInt  # of the highest; each level down has four times as many
+    hidden: PositiveInt  # between a condition and the scales and shifts made of it
+
+
+class HeadGanSection(Section):
+    """HeadGAN as it is trained here."""
+
+    generator: HeadGanSizes
+    discriminator: DiscriminatorSection
+    losses: LossSection
+
+
 class Networks(Strict):
-    """The sections of all methods under one recipe: one field a method, typed by its section."""
+    """The sections of all methods that are trained under one recipe: one field a method, typed by its section."""
 
     pwm: PwmSection
+    headgan: HeadGanSection
+
+    def of(self, method: str) -> Section | None:
+        """The section of a method; None where it is not trained here."""
+        return getattr(self, method, None)
 
 
 def parted(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,10 +1,10 @@
 """One training: data, networks and checkpoints as the parameters say, around `model.training.loop.train`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 
@@ -12,14 +12,13 @@ from model.heads.head import HeadModel, load_head
 from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
 from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
-from model.pwm.config import complete_generator, keys_that_count
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
-from pipeline.params.networks import PerceptualSection, Section, parted
+from pipeline.params.networks import PerceptualSection, Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
@@ -151,19 +150,3 @@ def row_provenance(
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
         "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
     }
-
-
-def comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `row_provenance`, of today or in a trained model's own record, the row depends on.
-
-    A record from before `networks` has all of it in `recipe`, and is parted here as params.yaml was. A key that a
-    record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so an old model is
-    still seen as one of today's parameters where they ask for just that. Keys that nothing reads with the row's
-    guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same whatever is said of
-    NMFC.
-    """
-    (recipe, moved), guidance = parted(provenance["recipe"]), provenance["guidance"]
-    network = {**moved, **provenance.get("network", {})}
-    sections = {"generator": complete_generator(network["generator"]), "guidance": network["guidance"]}
-    counting = {name: keys_that_count(section, guidance) for name, section in sections.items()}
-    return {**provenance, "recipe": recipe, "network": {**network, **counting}}

@@ -15,12 +15,12 @@ from pipeline.methods.teaching import teacher_module
 from pipeline.store.closure import closure, module_file
 from tests.helpers import ROOT
 
-CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{item[.\w]*\}))+(\.py)?$")
+CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{(?:item|key)[.\w]*\}))+(\.py)?$")
 FOLDERS_OF_METHODS = ("model/baselines", "pipeline/adapters")  # rooms of one method each lie in them
 # Stages that run methods: which, and what dvc.yaml writes for the rooms of one (`figures` runs all of them at once).
 OF_METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": ((OURS,), ("model/pwm", "pipeline/adapters/pwm")),
-    "baseline": (tuple(BASELINES), ("model/baselines/${item}", "pipeline/adapters/${item}")),
+    "baseline": (tuple(BASELINES), ("model/baselines/${key}", "pipeline/adapters/${key}")),
     "evaluate": (METHODS, ("model/${item.network}", "pipeline/adapters/${item.adapter}")),
     "figures": (METHODS, ("model/baselines", "model/pwm", "pipeline/adapters")),
 }
@@ -62,7 +62,7 @@ def rooms(stage: str) -> list[str]:
 def resolved(dependency: str, method: str) -> str:
     """A dependency on code as it reads for one method."""
     network = f"baselines/{method}" if method in BASELINES else method
-    for name, value in (("${item.adapter}", method), ("${item.network}", network), ("${item}", method)):
+    for name, value in (("${item.adapter}", method), ("${item.network}", network), ("${key}", method)):
         dependency = dependency.replace(name, value)
     return dependency
 

@@ -1,7 +1,8 @@
 """What the PWM's section says, in the form that its networks and losses take it."""
 
 from model.pwm.config import GeneratorConfig, GuidanceConfig
-from model.pwm.lesson_config import LossConfig, Rates
+from model.pwm.lesson_config import Rates
+from model.training.adversarial import LossConfig
 from model.training.discriminator import DiscriminatorConfig
 from pipeline.params.networks import PwmSection
 
