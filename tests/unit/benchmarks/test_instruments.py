@@ -87,7 +87,7 @@ def test_an_instrument_is_measured_against_its_unchanged_frames(faces):
         assert len(changed.person) == len(unchanged.person) == len(seen["embedding"])
         return float(np.abs(seen["embedding"] - known["embedding"]).mean())
 
-    instrument = Instrument(read, (Column("mean[pixels]", distance, ("identity mixing",)),))
+    instrument = Instrument(read, (Column("mean[pixels]", distance, ("identity mixing",)),), identity=True)
     rows = np.array([0, 2, 4, 5, 7, 9, 10, 12, 14])
     found = measure(instrument, faces, rows)
     by_change = {row["change"]: row for row in found["validity"]}
