@@ -104,6 +104,20 @@ class Backend(Protocol):
         ...
 
 
+class OnwardBackend(Backend, Protocol):
+    """A backend that looks at images through what another one read in them, such as the landmarks of a face.
+
+    Attributes:
+        base: the other one. Backends whose bases have equal fingerprints share its look at an image.
+    """
+
+    base: Backend
+
+    def observe_with(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Look at frames as `observe` does, given what `base.observe` returns for them."""
+        ...
+
+
 class Metric(Protocol):
     """One column of the tables.
 

@@ -67,6 +67,18 @@ def test_fid_matches_scipy_and_is_zero_for_equal_sets():
     assert np.isnan(frechet_distance(a[:1], b))
 
 
+def test_fids_sums_are_float64_whatever_the_features_are():
+    """Inception's features are float32, far from zero against their spread: sums in float32 lose the distance."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(1000, 0.1, (200, 8)).astype(np.float32) for _ in range(2))
+    exact = [values.astype(np.longdouble) for values in (a, b)]
+    means = [values.mean(0) for values in exact]
+    covariances = [((v - m).T @ (v - m) / (len(v) - 1)).astype(np.float64) for v, m in zip(exact, means, strict=True)]
+    root = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(0)).sum()
+    expected = np.square(means[0] - means[1]).sum() + np.trace(covariances[0] + covariances[1]) - 2 * root
+    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_akd_matches_the_golden_value_and_counts_coordinates():
     golden = np.load(shared("golden/geometry/metrics.npz"))
     valid = golden["akd_generated_valid"]

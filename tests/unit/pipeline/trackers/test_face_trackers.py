@@ -26,7 +26,7 @@ from pipeline.store.fits import FitTable
 from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 from pipeline.trackers import deca_crop, deep3d_crop
-from pipeline.trackers.fan import Faces, FanLandmarks
+from pipeline.trackers.fan import Faces
 from pipeline.trackers.protocol import TrackerUnavailable
 from pipeline.trackers.released import load_released
 from pipeline.trackers.table import TRACKERS
@@ -52,6 +52,7 @@ class GivenFaces:
 
     faces: Faces
     fingerprint: str = "given"
+    weights_sha256: str = "sha"
 
     def look(self, frames_u8: np.ndarray) -> Faces:
         assert frames_u8.shape[1:] == (*SIZE, 3)
@@ -340,40 +341,11 @@ def test_as_a_metric_it_reads_codes_and_degrees_and_judges_no_residual(name, ope
     assert backend.weights_sha256 == opened(name).weights_sha256
 
 
-def test_fan_gives_the_surest_face_in_our_pixels(tmp_path, monkeypatch):
-    """The package itself, on random weights: FAN's by path, and a detector that sees two faces in bright frames."""
-    from face_alignment.detection.sfd import sfd_detector
-    from face_alignment.models import FAN
-
-    class Detector:
-        reference_scale = 195
-
-        def __init__(self, device, path_to_detector, verbose):
-            assert path_to_detector == str(tmp_path / "s3fd.pth")
-
-        def detect_from_image(self, image):
-            return [np.array([20, 10, 60, 70, 0.9]), np.array([0, 0, 30, 30, 0.6])] if image.any() else []
-
-    monkeypatch.setattr(sfd_detector, "SFDDetector", Detector)
-    monkeypatch.setattr("face_alignment.detection.sfd.FaceDetector", Detector)
-    torch.manual_seed(0)
-    torch.save(FAN(4).state_dict(), tmp_path / "fan.pth")
-    (tmp_path / "s3fd.pth").write_bytes(b"boxes")
-    finder = FanLandmarks(tmp_path / "fan.pth", tmp_path / "s3fd.pth", CPU)
-    frames_u8 = np.zeros((2, 80, 100, 3), np.uint8)
-    frames_u8[0] = np.random.default_rng(0).integers(0, 255, (80, 100, 3))
-    with pytest.warns(UserWarning, match="No faces"):
-        faces = finder.look(frames_u8)
-    assert faces.found.tolist() == [True, False]
-    assert faces.score[0] == np.float32(0.9)
-    assert (faces.landmarks_px[0] % 1 == 0.5).all()
-    assert np.isnan(faces.landmarks_px[1]).all()
-
-
 def test_akd_reads_the_same_landmarks(clip):
     frames_u8, finder = clip
-    reading = Fan(finder, "sha").observe(frames_u8)["landmarks_px"]
-    np.testing.assert_array_equal(reading, finder.faces.landmarks_px.reshape(5, 136))
+    reading = Fan(finder).observe(frames_u8)
+    np.testing.assert_array_equal(reading["landmarks_px"], finder.faces.landmarks_px.reshape(5, 136))
+    np.testing.assert_array_equal(reading["score"][:, 0], finder.faces.score)
 
 
 def test_networks_that_measure_convolve_in_float32_on_cuda():
