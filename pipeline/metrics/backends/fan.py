@@ -16,7 +16,7 @@ from pipeline.trackers.fan import Faces, LandmarkFinder, find_fan
 class Fan:
     """Readings of a face.
 
-    `landmarks_px` (N, 136): pixel centres at half integers, the package's integers + 0.5. `score` (N, 1), of the detector.
+    `landmarks_px` (N, 136): pixel centres at half integers, the package's integers + 0.5. `score` (N, 1).
     """
 
     name = "fan"
