@@ -16,8 +16,8 @@ import torch
 
 from model.frame.coords import frames_to_tensor
 from model.method.network import Made
-from pipeline.bench.evaluate import EvaluateInputs, open_scorer
 from pipeline.bench.kept import generation_key, keep_generated
+from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS
@@ -114,7 +114,7 @@ def evaluate(params: Params, inputs: EvaluateInputs, out: Path) -> Scorer:
     """Generate, keep and score every pair, as the stage `evaluate` does."""
     scorer = open_scorer(params, inputs, CPU)
     pairs, batch_size = scorer.pairs, params.evaluate.batch_size
-    key = generation_key([], pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, CPU)
+    key = generation_key("pwm", False, [], pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, CPU)
     keep_generated(key, pairs, Mirror, batch_size, out / PREDICTED)
     scorer.score_saved("mirror", TASKS, out)
     return scorer

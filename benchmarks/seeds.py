@@ -18,7 +18,8 @@ import torch
 import typer
 
 from benchmarks.timing import processor
-from pipeline.bench.evaluate import EvaluateInputs, evaluate_row
+from pipeline.bench.evaluate import evaluate_row
+from pipeline.bench.opening import EvaluateInputs
 from pipeline.console import run_command, say
 from pipeline.options import DeviceName, ParamsFile
 from pipeline.params.recipe import split_row

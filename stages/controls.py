@@ -13,7 +13,7 @@ from pipeline.store.compute.devices import device_named
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
     """Write predictions.arrow, scores.parquet and features/ of each control row into its folder in `out`."""
-    from pipeline.bench.evaluate import EvaluateInputs
+    from pipeline.bench.opening import EvaluateInputs
     from pipeline.controls.yardsticks import evaluate_controls
 
     evaluate_controls(params, EvaluateInputs(clips=clips, heads=heads, pairs=pairs), out, device_named(device))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.methods.table import BASELINES
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
@@ -15,14 +16,25 @@ def run(
     params: Params, method: str, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, out: Path,
     imported: bool, device: str,
 ) -> None:  # fmt: skip
-    """Write predictions.arrow, scores.parquet and features/ into `out`; of further seeds into `out/seeds/<seed>`."""
-    from pipeline.bench.evaluate import EvaluateInputs, evaluate_imported, evaluate_row
+    """Write predictions.arrow, scores.parquet and features/ into `out`; of further seeds into `out/seeds/<seed>`.
 
-    inputs = EvaluateInputs(clips=clips, heads=heads, pairs=pairs)
+    Of a published system they lie in `out/<source>`, and `out/rows.json` says which rows there are.
+    """
+    from pipeline.methods.published import read_rows, write_rows
+
+    published = method in BASELINES and not imported
+    if published:
+        rows = read_rows(models / method)
+        if all(row.absent for row in rows):
+            return write_rows(out, rows)  # before anything heavy is imported
+    from pipeline.bench.evaluate import evaluate_imported, evaluate_published, evaluate_row
+    from pipeline.bench.opening import EvaluateInputs
+
+    inputs, where = EvaluateInputs(clips=clips, heads=heads, pairs=pairs), device_named(device)
     if imported:
-        evaluate_imported(params, method, inputs, out, device_named(device))
-    else:
-        evaluate_row(params, method, inputs, models, fits_dir, out, device_named(device))
+        return evaluate_imported(params, method, inputs, out, where)
+    evaluate = evaluate_published if published else evaluate_row
+    return evaluate(params, method, inputs, models, fits_dir, out, where)
 
 
 def main(

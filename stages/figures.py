@@ -16,23 +16,28 @@ def run(
     params: Params, *, clips: Path, heads: Path, fits_dir: Path, pairs: Path, models: Path, results: Path, out: Path,
     device: str,
 ) -> None:  # fmt: skip
-    """Write `<row key>.png` for every PWM row and `curves.png` into `out`."""
-    from pipeline.bench.generate import RowRunner
+    """Write `<row key>.png` for every row that has a model, and `curves.png`, into `out`."""
+    from pipeline.bench.generate import PairRunner
     from pipeline.bench.pair_frames import load_pair_frames
-    from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
-    from pipeline.report.rows import pwm_rows
+    from pipeline.methods.runner import Files
+    from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves, pwm_sheet
+    from pipeline.report.rows import baseline_rows, published_rows, pwm_rows
 
     where = device_named(device)
     loaded, _ = load_pair_frames(pairs, clips)
     shown = loaded.select(chosen_pairs(loaded, params.report.sheet_pairs))
-    rows, seeds = pwm_rows(params.bench, params.model), params.bench.seeds
-    for row in rows:
-        runner = RowRunner(
-            models / row.key, heads / f"{row.head}.npz", fits_dir / row.head / "eval.parquet", shown.clips, where
-        )
-        contact_sheet(row, runner, shown, results / row.results / "predictions.arrow", out / f"{row.key}.png", seeds)
-    loss_curves({row.label: models / row.key / "curve.csv" for row in rows}, out / "curves.png", seeds)
-    say(f"figures: {len(rows)} contact sheets and the curves -> {out}")
+    ours, seeds = pwm_rows(params.bench, params.model), params.bench.seeds
+    others = [row for row in baseline_rows(params.bench, published_rows(results)) if not row.absent]
+    for row in [*others, *ours]:
+        files = Files(models / row.model, heads, fits_dir, params.bench.head)
+        runner = PairRunner(files, shown.clips, where, row.own_crop)
+        given = row, runner, shown, results / row.results / "predictions.arrow", out / f"{row.key}.png"
+        if row.kind == "pwm":
+            pwm_sheet(*given, seeds)
+        else:
+            contact_sheet(*given)
+    loss_curves({row.label: models / row.model / "curve.csv" for row in ours}, out / "curves.png", seeds)
+    say(f"figures: {len(others) + len(ours)} contact sheets and the curves -> {out}")
 
 
 def main(

@@ -13,7 +13,7 @@ from pipeline.store.compute.devices import device_named
 
 def run(params: Params, *, clips: Path, heads: Path, pairs: Path, out: Path, device: str) -> None:
     """Write scores of every row of `bench.own` into its folder in `out`, and `rows.json`."""
-    from pipeline.bench.evaluate import EvaluateInputs
+    from pipeline.bench.opening import EvaluateInputs
     from pipeline.own.score import score_own
 
     score_own(params, EvaluateInputs(clips=clips, heads=heads, pairs=pairs), out, device_named(device))

@@ -16,14 +16,14 @@ def run(
     """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.own.frames import scored_rows
     from pipeline.report.report import write_report
-    from pipeline.report.rows import all_rows
+    from pipeline.report.rows import all_rows, published_rows
     from pipeline.store.provenance import write_text
 
     for head in (params.bench.head, params.bench.head2):
         for kind in ("json", "md"):
             write_text(out / "fit" / f"{head}.{kind}", (fits_dir / head / f"report.{kind}").read_text())
     own = scored_rows(results)
-    rows = all_rows(params.bench, params.model, bool(params.bench.corpora), own)
+    rows = all_rows(params.bench, params.model, bool(params.bench.corpora), own, published_rows(results))
     write_report(params, rows, results=results, pairs=pairs, ledger=clips / "ledger.parquet", paper=paper,
                  reference=reference, fit_reports=out / "fit", figures=out / "figures", out=out, own=own)  # fmt: skip
 

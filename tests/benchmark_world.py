@@ -19,7 +19,14 @@ HEIGHT, WIDTH = 16, 24
 PEOPLE = 9
 DATASETS = ("first", "second")
 BENCH = SimpleNamespace(
-    name="toy", recipe="tiny", head="one", head2="two", baselines="official", corpora=["first", "second"], seeds=1
+    name="toy",
+    recipe="tiny",
+    head="one",
+    head2="two",
+    baselines=["official"],
+    own_crops=True,
+    corpora=["first", "second"],
+    seeds=1,
 )
 MODEL = SimpleNamespace(recipe="tiny", head="one", guidance="neural_codes")
 REPORT = ReportParams(

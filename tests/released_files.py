@@ -140,7 +140,7 @@ def contents(name: str, variant: str = "", state: Mapping[str, torch.Tensor] | N
 
 def lsr_arrays(arrays: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """LSR's variables by TensorFlow's names, with what training keeps beside them."""
-    from model.baselines.lsr_names import AXES, SLOT, SUFFIX, tensorflow_name
+    from model.baselines.lsr.names import AXES, SLOT, SUFFIX, tensorflow_name
 
     if arrays is None:
         arrays = {}

@@ -1,1 +1,1 @@
-"""The published systems that the tables compare with: one file each, with the tensors of the released checkpoints."""
+"""The published systems that the tables compare with: a room each, with the tensors of the released checkpoints."""

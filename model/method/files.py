@@ -1,7 +1,7 @@
 """Files of a model: weights and config.json, whatever the method.
 
-config.json names the method, the head that the network was trained with (null where it needs none), and what it was
-made from; the other keys are the network's own config.
+config.json names the method, the head that the network was trained with (null where it needs none), how it was made
+(trained here, or taken over from its authors' release) and from what; the other keys are the network's own config.
 """
 
 import json
@@ -19,11 +19,18 @@ from model.heads.head import HeadModel
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+TRAINED = "trained"
 FIRST_METHOD = "pwm"  # of models that are older than the key `method`
 
 
 def save_model(
-    folder: Path, method: str, network: nn.Module, head: HeadModel | None, step: int, provenance: Mapping[str, Any]
+    folder: Path,
+    method: str,
+    network: nn.Module,
+    head: HeadModel | None,
+    step: int,
+    provenance: Mapping[str, Any],
+    made: str = TRAINED,
 ) -> None:
     """Write `weights.safetensors` and `config.json`, each atomically and with stable bytes.
 
@@ -34,6 +41,7 @@ def save_model(
         head: stored by name and hash.
         step: optimiser steps behind the weights.
         provenance: what the model was made from, as JSON values.
+        made: how: trained here, or taken over from its authors' release (`official`).
     """
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with written_aside(folder / WEIGHTS) as partial:
@@ -43,6 +51,7 @@ def save_model(
         "method": method,
         "head": None if head is None else {"name": head.name, "sha256": head.sha256},
         "step": step,
+        "made": made,
         "provenance": dict(provenance),
     }
     with written_aside(folder / CONFIG) as partial:
@@ -50,7 +59,7 @@ def save_model(
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read a model's config.json; one that names no method is of `FIRST_METHOD`.
+    """Read a model's config.json; one that names no method is of `FIRST_METHOD`, trained.
 
     Raises:
         FileNotFoundError: the folder holds no model; the message names the models beside it.
@@ -61,16 +70,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"no trained model in {folder}: {' and '.join(missing)} missing; run the stage `train` (trained: {beside})"
         )
-    return {"method": FIRST_METHOD, **json.loads((folder / CONFIG).read_text())}
-
-
-def trained_head(folder: Path) -> str:
-    """Name of the head that a model was trained with.
-
-    Raises:
-        FileNotFoundError: the folder holds no model; the message names the models beside it.
-    """
-    return read_config(folder)["head"]["name"]
+    return {"method": FIRST_METHOD, "made": TRAINED, **json.loads((folder / CONFIG).read_text())}
 
 
 def check_head(folder: Path, config: Mapping[str, Any], head: HeadModel) -> None:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from model.heads.nmfc import nmfc
 from model.method.network import Made, Signals
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
 from model.pwm.generator import Generator
-from model.pwm.guidance import Guidance, nmfc
+from model.pwm.guidance import Guidance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

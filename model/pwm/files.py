@@ -29,12 +29,12 @@ def load_animator(folder: Path, head: HeadModel) -> Animator:
     if config["method"] != METHOD:
         raise ValueError(f"the model in {folder} is of the method {config['method']!r}, not of {METHOD!r}")
     check_head(folder, config, head)
-    animator = Animator(
-        head,
-        AnimatorConfig(
-            guidance=GuidanceConfig(**config["guidance"]),
-            generator=GeneratorConfig(**complete_generator(config["generator"])),
-        ),
-    )
+    animator = build_animator(config, head)
     load_weights(folder, animator)
     return animator.eval()
+
+
+def build_animator(config: Mapping[str, Any], head: HeadModel) -> Animator:
+    """The animator that a config.json describes, not yet filled; settings that its time did not know are as then."""
+    guidance, generator = GuidanceConfig(**config["guidance"]), complete_generator(config["generator"])
+    return Animator(head, AnimatorConfig(guidance=guidance, generator=GeneratorConfig(**generator)))

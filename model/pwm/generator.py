@@ -16,8 +16,9 @@ from model.frame.coords import resize_disp
 from model.frame.warp import warp
 from model.pwm.blocks import ConvBlock, DisplacementHead, Spade, conv
 from model.pwm.config import GeneratorConfig
-from model.pwm.guidance import GuidanceMaps, area_resize
+from model.pwm.guidance import GuidanceMaps
 from model.pwm.output import OUTPUTS
+from model.render.area import area_resize
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from model.frame.coords import Size
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from model.heads.nmfc import nmfc
 from model.pwm.config import GUIDANCE_PARTS, GuidanceConfig
-from model.render.interpolate import blend_rows
+from model.render.area import interpolate_area
 from model.render.raster import Fragments, rasterize
 
 
@@ -106,15 +107,6 @@ class Guidance(nn.Module):
         return GuidanceMaps(torch.cat([*driving, maps_drv], 1), maps_src, coverage)
 
 
-def nmfc(template: Tensor) -> Tensor:
-    """Normalised mean face coordinates (V, 3) in [0, 1]: the template, shifted and scaled by one factor.
-
-    Source: HeadGAN section 3.1; one factor for the three axes keeps the head's proportions.
-    """
-    low = template.amin(0)
-    return (template - low) / (template.amax(0) - low).max()
-
-
 def smooth_codes(template: Tensor, code_dim: int, frequency: float) -> Tensor:
     """Random plane waves over the template (V, 3) as first codes (V, d) of unit deviation.
 
@@ -124,44 +116,3 @@ def smooth_codes(template: Tensor, code_dim: int, frequency: float) -> Tensor:
     points = (template - template.mean(0)) / template.std()
     waves, phases = torch.randn(3, code_dim) * frequency, torch.rand(code_dim) * 2 * math.pi
     return math.sqrt(2) * torch.sin(points @ waves.to(points) + phases.to(points))
-
-
-def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor, factor: int) -> Tensor:
-    """Interpolate vertex attributes and average blocks of factor x factor pixels, in one go.
-
-    Equal to `model.render.raster.interpolate` followed by `avg_pool2d`, background counting as zero, but the
-    large map is never made: only small pixels that see the mesh are gathered and written.
-
-    Args:
-        fragments: visibility at (factor h, factor w).
-        attributes: (V, C) shared by the batch, or (B, V, C); gradients flow to them.
-        triangles: (F, 3) vertex numbers.
-        factor: side of a block.
-
-    Returns:
-        (B, C, h, w).
-    """
-    batch, height, width = (n // s for n, s in zip(fragments.triangle.shape, (1, factor, factor), strict=True))
-    ids = _blocks(fragments.triangle[..., None], factor)[..., 0]  # (B h w, factor^2)
-    small = (ids >= 0).any(1).nonzero()[:, 0]
-    ids = ids[small]
-    weights = _blocks(fragments.barycentric, factor)[small].to(attributes.dtype) / factor**2  # 0 on background
-    corners = triangles[ids.clamp_min(0)]  # (N, factor^2, 3)
-    if attributes.dim() == 3:
-        corners = corners + (small // (height * width) * attributes.shape[1])[:, None, None]
-    table = attributes.reshape(-1, attributes.shape[-1])
-    values = blend_rows(table, corners.flatten(1), weights.flatten(1))
-    flat = table.new_zeros(batch * height * width, table.shape[1]).index_copy(0, small, values)
-    return flat.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
-
-
-def _blocks(values: Tensor, factor: int) -> Tensor:
-    """(B, factor h, factor w, K) -> (B h w, factor^2, K): the pixels of each block side by side."""
-    batch, tall, wide, count = values.shape
-    blocks = values.reshape(batch, tall // factor, factor, wide // factor, factor, count).transpose(2, 3)
-    return blocks.reshape(-1, factor * factor, count)
-
-
-def area_resize(maps: Tensor, size_hw: Size) -> Tensor:
-    """Mean of maps (B, C, h, w) over the area of each target pixel, as in resizing guidance to a level."""
-    return maps if maps.shape[-2:] == torch.Size(size_hw) else F.adaptive_avg_pool2d(maps, (size_hw[0], size_hw[1]))

@@ -1,85 +1,87 @@
-"""Generate and score one method: a PWM row, or frames that somebody else made."""
+"""Generate and score the pairs with models: a row of ours, or a published system from all its sources."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from model.method.files import CONFIG, WEIGHTS, trained_head
-from pipeline.bench.pair_frames import load_pair_frames
+from pipeline.bench.generate import PairRunner
+from pipeline.bench.kept import generation_key, keep_generated
+from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.console import say
-from pipeline.metrics.protocols import Opening
-from pipeline.metrics.readings import Readings
-from pipeline.metrics.registry import open_measures
+from pipeline.methods.published import read_rows, write_rows
+from pipeline.methods.runner import Files
 from pipeline.params.tree import Params
-from pipeline.store.compute.threads import workers_on
-from pipeline.store.scratch_root import scratch_dir
 from pipeline.store.seeds import further_seeds, keep_seeds, seed_folders
-from pipeline.store.shown import name_people
 
 
-@dataclass(frozen=True)
-class EvaluateInputs:
-    """What every method is evaluated on.
+class Evaluation:
+    """Evaluates models on one list of pairs; what they are compared with is looked at once.
 
-    Attributes:
-        clips: folder of the evaluation clips.
-        heads: folder of heads, `<head>.npz`.
-        pairs: the pair list.
+    Args:
+        params: all parameters.
+        inputs: what is evaluated on.
+        fits: folder of fits, `<head>/eval.parquet`.
+        device: where to run.
     """
 
-    clips: Path
-    heads: Path
-    pairs: Path
+    def __init__(self, params: Params, inputs: EvaluateInputs, fits: Path, device: torch.device) -> None:
+        self._params, self._inputs, self._fits, self._device = params, inputs, fits, device
+        self._scorer: Scorer | None = None
 
+    def files(self, model: Path) -> Files:
+        """The files that a model's frames are made of."""
+        return Files(model, self._inputs.heads, self._fits, self._params.bench.head)
 
-def open_scorer(params: Params, inputs: EvaluateInputs, device: torch.device) -> Scorer:
-    """Read the pairs, open the metrics, say which cannot run, and look at the reference images."""
-    loaded, hashes = load_pair_frames(inputs.pairs, inputs.clips)
-    both = (params.bench.head, params.bench.head2)
-    opening = Opening({name: inputs.heads / f"{name}.npz" for name in both}, params.fit.min_score, device)
-    measures = open_measures(params.metrics, both, loaded.size_hw, opening)
-    for reason in dict.fromkeys(m.reason for m in measures if m.reason):
-        say(f"no number for {', '.join(m.id for m in measures if m.reason == reason)}: {reason}")
-    scratch = scratch_dir("readings", hashes.pairs_sha256)
-    name_people(scratch, loaded.people)
-    readings = Readings(scratch, params.evaluate.batch_size, workers_on(device))
-    scorer = Scorer(loaded, hashes, measures, readings)
-    scorer.read_references()
-    return scorer
+    def evaluate(self, name: str, files: Files, out: Path, own_crop: bool = False) -> None:
+        """Generate every pair with a model and score it into `out`.
+
+        Frames that an earlier run made of the same files, pairs and images, by the same code, are taken over.
+        """
+        if self._scorer is None:
+            self._scorer = open_scorer(self._params, self._inputs, self._device)
+        scorer, batch_size = self._scorer, self._params.evaluate.batch_size
+        pairs, names = scorer.pairs, scorer.references.names
+        key = generation_key(
+            files.method, own_crop, files.all, pairs, scorer.hashes.pairs_sha256, names, batch_size, self._device
+        )
+
+        def open_runner() -> PairRunner:
+            return PairRunner(files, pairs.clips, self._device, own_crop)
+
+        made = keep_generated(key, pairs, open_runner, batch_size, out / PREDICTED)
+        say(f"{name}: {made} of {len(pairs)} pairs generated, the rest kept from an earlier run")
+        scorer.score_saved(name, TASKS, out)
 
 
 def evaluate_row(
-    params: Params, method: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
+    params: Params, row: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
 ) -> None:
-    """Generate every pair with a trained row (a folder of `models`), driven by its head's `fits`, and score it.
+    """Evaluate a row of ours (a folder of `models`), driven by its head's `fits`.
 
     A row that was trained with several seeds is evaluated seed after seed: the first into `out`, the others into
-    `out/seeds/<seed>`. Frames that an earlier run made of the same model, head, fits, pairs and images, by the same
-    code, are taken over.
+    `out/seeds/<seed>`.
     """
-    from pipeline.bench.generate import RowRunner
-    from pipeline.bench.kept import generation_key, keep_generated
+    evaluation = Evaluation(params, inputs, fits, device)
+    keep_seeds(out, further_seeds(models / row))
+    for model in seed_folders(models / row):
+        part = model.relative_to(models / row)
+        name = f"{row} ({part.as_posix()})" if part.parts else row
+        evaluation.evaluate(name, evaluation.files(model), out / part)
 
-    name = trained_head(models / method)
-    head, driven_by = inputs.heads / f"{name}.npz", fits / name / "eval.parquet"
-    scorer = open_scorer(params, inputs, device)
-    pairs, batch_size = scorer.pairs, params.evaluate.batch_size
-    keep_seeds(out, further_seeds(models / method))
-    for model in seed_folders(models / method):
-        part = model.relative_to(models / method)
-        files = [model / WEIGHTS, model / CONFIG, head, driven_by]
-        key = generation_key(files, pairs, scorer.hashes.pairs_sha256, scorer.references.names, batch_size, device)
 
-        def open_runner(model: Path = model) -> RowRunner:
-            return RowRunner(model, head, driven_by, pairs.clips, device)
-
-        made = keep_generated(key, pairs, open_runner, batch_size, out / part / PREDICTED)
-        which = f"{method} ({part.as_posix()})" if part.parts else method
-        say(f"{which}: {made} of {len(pairs)} pairs generated, the rest kept from an earlier run")
-        scorer.score_saved(method, TASKS, out / part)
+def evaluate_published(
+    params: Params, system: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
+) -> None:
+    """Evaluate the rows that a published system's models give (`rows.json`), each into its folder below `out`."""
+    evaluation = Evaluation(params, inputs, fits, device)
+    rows = read_rows(models / system)
+    for row in rows:
+        if not row.absent:
+            files = evaluation.files(models / system / row.source)
+            evaluation.evaluate(f"{system} {row.folder}", files, out / row.folder, row.own_crop)
+    write_rows(out, rows)
 
 
 def evaluate_imported(params: Params, method: str, inputs: EvaluateInputs, out: Path, device: torch.device) -> None:

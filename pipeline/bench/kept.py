@@ -15,6 +15,7 @@ from model.atomic import written_aside
 from pipeline.bench.generate import Runner, generate
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.predictions import BATCH, write_predictions
+from pipeline.methods.registry import adapter_module
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.schema import PREDICTIONS
@@ -66,6 +67,8 @@ def join_predictions(pieces: Sequence[Path], out: Path) -> None:
 
 
 def generation_key(
+    method: str,
+    own_crop: bool,
     files: Iterable[Path],
     pairs: PairFrames,
     pairs_sha256: str,
@@ -76,6 +79,8 @@ def generation_key(
     """Hash all that generated frames depend on.
 
     Args:
+        method: whose adapter makes what drives; its code counts.
+        own_crop: whether it runs in a crop of its own.
         files: the method's own files, its head and the head's fits, in a fixed order; their bytes count.
         pairs: the pairs.
         pairs_sha256: hash of their list.
@@ -84,8 +89,9 @@ def generation_key(
         device: where the method runs.
     """
     shown = [names[row].hex() for side in (pairs.source_row, pairs.driving_row) for row in side]
-    code = code_sha256("pipeline.bench.kept")
-    return sha256_text([sha256_file(path) for path in files], pairs_sha256, shown, batch_size, arithmetic(device), code)
+    code = code_sha256("pipeline.bench.kept", adapter_module(method))
+    made_of = [sha256_file(path) for path in files]
+    return sha256_text(made_of, own_crop, pairs_sha256, shown, batch_size, arithmetic(device), code)
 
 
 def arithmetic(device: torch.device) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.bench.evaluate import EvaluateInputs, open_scorer
+from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.tasks import CONTROL_TASKS, control_names
 from pipeline.params.tree import Params

@@ -1,1 +1,1 @@
-"""What drives published systems: the drawings, crops and coefficients that their networks were trained on."""
+"""What every method has in common: how it is driven, run, and brought back into the clip's frame."""

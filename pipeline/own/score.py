@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.bench.evaluate import EvaluateInputs, open_scorer
+from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.scoring import PREDICTED, Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.console import say

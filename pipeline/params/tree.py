@@ -38,7 +38,8 @@ class BenchParams(Strict):
     head: str
     head2: str  # a real second head: drives the last row and measures Table 3
     corpora: list[str]  # procedural corpora to render; empty where videos are given
-    baselines: str  # where baselines come from: a recipe, or "official"
+    baselines: list[str]  # where published systems come from, a row each: official, and/or bench.recipe
+    own_crops: bool  # whether official systems are run in a crop of their own as well, where they have one
     seeds: PositiveInt  # how often each PWM row is trained: by its recipe's seed, seed + 1, ...
     own: dict[str, str]  # rows of users' own methods -> hash of their frames; `pwm score` writes it
 
@@ -47,6 +48,19 @@ class BenchParams(Strict):
         """Table 3 compares two heads, so they must differ."""
         if self.head == self.head2:
             raise ValueError(f"bench.head2 must be another head than bench.head, both are {self.head!r}")
+        return self
+
+    @model_validator(mode="after")
+    def sources_exist(self) -> "BenchParams":
+        """Systems that are trained here share the recipe of the rows that they are compared with."""
+        known = ("official", self.recipe)
+        if wrong := [source for source in self.baselines if source not in known]:
+            raise ValueError(
+                f"bench.baselines: {wrong[0]!r} is neither official (released weights) nor bench.recipe "
+                f"({self.recipe}; trained here like the rows they are compared with)"
+            )
+        if len(set(self.baselines)) < len(self.baselines):
+            raise ValueError(f"bench.baselines: a source is named twice: {', '.join(self.baselines)}")
         return self
 
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.released.systems import Kind, Place, System, kind_of, layout
+from pipeline.methods.release import Place, System
+from pipeline.released.systems import Kind, kind_of, layout
 
 SHOWN = 10  # names of a difference that are told; of the others their number is
 COUNTER = "num_batches_tracked"  # of BatchNorm: torch before 0.4.1 had none, and inference does not read it

@@ -104,7 +104,12 @@ def load_released(name: str, path: Path) -> "torch.nn.Module":
 
 def variant_of(path: Path) -> str:
     """The released configuration of an imported file."""
+    return facts_in(path).get(VARIANT, "")
+
+
+def facts_in(path: Path) -> dict[str, str]:
+    """What an imported file says of itself."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        return (file.metadata() or {}).get(VARIANT, "")
+        return file.metadata() or {}

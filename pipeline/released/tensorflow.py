@@ -42,7 +42,7 @@ def bring_folder(name: str, folder: Path, out: Path) -> tuple[list[Path], dict[s
         ValueError: it has several and does not say which is the latest, or it is damaged, compressed, or another
             network's; the message names the file and what differs.
     """
-    from model.baselines.lsr_names import AXES, SUFFIX, is_weight, tensorflow_name
+    from model.baselines.lsr.names import AXES, SUFFIX, is_weight, tensorflow_name
     from model.releases.tf_bundle import TfBundle
 
     kinds = layout(name)

@@ -14,7 +14,10 @@ from pipeline.report.results import Cell, Members, Results
 from pipeline.report.rows import Row
 from pipeline.report.tables import csv_text, plain
 
-HEAD = "dataset task method reference metric difference ci_low ci_high n n_seeds seed_sd p p_holm family family_size"
+HEAD = (
+    "dataset task method row reference reference_row metric difference ci_low ci_high n n_seeds seed_sd p p_holm "
+    "family family_size"
+)
 
 
 def differences_csv(results: Results, references: Sequence[Row]) -> str:
@@ -30,17 +33,18 @@ def differences_csv(results: Results, references: Sequence[Row]) -> str:
         for reference in references:
             if reference.key in cells:
                 name = f"{dataset} {task} {metric} against {reference.label}"
-                for label, e, p_holm, size in _family(results, members, cells, reference):
+                for row, e, p_holm, size in _family(results, members, cells, reference):
                     numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_seeds), plain(e.seed_sd)]
                     tested = [plain(e.p), plain(p_holm), name, str(size)]
-                    lines.append([dataset, task, label, reference.label, metric, *numbers, *tested])
+                    names = [row.label, row.key, reference.label, reference.key]
+                    lines.append([dataset, task, *names, metric, *numbers, *tested])
     return csv_text(lines)
 
 
 def _family(
     results: Results, members: Members, cells: dict[str, Cell], reference: Row
-) -> list[tuple[str, Estimate, float, int]]:
-    """Label, difference, Holm's p and the family's size of each row in one column against one reference."""
+) -> list[tuple[Row, Estimate, float, int]]:
+    """Row, difference, Holm's p and the family's size of each row in one column against one reference."""
     others = [cell for key, cell in cells.items() if cell.row.kind != "control" and key != reference.key]
     found = [_difference(results, members, cell, reference) for cell in others]
     p_values = np.array([e.p for e in found])
@@ -48,7 +52,7 @@ def _family(
     adjusted = np.full(len(found), np.nan)
     adjusted[tested] = holm(p_values[tested])
     size = int(tested.sum())
-    return [(cell.row.label, e, p, size) for cell, e, p in zip(others, found, adjusted.tolist(), strict=True)]
+    return [(cell.row, e, p, size) for cell, e, p in zip(others, found, adjusted.tolist(), strict=True)]
 
 
 def _difference(results: Results, members: Members, cell: Cell, reference: Row) -> Estimate:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from model.atomic import written_aside
+from model.frame.coords import tensor_to_frames
+from model.pwm.animator import Animator
 from model.pwm.config import GUIDANCE_PARTS
-from pipeline.bench.generate import RowRunner
+from pipeline.bench.generate import PairRunner
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.predictions import SavedFrames
 from pipeline.report.pictures import (
@@ -37,8 +39,35 @@ def chosen_pairs(pairs: PairFrames, per_task: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: Path, out: Path, seeds: int = 1) -> None:
-    """Write one sheet: source, driving, guidance, displacement, warped source, output, ground truth (same identity).
+def contact_sheet(row: Row, runner: PairRunner, pairs: PairFrames, predictions: Path, out: Path) -> None:
+    """Write the sheet of a published system: source, driving, what its network shows, output, ground truth.
+
+    Args:
+        row: the row.
+        runner: its model and what drives it; what the network shows is computed again.
+        pairs: the pairs to show.
+        predictions: the row's saved frames, which are what was scored.
+        out: the PNG to write.
+    """
+    shown = runner.animate(pairs, slice(None)).panels
+    saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
+    panels = {caption: tensor_to_frames(img).cpu().numpy() for caption, img in shown.items()}
+    lines = [
+        _line(pairs, i, [pairs.source_u8[i], pairs.driving_u8[i], *(p[i] for p in panels.values()), saved[i]])
+        for i in range(len(pairs))
+    ]
+    headers = ["source", "driving", *panels, "output", "ground truth"]
+    save_png(sheet(f"{row.label}   ({row.key})", headers, lines), out)
+
+
+def _line(pairs: PairFrames, i: int, panels: list[np.ndarray | None]) -> tuple[str, list[np.ndarray | None]]:
+    """A pair's name and panels, with the ground truth where there is one."""
+    truth = pairs.driving_u8[i] if pairs.task[i] == "same" else None
+    return f"{pairs.dataset[i]}\n{pairs.task[i]} identity", [*panels, truth]
+
+
+def pwm_sheet(row: Row, runner: PairRunner, pairs: PairFrames, predictions: Path, out: Path, seeds: int = 1) -> None:
+    """Write a PWM row's: source, driving, guidance, displacement, warped source, output, ground truth (same identity).
 
     Args:
         row: the row.
@@ -57,17 +86,15 @@ def contact_sheet(row: Row, runner: RowRunner, pairs: PairFrames, predictions: P
     headers = ["source", "driving", *guides, "displacement", "warped source", "output", "ground truth"]
     lines = []
     for i in range(len(pairs)):
-        same = pairs.task[i] == "same"
         panels = [pairs.source_u8[i], pairs.driving_u8[i], *(maps[i] for maps in guides.values())]
-        panels += [colour_wheel(disp[i], scale), warped[i], saved[i], pairs.driving_u8[i] if same else None]
-        lines.append((f"{pairs.dataset[i]}\n{pairs.task[i]} identity", panels))
+        lines.append(_line(pairs, i, [*panels, colour_wheel(disp[i], scale), warped[i], saved[i]]))
     title = f"{row.label}   ({row.key}; full colour at a displacement of {scale / 2:.0%} of the frame){of_first(seeds)}"
     key: list[np.ndarray | None] = [None] * len(headers)
     key[headers.index("displacement")] = wheel_key(PANEL_PX)
     save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)]), out)
 
 
-def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict[str, np.ndarray]:
+def guidance_panels(guidance: str, guide: np.ndarray, runner: PairRunner) -> dict[str, np.ndarray]:
     """Colour each part of a guidance map (B, C, H, W): header -> (B, H, W, 3) uint8."""
     panels, used = {}, 0
     for part in GUIDANCE_PARTS[guidance]:
@@ -78,7 +105,9 @@ def guidance_panels(guidance: str, guide: np.ndarray, runner: RowRunner) -> dict
         elif part == "nmfc":
             coloured = [colour_nmfc(one) for one in guide[:, used:]]
         else:
-            codes = runner.animator.guidance.codes
+            network = runner.model.network
+            assert isinstance(network, Animator)  # a PWM row's
+            codes = network.guidance.codes
             assert codes is not None  # a row with this part has them
             colours = principal_colours(codes.detach().cpu().numpy())
             coloured = [colour_codes(one, *colours) for one in guide[:, used:]]

@@ -8,7 +8,7 @@ from pipeline.report.grids import Column, Grid
 from pipeline.report.rows import Row
 
 PAPER_HEADS = ("flame", "bfm")
-SECOND_HEAD = " (second head)"
+FIRST, SECOND = " (FLAME)", " (BFM)"  # how the paper's Table 3 tells its two heads apart
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ class Paper:
 
     def of_cell(self, grid: Grid, column: Column, row: Row) -> str:
         """The paper's number for one of our cells, empty where the paper has none."""
-        label = row.label.replace(SECOND_HEAD, " (BFM)")
-        if grid.table == 3 and label == row.label:
-            label = f"{label} (FLAME)"
-        return self.look_up(grid, column, label)
+        of_first = grid.table == 3 and row.paper and not row.paper.endswith(SECOND)
+        return self.look_up(grid, column, row.paper + FIRST * bool(of_first))
 
     def look_up(self, grid: Grid, column: Column, method: str) -> str:
         """The paper's number for a column of ours and a method of the paper's, or an empty text."""

@@ -9,7 +9,7 @@ from pipeline.report.tables import csv_text, plain
 
 
 def rows_csv(cells: Iterable[Cell], head: str) -> str:
-    """Every row that has a number: `dataset,task,method`, then each metric with its interval.
+    """Every row that has a number: `dataset,task,method,row`, then each metric with its interval.
 
     A column is called by the metric alone, so that dvc.yaml names it under every profile: `fid`, `fid_low`,
     `fid_high`. AED and APD on the second head are `aed_<head>` and `apd_<head>`, as in metrics.json. Where a metric
@@ -23,14 +23,21 @@ def rows_csv(cells: Iterable[Cell], head: str) -> str:
         The CSV's text: data sets, tasks and rows in the cells' order.
     """
     names: list[str] = []
-    lines: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    lines: dict[tuple[str, str, str, str], dict[str, Cell]] = {}
     for cell in cells:
         measure = cell.measure
         name = measure.name if measure.head in ("", head) else f"{measure.name}_{measure.head}"
         if name not in names:
             names.append(name)
-        lines.setdefault((cell.dataset, cell.task, cell.row.label), {}).setdefault(name, cell)
-    head_line = ["dataset", "task", "method", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+        where = (cell.dataset, cell.task, cell.row.label, cell.row.key)
+        lines.setdefault(where, {}).setdefault(name, cell)
+    head_line = [
+        "dataset",
+        "task",
+        "method",
+        "row",
+        *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
+    ]
     measured = {where: line for where, line in lines.items() if any(np.isfinite(c.value) for c in line.values())}
     return csv_text(
         [head_line, *([*where, *(text for name in names for text in _texts(line.get(name)))]

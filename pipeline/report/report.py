@@ -10,6 +10,7 @@ from pipeline.report.footer.crops import crop_lines
 from pipeline.report.footer.lines import footer_lines
 from pipeline.report.footer.models import model_lines
 from pipeline.report.footer.own import Brought, own_lines
+from pipeline.report.footer.systems import system_lines
 from pipeline.report.footer.training import training_line
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
@@ -63,6 +64,7 @@ def write_report(
         number: [
             *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
             *model_lines(params.recipes, rows),
+            *system_lines(rows),
             *own_lines(own),
         ]
         for number, grids in tables.items()

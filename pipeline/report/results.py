@@ -16,12 +16,10 @@ from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
 from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import Estimate, estimate_distance, estimate_mean
-from pipeline.report.rows import Row
+from pipeline.report.rows import NOT_EVALUATED, Row
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 from pipeline.store.seeds import seed_folders
-
-NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,16 @@ A PWM row is keyed `recipe.head.guidance`, which is also its DVC stage and its f
 collapses into a fixed row when it repeats one, so no model is trained or scored twice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
 from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
+from pipeline.methods.published import PublishedRow, read_rows
+from pipeline.methods.release import OFFICIAL
+from pipeline.methods.table import BASELINES
 
 Kind = Literal["baseline", "own", "pwm", "control"]
 
@@ -21,17 +25,8 @@ GUIDANCE_LABELS = {
     "geom_disp+neural_codes": "PWM + geom. disp. + neural codes",
 }
 COMBINED = "geom_disp+neural_codes"
-BASELINE_LABELS = {
-    "x2face": "X2Face",
-    "bilayer": "Bi-Layer",
-    "lsr": "LSR",
-    "fomm": "FOMM",
-    "fomm3d": "3D-FOMM",
-    "headgan": "HeadGAN",
-    "pirender": "PIRender",
-}
 COPY_SOURCE = "copy_source"
-NO_BASELINE = "no row in this version: its network is here, its adapter is still to come (docs/baselines.md)"
+NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
 class BenchNames(Protocol):
@@ -40,7 +35,10 @@ class BenchNames(Protocol):
     recipe: str
     head: str
     head2: str
-    baselines: str
+
+    @property
+    def baselines(self) -> Sequence[str]:
+        """Where published systems come from: `official`, a recipe, or both."""
 
 
 class ModelNames(Protocol):
@@ -72,6 +70,7 @@ class OwnNames(Protocol):
 
 
 NO_OWN: Mapping[str, OwnNames] = MappingProxyType({})
+NO_PUBLISHED: Mapping[str, Sequence[PublishedRow]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,17 @@ class Row:
     Attributes:
         key: name of the method in scores and below `data/results` and `data/models`.
         label: what the table prints, in the paper's words.
+        paper: name that the paper's tables (reports/paper.csv) have for the same thing; empty where they have none.
         kind: `pwm`, `baseline`, `own` (frames that users brought) or `control` (never printed bold).
         head: the head whose fits drive the row; empty for controls and for baselines driven otherwise.
         guidance: guidance of a PWM row, else empty.
         recipe: training recipe of a PWM row, else empty.
         tasks: tasks in which the row stands.
         absent: why the row has no numbers; empty when it is expected to have them.
+        system: name of a published system, else empty.
+        source: where its weights are from, see `pipeline.methods.published`.
+        own_crop: whether a published system was run in a crop of its own instead of the shared one.
+        notes: what a reader of the row has to know.
     """
 
     key: str
@@ -97,12 +101,24 @@ class Row:
     recipe: str = ""
     tasks: tuple[str, ...] = TASKS
     absent: str = ""
+    paper: str = ""
+    system: str = ""
+    source: str = ""
+    own_crop: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def results(self) -> str:
         """Folder of this row below `data/results`."""
+        if self.system:
+            return f"{self.system}/{PublishedRow(self.source, self.own_crop).folder}"
         folder = {"control": "controls/", "own": "own/"}.get(self.kind, "")
         return folder + self.key
+
+    @property
+    def model(self) -> str:
+        """Folder of this row's model below `data/models`."""
+        return f"{self.system}/{self.source}" if self.system else self.key
 
 
 def pwm_key(recipe: str, head: str, guidance: str) -> str:
@@ -113,12 +129,13 @@ def pwm_key(recipe: str, head: str, guidance: str) -> str:
 def paper_rows(bench: BenchNames) -> list[Row]:
     """Return the five PWM rows of Table 1, in the paper's order."""
     rows = [
-        Row(pwm_key(bench.recipe, bench.head, guidance), label, "pwm", bench.head, guidance, bench.recipe)
+        Row(pwm_key(bench.recipe, bench.head, guidance), label, "pwm", bench.head, guidance, bench.recipe, paper=label)
         for guidance, label in GUIDANCE_LABELS.items()
     ]
     label = f"{GUIDANCE_LABELS[COMBINED]} (second head)"
     key = pwm_key(bench.recipe, bench.head2, COMBINED)
-    return [*rows, Row(key, label, "pwm", bench.head2, COMBINED, bench.recipe)]
+    paper = f"{GUIDANCE_LABELS[COMBINED]} (BFM)"
+    return [*rows, Row(key, label, "pwm", bench.head2, COMBINED, bench.recipe, paper=paper)]
 
 
 def selected_row(bench: BenchNames, model: ModelNames) -> Row:
@@ -138,13 +155,38 @@ def pwm_rows(bench: BenchNames, model: ModelNames) -> list[Row]:
     return rows if chosen in rows else [*rows, chosen]
 
 
-def baseline_rows(bench: BenchNames) -> list[Row]:
-    """Return the seven published systems in the paper's order; HeadGAN is always trained (section 4.1)."""
+def baseline_rows(bench: BenchNames, published: Mapping[str, Sequence[PublishedRow]] = NO_PUBLISHED) -> list[Row]:
+    """Return the published systems in the paper's order, each from every source that `bench.baselines` names.
+
+    Args:
+        bench: section `bench`.
+        published: what the stage `evaluate` says of each system (`published_rows`).
+    """
     rows = []
-    for name, label in BASELINE_LABELS.items():
-        trained = pwm_key(bench.recipe, bench.head, name) if name == "headgan" else f"{bench.baselines}.{name}"
-        rows.append(Row(trained, label, "baseline", absent=NO_BASELINE))
+    for system, label in BASELINES.items():
+        found = published.get(system) or [PublishedRow(source, absent=NOT_EVALUATED) for source in bench.baselines]
+        rows += [_baseline_row(system, label, row, len(bench.baselines) > 1) for row in found]
     return rows
+
+
+def _baseline_row(system: str, label: str, row: PublishedRow, name_source: bool) -> Row:
+    said = [row.source] * name_source + ["own crop"] * row.own_crop
+    return Row(
+        f"{row.source}.{system}.own_crop" if row.own_crop else f"{row.source}.{system}",
+        f"{label} ({', '.join(said)})" if said else label,
+        "baseline",
+        absent=row.absent,
+        paper=label if row.source == OFFICIAL and not row.own_crop else "",
+        system=system,
+        source=row.source,
+        own_crop=row.own_crop,
+        notes=row.notes,
+    )
+
+
+def published_rows(results: Path) -> dict[str, list[PublishedRow]]:
+    """What the stage `evaluate` says of each published system in `data/results`."""
+    return {system: read_rows(results / system) for system in BASELINES if (results / system).is_dir()}
 
 
 def control_rows(has_truth: bool) -> list[Row]:
@@ -159,9 +201,16 @@ def own_rows(own: Mapping[str, OwnNames]) -> list[Row]:
     return [Row(name, row.label, "own", absent=row.absent) for name, row in own.items()]
 
 
-def all_rows(bench: BenchNames, model: ModelNames, has_truth: bool, own: Mapping[str, OwnNames] = NO_OWN) -> list[Row]:
+def all_rows(
+    bench: BenchNames,
+    model: ModelNames,
+    has_truth: bool,
+    own: Mapping[str, OwnNames] = NO_OWN,
+    published: Mapping[str, Sequence[PublishedRow]] = NO_PUBLISHED,
+) -> list[Row]:
     """Return every row in the order of Table 1: published systems, those that users brought, PWM, controls."""
-    return [*baseline_rows(bench), *own_rows(own), *pwm_rows(bench, model), *control_rows(has_truth)]
+    systems = baseline_rows(bench, published)
+    return [*systems, *own_rows(own), *pwm_rows(bench, model), *control_rows(has_truth)]
 
 
 def reference_rows(name: str, rows: Iterable[Row], bench: BenchNames) -> list[Row]:

@@ -96,24 +96,24 @@ def _row(cells: Sequence[str]) -> str:
 def table_csv(grids: Sequence[Grid]) -> str:
     """One table as CSV: a line a row and data set, columns `task metric-id`; `-` is a dash (see scores.csv)."""
     columns = [f"{column.task} {column.measure.id}" for column in grids[0].columns]
-    lines = [["dataset", "block", "method", *columns]]
+    lines = [["dataset", "block", "method", "row", *columns]]
     for grid in grids:
         for name, block in zip(BLOCKS[grid.table], grid.blocks, strict=False):
             for line in block:
                 values = ["" if c is None else plain(c.value) or "-" for c in line.cells]
-                lines.append([grid.dataset, name, line.row.label, *values])
+                lines.append([grid.dataset, name, line.row.label, line.row.key, *values])
     return csv_text(lines)
 
 
 def scores_csv(cells: Iterable[Cell]) -> str:
     """Every cell in long form, dashes included: an empty value and its reason."""
-    head = "dataset task method metric value ci_low ci_high n n_failed n_seeds seed_sd backend reason"
+    head = "dataset task method row metric value ci_low ci_high n n_failed n_seeds seed_sd backend reason"
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
         numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
         numbers += [str(e.n_seeds), plain(e.seed_sd)]
-        lines.append([cell.dataset, cell.task, cell.row.label, m.id, *numbers, m.backend, cell.reason])
+        lines.append([cell.dataset, cell.task, cell.row.label, cell.row.key, m.id, *numbers, m.backend, cell.reason])
     return csv_text(lines)
 
 

@@ -80,6 +80,12 @@ class FitTable:
                 return first_row + frame - first_frame
         raise KeyError(f"no fit for frame {frame} of clip {clip} (head {self.head})")
 
+    def last_frame(self, clip: str) -> int:
+        """Number of a clip's last frame that has a row; KeyError names a clip that has none."""
+        if clip not in self._runs:
+            raise KeyError(f"no fit of clip {clip} (head {self.head})")
+        return max(first + length - 1 for first, _, length in self._runs[clip])
+
     def ok(self, clip: str, frame: int) -> bool:
         """Whether the frame has a fit with status ok."""
         try:

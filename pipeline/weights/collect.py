@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pipeline.heads.table import asset_of
+from pipeline.methods.release import OFFICIAL
+from pipeline.methods.table import BASELINES
 from pipeline.metrics.weights import BACKEND_WEIGHTS
 from pipeline.params.recipe import PerceptualSection
 from pipeline.params.tree import Params
@@ -27,7 +29,8 @@ def used_assets(params: Params) -> dict[str, list[str]]:
 
     Returns:
         Consumer -> sorted names of assets. Consumers are `heads`, `fit.HEAD` of both heads, `train.RECIPE` of the
-        recipes that rows name, and `metrics`: what measures, in `evaluate@...` as in `controls`.
+        recipes that rows name, `baseline.SYSTEM` of the published systems, and `metrics`: what measures, in
+        `evaluate@...` as in `controls`.
 
     Raises:
         ValueError: a perceptual network's weights are neither an asset's name nor shipped with the project.
@@ -37,6 +40,8 @@ def used_assets(params: Params) -> dict[str, list[str]]:
     used = {"heads": {asset for head in heads if (asset := asset_of(head, folder))}}
     used |= {f"fit.{head}": set(TRACKER_WEIGHTS[params.fit_of(head).tracker]) for head in heads}
     used |= {f"train.{recipe}": _perceptual(recipe, params.recipes[recipe].perceptual) for recipe in recipes}
+    official = OFFICIAL in params.bench.baselines
+    used |= {f"baseline.{system}": {system} if official else set() for system in BASELINES}
     used["metrics"] = {name for backend in _texts(params.metrics) for name in BACKEND_WEIGHTS[backend]}
     return {consumer: sorted(names) for consumer, names in used.items()}
 

@@ -3,6 +3,8 @@
 import ast
 from functools import cache
 
+from pipeline.methods.registry import adapter_module
+from pipeline.methods.table import METHODS
 from tests.helpers import ROOT
 
 # Classes that make the key of the module which a subclass of theirs lies in, and the modules of these.
@@ -13,7 +15,7 @@ BY_SUBCLASS = {
 # Stores whose pieces carry the code in their own names: who opens the store, who names the piece.
 NAMED_PIECES = {
     "stages/crop.py": "pipeline/cropping/clip.py",
-    "pipeline/bench/evaluate.py": "pipeline/metrics/readings.py",
+    "pipeline/bench/opening.py": "pipeline/metrics/readings.py",
 }
 NO_READINGS = "pipeline.metrics.backends.pixels"
 SHARED_CODES = "pipeline.metrics.backends.head_codes"  # makes the key for the backends that read a head's codes
@@ -42,6 +44,8 @@ def keys() -> dict[tuple[str, ...], str]:
             modules = tuple(arg.value for arg in call.args if isinstance(arg, ast.Constant))
             if len(modules) == len(call.args):
                 found[modules] = file
+            elif ast.unparse(call.args[-1]) == "adapter_module(method)":
+                found |= {(*modules, adapter_module(method)): file for method in METHODS}
             else:
                 assert ast.unparse(call.args[0]) == "type(self).__module__", f"{file}: say what this key is of"
                 found |= {(module,): file for module in BY_SUBCLASS[file]}

@@ -1,25 +1,66 @@
-"""What each stage depends on: the rooms that its imports reach; `python -m tests.arch.stage_deps` writes dvc.yaml."""
+"""What each stage depends on: the rooms that its imports reach; `python -m tests.arch.stage_deps` writes dvc.yaml.
+
+Adapters and networks of methods are found by name (`pipeline.methods.registry`), so that no import leads to them: a
+stage that runs one method depends on that method's rooms, and one that runs them all on all.
+"""
 
 import re
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline.methods.registry import ADAPTERS, adapter_module
+from pipeline.methods.table import BASELINES, METHODS
 from pipeline.store.closure import closure
 from tests.helpers import ROOT
 
-CODE = re.compile(r"^(model|pipeline|stages)(/\w+)+(\.py)?$")
+CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{item[.\w]*\}))+(\.py)?$")
+FOLDERS_OF_METHODS = ("model/baselines", "pipeline/adapters")  # rooms of one method each lie in them
+# Stages that run methods: which, and what dvc.yaml writes for the rooms of one (`figures` runs all of them at once).
+OF_METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "baseline": (tuple(BASELINES), ("model/baselines/${item}", "pipeline/adapters/${item}")),
+    "evaluate": (METHODS, ("model/${item.network}", "pipeline/adapters/${item.adapter}")),
+    "figures": (METHODS, ("model/baselines", "model/pwm", "pipeline/adapters")),
+}
 
 
 def room(path: Path) -> str:
     """What a stage names for a file: the folder below model or pipeline that it lies in, else the file itself."""
     parts = path.relative_to(ROOT).parts
-    return "/".join(parts[:2]) if len(parts) > 2 else "/".join(parts)
+    depth = 3 if "/".join(parts[:2]) in FOLDERS_OF_METHODS and len(parts) > 3 else 2
+    return "/".join(parts[:depth]) if len(parts) > 2 else "/".join(parts)
+
+
+def rooms_of(method: str) -> set[str]:
+    """The rooms that are a method's own."""
+    return {f"pipeline/adapters/{method}", f"model/baselines/{method}" if method in BASELINES else f"model/{method}"}
+
+
+def reached(stage: str, method: str | None = None) -> set[str]:
+    """Rooms that `stages/<stage>.py` reaches, itself included, and those that it reaches with a method."""
+    modules = [f"stages.{stage}"]
+    if method:
+        modules += [adapter_module(method)]
+        if stage == "baseline":
+            modules += [f"{ADAPTERS}.{method}.release"]
+    return {room(path) for path in closure(*modules, plugins=True)} - set(FOLDERS_OF_METHODS)
 
 
 def rooms(stage: str) -> list[str]:
-    """Rooms that `stages/<stage>.py` reaches, itself included, sorted."""
-    return sorted({room(path) for path in closure(f"stages.{stage}", plugins=True)})
+    """What dvc.yaml names for a stage's code, sorted."""
+    methods, named = OF_METHODS.get(stage, ((None,), ()))
+    found = set[str]().union(*(reached(stage, method) for method in methods))
+    own = set[str]().union(*(rooms_of(method) for method in methods if method))
+    inside = {name for name in found if any(name.startswith(f"{folder}/") for folder in named)}
+    return sorted((found - own - inside) | set(named))
+
+
+def resolved(dependency: str, method: str) -> str:
+    """A dependency on code as it reads for one method."""
+    network = f"baselines/{method}" if method in BASELINES else method
+    for name, value in (("${item.adapter}", method), ("${item.network}", network), ("${item}", method)):
+        dependency = dependency.replace(name, value)
+    return dependency
 
 
 def is_code(dependency: str) -> bool:

@@ -12,9 +12,10 @@ from dvc.repo.artifacts import check_name_format
 from dvc.repo.plots import infer_data_sources
 from ruamel.yaml import YAML
 
+from pipeline.methods.table import BASELINES, METHODS, OURS
 from pipeline.params.tree import load_params
 from pipeline.report.rows import pwm_rows, selected_row
-from tests.arch.stage_deps import is_code, rooms, stage_script
+from tests.arch.stage_deps import OF_METHODS, is_code, reached, resolved, rooms, rooms_of, stage_script
 from tests.helpers import ROOT
 
 PROFILES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
@@ -24,6 +25,10 @@ HEAVY = {"torch", "decord", "distributed", "cv2", "pandas", "matplotlib"}
 def stage_bodies() -> dict[str, dict]:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+def deps_of(stage) -> set[str]:
+    return {Path(dep.def_path).as_posix() for dep in stage.deps}
 
 
 @pytest.fixture(params=PROFILES)
@@ -51,15 +56,18 @@ def test_every_row_has_one_training_and_one_evaluation(profile):
     params, stages = profile
     rows = {row.key for row in pwm_rows(params.bench, params.model)}
     assert {name.removeprefix("train@") for name in stages if name.startswith("train@")} == rows
-    assert {n.removeprefix("evaluate@") for n in stages if n.startswith("evaluate@")} == rows
+    assert {n.removeprefix("evaluate@") for n in stages if n.startswith("evaluate@")} == rows | set(BASELINES)
+    assert {n.removeprefix("baseline@") for n in stages if n.startswith("baseline@")} == set(BASELINES)
 
 
 def test_the_report_depends_on_the_results_of_every_row(profile):
     params, stages = profile
-    wanted = {f"data/results/{row.key}" for row in pwm_rows(params.bench, params.model)} | {"data/results/controls"}
+    rows = {row.key for row in pwm_rows(params.bench, params.model)} | set(BASELINES)
+    wanted = {f"data/results/{row}" for row in rows} | {"data/results/controls"}
     for name in ("report", "figures"):
-        deps = {Path(d.def_path).as_posix() for d in stages[name].deps}
+        deps = deps_of(stages[name])
         assert wanted <= deps | ({"data/results/controls"} if name == "figures" else set())
+    assert {f"data/models/{row}" for row in rows} <= deps_of(stages["figures"])
 
 
 def test_no_stage_reads_a_whole_folder_of_which_another_reads_a_part(profile):
@@ -122,6 +130,27 @@ def test_code_dependencies_are_the_rooms_that_imports_reach(stage):
     listed = [d for d in body["deps"] if is_code(d)]
     assert listed == rooms(stage_script(body["cmd"])), "run `python -m tests.arch.stage_deps`"
     assert not [d for d in listed if (ROOT / d).is_file() and len(Path(d).parts) > 2], "names a module of a room"
+
+
+@pytest.mark.parametrize("stage", ["baseline", "evaluate"])
+def test_a_stage_of_one_method_depends_on_all_that_it_reaches_and_on_no_other_method(stage):
+    """So that an edit of one published system runs nothing of another (figures and report apart)."""
+    deps = [d for d in stage_bodies()[stage]["deps"] if is_code(d)]
+    for method in OF_METHODS[stage][0]:
+        named = {resolved(dep, method) for dep in deps}
+        assert reached(stage, method) <= named, method
+        assert rooms_of(method) <= named
+        others = [other for other in METHODS if other != method]
+        assert not named & set().union(*(rooms_of(other) for other in others)), method
+
+
+def test_every_published_system_has_its_rooms_its_release_and_its_card():
+    for system in BASELINES:
+        for file in (f"model/baselines/{system}/network.py", f"pipeline/adapters/{system}/adapter.py",
+                     f"pipeline/adapters/{system}/release.py", f"docs/cards/{system}.md"):  # fmt: skip
+            assert (ROOT / file).is_file(), file
+    for folder, known in (("model/baselines", {*BASELINES, "shared"}), ("pipeline/adapters", {*BASELINES, OURS})):
+        assert {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")} == known
 
 
 def test_labels_assets_and_tables_of_methods_retrain_and_refit_nothing():

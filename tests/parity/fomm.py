@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from model.baselines.fomm import Fomm, FommConfig
+from model.baselines.fomm.network import Fomm, FommConfig
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, check_complete, compared_all, compared_input, drawn

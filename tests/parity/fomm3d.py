@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from model.baselines.fomm3d import Fomm3d
-from model.baselines.fomm3d_pose import Pose, to_degrees
+from model.baselines.fomm3d.network import Fomm3d
+from model.baselines.fomm3d.pose import Pose, to_degrees
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, check_complete, compared_all, compared_input, drawn

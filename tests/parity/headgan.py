@@ -2,7 +2,7 @@
 
 import torch
 
-from model.baselines.headgan import HeadGan
+from model.baselines.headgan.network import HeadGan
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, compared, compared_input, drawn

@@ -2,8 +2,8 @@
 
 import torch
 
-from model.baselines.lsr import Lsr
-from model.baselines.lsr_names import torch_state
+from model.baselines.lsr.names import torch_state
+from model.baselines.lsr.network import Lsr
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, compared, compared_input, drawn

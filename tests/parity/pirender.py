@@ -2,7 +2,7 @@
 
 import torch
 
-from model.baselines.pirender import PIRender
+from model.baselines.pirender.network import PIRender
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, compared, compared_input, drawn

@@ -2,7 +2,7 @@
 
 import torch
 
-from model.baselines.x2face import X2Face
+from model.baselines.x2face.network import X2Face
 from tests.parity.compare import Output
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, check_complete, compared_all, compared_input, drawn

@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.report.grids import Column
 from pipeline.report.intervals.coverage import least, resampled_coverage
 from pipeline.report.intervals.estimates import Estimate
-from pipeline.report.results import NOT_EVALUATED, Measured, Results
-from pipeline.report.rows import COPY_SOURCE, Row
+from pipeline.report.results import Measured, Results
+from pipeline.report.rows import COPY_SOURCE, NOT_EVALUATED, Row
 from pipeline.store.provenance import commit
 
 SHORT = 12

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.baselines.bilayer import BiLayer, BiLayerConfig, View, error_gradient, over_black, sample
-from model.baselines.bilayer_blocks import PredictedConv, PredictedNorm
+from model.baselines.bilayer.blocks import PredictedConv, PredictedNorm
+from model.baselines.bilayer.network import BiLayer, BiLayerConfig, View, error_gradient, over_black, sample
 from tests.helpers import shared
 from tests.parity.checks import CHECKS
 from tests.parity.run import FAILED, run

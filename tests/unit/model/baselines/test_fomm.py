@@ -7,8 +7,15 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from model.baselines.fomm import Fomm, FommConfig, hull_area, movement_scale
-from model.baselines.keypoints import AntiAlias, Keypoints, expected_position, position_grid, relative, sparse_motions
+from model.baselines.fomm.network import Fomm, FommConfig, hull_area, movement_scale
+from model.baselines.shared.keypoints import (
+    AntiAlias,
+    Keypoints,
+    expected_position,
+    position_grid,
+    relative,
+    sparse_motions,
+)
 from tests.parity.fomm import check
 from tests.parity_of_systems import altered, fixture_of
 

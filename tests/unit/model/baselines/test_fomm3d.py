@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from model.baselines.fomm3d import ORIGINAL, SPADE, Fomm3d, Fomm3dConfig
-from model.baselines.fomm3d_pose import PUBLISHED_PI, Pose, place, rotation, to_degrees
-from model.baselines.keypoints import Keypoints, position_grid
+from model.baselines.fomm3d.network import ORIGINAL, SPADE, Fomm3d, Fomm3dConfig
+from model.baselines.fomm3d.pose import PUBLISHED_PI, Pose, place, rotation, to_degrees
+from model.baselines.shared.keypoints import Keypoints, position_grid
 from tests.parity.fomm3d import PARTS, check
 from tests.parity_of_systems import altered, fixture_of
 from tests.published_networks import published_tensors, tensors_of

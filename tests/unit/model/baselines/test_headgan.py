@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.baselines.headgan import HeadGan, HeadGanConfig, warp_px
+from model.baselines.headgan.network import HeadGan, HeadGanConfig, warp_px
 from tests.parity.run import FAILED, OK
 from tests.published_networks import (
     assert_two_are_twice_one,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.baselines.inputs import check_inputs
+from model.baselines.shared.inputs import check_inputs
 
 SHAPES = {"mask": (1, 8, 8)}
 

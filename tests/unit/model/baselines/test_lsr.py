@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.baselines.lsr import Lsr, LsrConfig, blur_pool
+from model.baselines.lsr.network import Lsr, LsrConfig, blur_pool
 from tests.parity.run import FAILED, OK
 from tests.published_networks import (
     assert_two_are_twice_one,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.baselines.lsr import Lsr, LsrConfig
-from model.baselines.lsr_names import SUFFIX, is_weight, tensorflow_name, torch_state
+from model.baselines.lsr.names import SUFFIX, is_weight, tensorflow_name, torch_state
+from model.baselines.lsr.network import Lsr, LsrConfig
 from tests.helpers import shared
 from tests.parity.golden import Golden
 from tests.published_networks import tensors_of

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.baselines.pirender import PIRender, PIRenderConfig, warp_by_flow
+from model.baselines.pirender.network import PIRender, PIRenderConfig, warp_by_flow
 from tests.parity.run import FAILED, OK
 from tests.published_networks import (
     assert_two_are_twice_one,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.baselines.x2face import Level, X2Face, X2FaceConfig
+from model.baselines.x2face.network import Level, X2Face, X2FaceConfig
 from tests.parity.x2face import check
 from tests.parity_of_systems import altered, fixture_of
 

@@ -8,9 +8,11 @@ from torch.nn import functional as F
 
 from model.frame.coords import apply_affine
 from model.heads.head import HeadModel
+from model.heads.nmfc import nmfc
 from model.heads.retarget import retarget
 from model.pwm.config import GuidanceConfig
-from model.pwm.guidance import Guidance, area_resize, interpolate_area, nmfc, smooth_codes
+from model.pwm.guidance import Guidance, smooth_codes
+from model.render.area import area_resize, interpolate_area
 from model.render.interpolate import interpolate
 from model.render.raster import rasterize
 from tests.helpers import random_head

@@ -12,11 +12,12 @@ import torch
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
+from model.heads.nmfc import nmfc
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.config import GUIDANCE_PARTS, KEYS_OF_PART, GuidanceConfig, keys_that_count
 from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import GuideInput
-from model.pwm.guidance import Guidance, nmfc
+from model.pwm.guidance import Guidance
 from model.render.raster import rasterize
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config

@@ -13,14 +13,16 @@ from model.frame.coords import frames_to_tensor
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
-from model.pwm.animator import Animator, AnimatorConfig, fit_signals
+from model.pwm.animator import Animator, AnimatorConfig, fit_signals, fits_of
 from model.pwm.config import GeneratorConfig, GuidanceConfig
 from model.pwm.files import load_animator, save_animator
-from pipeline.bench.evaluate import EvaluateInputs, evaluate_row
-from pipeline.bench.generate import RowRunner, generate
+from pipeline.bench.evaluate import evaluate_row
+from pipeline.bench.generate import PairRunner, generate
+from pipeline.bench.opening import EvaluateInputs
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.predictions import write_predictions
-from pipeline.report.figures import chosen_pairs, contact_sheet, loss_curves
+from pipeline.methods.runner import Files
+from pipeline.report.figures import chosen_pairs, loss_curves, pwm_sheet
 from pipeline.report.pictures import PANEL_PX, colour_wheel, wheel_key
 from pipeline.report.rows import Row
 from pipeline.store.clips import decode_frame, encode_png
@@ -60,9 +62,12 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     make_clips(folder / "clips")
     make_pairs(folder / "pairs.parquet")
-    save_head(folder / "one.npz", random_head())
-    head = load_head(folder / "one.npz")
-    write_fits(folder, head)
+    head = HeadModel(random_head())  # float64, as it is made; it is read as float32
+    for place in ("heads", f"fits/{head.name}"):
+        (folder / place).mkdir(parents=True)
+    save_head(folder / "heads" / f"{head.name}.npz", random_head())
+    head = load_head(folder / "heads" / f"{head.name}.npz")
+    write_fits(folder / "fits" / head.name, head)
     torch.manual_seed(0)
     guidance = GuidanceConfig(name=GUIDANCE, render_px=16, code_dim=4, code_std=1.0, code_frequency=1.5)
     sizes = GeneratorConfig(
@@ -87,9 +92,23 @@ def pairs(world):
     return load_pair_frames(world / "pairs.parquet", world / "clips")[0]
 
 
+def files_of(world) -> Files:
+    return Files(world / "model", world / "heads", world / "fits", "one")
+
+
+@pytest.fixture(scope="module")
+def head(world):
+    return load_head(next((world / "heads").glob("*.npz")))
+
+
 @pytest.fixture(scope="module")
 def runner(world):
-    return RowRunner(world / "model", world / "one.npz", world / "eval.parquet", CLIPS, torch.device("cpu"))
+    return PairRunner(files_of(world), CLIPS, torch.device("cpu"))
+
+
+def fits_driving(runner, pairs, rows) -> tuple[HeadFit, HeadFit]:
+    driven = runner.model.adapter.drive(*runner.views(pairs, rows), torch.from_numpy(pairs.task[rows] == "same"))
+    return fits_of(driven.signals)
 
 
 def generated(runner, pairs, batch_size: int) -> np.ndarray:
@@ -103,19 +122,19 @@ def test_frames_do_not_depend_on_the_batch(runner, pairs):
     assert whole.std() > 0
 
 
-def test_weights_are_settled_once_and_change_no_frame(world, runner, pairs):
-    assert not [module for module in runner.animator.modules() if is_parametrized(module)]
-    trained = load_animator(world / "model", load_head(world / "one.npz"))
-    source, driving = runner.fits_of(pairs, slice(5))
+def test_weights_are_settled_once_and_change_no_frame(world, head, runner, pairs):
+    assert not [module for module in runner.model.network.modules() if is_parametrized(module)]
+    trained = load_animator(world / "model", head)
+    source, driving = fits_driving(runner, pairs, slice(5))
     with torch.inference_mode():
         frames = trained(frames_to_tensor(torch.from_numpy(pairs.source_u8[:5])), fit_signals(source, driving)).image
     assert torch.equal(runner.animate(pairs, slice(5)).image, frames)
 
 
 def test_cross_identity_takes_the_sources_shape_and_the_driving_pose(runner, pairs):
-    source, driving = runner.fits_of(pairs, slice(None))
-    rows = [runner.fits.row(c, int(f)) for c, f in zip(pairs.driving_clip, pairs.driving_frame, strict=True)]
-    own = runner.fits.head_fit(rows)
+    source, driving = fits_driving(runner, pairs, slice(None))
+    rows = [runner.model.fits.row(c, int(f)) for c, f in zip(pairs.driving_clip, pairs.driving_frame, strict=True)]
+    own = runner.model.fits.head_fit(rows)
     same = torch.from_numpy(pairs.task == "same")
     assert torch.equal(driving.shape[same], own.shape[same])
     assert torch.equal(driving.shape[~same], source.shape[~same])
@@ -125,20 +144,20 @@ def test_cross_identity_takes_the_sources_shape_and_the_driving_pose(runner, pai
 
 
 def test_a_model_of_another_head_is_refused(world, tmp_path):
-    save_head(tmp_path / "two.npz", random_head(seed=1))
+    save_head(tmp_path / "bumpy_sphere.npz", random_head(seed=1))
     with pytest.raises(ValueError, match="bumpy_sphere"):
-        RowRunner(world / "model", tmp_path / "two.npz", world / "eval.parquet", CLIPS, torch.device("cpu"))
+        PairRunner(Files(world / "model", tmp_path, world / "fits", "one"), CLIPS, torch.device("cpu"))
 
 
-def test_a_contact_sheet_shows_every_column(world, runner, pairs, tmp_path):
+def test_a_pwm_sheet_shows_every_column(world, runner, pairs, tmp_path):
     shown = pairs.select(chosen_pairs(pairs, 2))
     assert sorted(set(zip(shown.dataset.tolist(), shown.task.tolist(), strict=True))) == [
         ("first", "cross"), ("first", "same"), ("second", "cross"), ("second", "same")]  # fmt: skip
     assert len(shown) == 8
     write_predictions(tmp_path / "p.arrow", shown.pair_id.tolist(), [encode_png(shown.source_u8[:][:, ::-1])])
     row = Row("tiny.one.x", "PWM", "pwm", "one", GUIDANCE, "tiny")
-    contact_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "a.png")
-    contact_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "b.png")
+    pwm_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "a.png")
+    pwm_sheet(row, runner, shown, tmp_path / "p.arrow", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     picture = Image.open(tmp_path / "a.png")
     assert picture.width > 8 * PANEL_PX
@@ -171,21 +190,19 @@ def test_loss_curves_are_drawn(tmp_path):
 
 
 @pytest.fixture
-def of_seeds(world, tmp_path, monkeypatch):
+def of_seeds(world, head, tmp_path, monkeypatch):
     """Evaluates a row of models that lie in `tmp_path/models`: `row` with two seeds more, `second` with the first."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    head = load_head(world / "one.npz")
     for seed in (7, 10):
         torch.manual_seed(seed)
         animator = Animator(head, load_animator(world / "model", head).config)
         save_animator(tmp_path / "models" / "row" / "seeds" / str(seed), animator, 1, {"seed": seed})
     shutil.copytree(world / "model", tmp_path / "models" / "row", dirs_exist_ok=True)
     shutil.copytree(tmp_path / "models" / "row" / "seeds" / "10", tmp_path / "models" / "second")
-    for here, file in ((f"heads/{head.name}.npz", "one.npz"), (f"fits/{head.name}/eval.parquet", "eval.parquet")):
-        (tmp_path / here).parent.mkdir(parents=True)
-        shutil.copyfile(world / file, tmp_path / here)
+    for folder in ("heads", "fits"):
+        shutil.copytree(world / folder, tmp_path / folder)
     judge = FakeJudge()
-    monkeypatch.setattr("pipeline.bench.evaluate.open_measures", lambda *_: make_measures(judge))
+    monkeypatch.setattr("pipeline.bench.opening.open_measures", lambda *_: make_measures(judge))
     settings = {**vars(PARAMS), "bench": BENCH, "metrics": None, "fit": SimpleNamespace(min_score=0.5)}
     inputs = EvaluateInputs(clips=world / "clips", heads=tmp_path / "heads", pairs=world / "pairs.parquet")
 

@@ -95,12 +95,11 @@ def test_batches_are_those_of_one_pass_whatever_the_piece(loaded, tmp_path):
     assert runner.seen == [48] * 12 + [24]
 
 
-def key_of(folder, loaded, batch_size=BATCH):
+def key_of(folder, loaded, batch_size=BATCH, method="fomm", own_crop=False):
     pairs, hashes = loaded
     files = [folder / name for name in ("weights", "config", "head", "fits")]
-    return generation_key(
-        files, pairs, hashes.pairs_sha256, Images.of(pairs.frames).names, batch_size, torch.device("cpu")
-    )
+    names, device = Images.of(pairs.frames).names, torch.device("cpu")
+    return generation_key(method, own_crop, files, pairs, hashes.pairs_sha256, names, batch_size, device)
 
 
 def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, monkeypatch):
@@ -117,11 +116,12 @@ def test_whatever_the_frames_depend_on_changes_the_key(world, loaded, tmp_path, 
         (tmp_path / name).write_bytes(content)
     repainted(world / "clips", tmp_path / "clips", (pairs.source_clip[7], pairs.source_frame[7]))
     others.add(key_of(tmp_path, load_pair_frames(world / "pairs.parquet", tmp_path / "clips")))
+    others |= {key_of(tmp_path, loaded, method="lsr"), key_of(tmp_path, loaded, own_crop=True)}
     monkeypatch.setattr("pipeline.bench.kept.code_sha256", lambda *modules: f"other code of {modules}")
     others.add(key_of(tmp_path, loaded))
     monkeypatch.setattr("pipeline.bench.kept.arithmetic", lambda device: "another processor")
     others.add(key_of(tmp_path, loaded))
-    assert len(others - {key}) == 9
+    assert len(others - {key}) == 11
 
 
 def repainted(clips, out, frame: tuple[str, int]) -> None:

@@ -110,8 +110,9 @@ def test_figures_decode_only_the_pairs_that_they_show(tmp_path, monkeypatch):
     make_pairs(tmp_path / "pairs.parquet")
     asked, shown, frame = [], [], ClipStore.frame
     monkeypatch.setattr(ClipStore, "frame", lambda store, *name: asked.append(name) or frame(store, *name))
-    monkeypatch.setattr("pipeline.bench.generate.RowRunner", lambda *given: shown.append(given))
-    monkeypatch.setattr("pipeline.report.figures.contact_sheet", lambda row, runner, pairs, *_: pairs.source_u8[:])
+    monkeypatch.setattr("pipeline.bench.generate.PairRunner", lambda *given: shown.append(given))
+    monkeypatch.setattr("pipeline.methods.runner.Files", lambda *given: given)
+    monkeypatch.setattr("pipeline.report.figures.pwm_sheet", lambda row, runner, pairs, *_: pairs.source_u8[:])
     monkeypatch.setattr("pipeline.report.figures.loss_curves", lambda *_: None)
     folders = {name: tmp_path for name in ("heads", "fits_dir", "models", "results", "out")}
     files = {"clips": tmp_path / "clips", "pairs": tmp_path / "pairs.parquet"}
@@ -120,7 +121,7 @@ def test_figures_decode_only_the_pairs_that_they_show(tmp_path, monkeypatch):
     chosen = pairs.select(chosen_pairs(pairs, PARAMS.report.sheet_pairs))
     assert len(chosen) == 8
     assert {clip for clip, _ in asked} <= chosen.clips | {min(pairs.clips)}
-    assert [(given[3], given[4]) for given in shown] == [(chosen.clips, torch.device("cpu"))] * 5
+    assert [(given[1], given[2]) for given in shown] == [(chosen.clips, torch.device("cpu"))] * 5
 
 
 def test_a_frame_that_its_clip_does_not_have_is_named(tmp_path):

@@ -22,7 +22,7 @@ def test_every_published_tensor_arrives_in_the_network(name, tmp_path, monkeypat
     assert done.exit_code == 0, done.output
     found = load_released(name, assets / f"{name}.safetensors").state_dict()
     if name == "lsr":
-        from model.baselines.lsr_names import torch_state
+        from model.baselines.lsr.names import torch_state
 
         state = torch_state({key: np.asarray(value) for key, value in state.items()})
     assert set(found) == set(state)

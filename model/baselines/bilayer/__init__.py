@@ -1,0 +1,1 @@
+"""Bi-Layer's network, with the tensors of the released checkpoint."""

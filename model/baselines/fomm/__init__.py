@@ -1,0 +1,1 @@
+"""FOMM's network, with the tensors of the released checkpoint."""

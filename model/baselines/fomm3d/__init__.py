@@ -1,0 +1,1 @@
+"""3D-FOMM's network, with the tensors of the released checkpoint."""

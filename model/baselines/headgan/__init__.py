@@ -1,0 +1,1 @@
+"""HeadGAN's network, with the tensors of the released checkpoint."""

@@ -1,0 +1,1 @@
+"""LSR's network, with the tensors of the released checkpoint."""

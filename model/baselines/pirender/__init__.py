@@ -1,0 +1,1 @@
+"""PIRender's network, with the tensors of the released checkpoint."""

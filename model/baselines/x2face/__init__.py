@@ -1,0 +1,1 @@
+"""X2Face's network, with the tensors of the released checkpoint."""

@@ -1,0 +1,1 @@
+"""One room a method: what stands between clips and its network, and what its release looks like."""

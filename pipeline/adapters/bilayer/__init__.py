@@ -1,0 +1,1 @@
+"""Bi-Layer in the tables: what drives it, and its release."""

@@ -1,0 +1,1 @@
+"""FOMM in the tables: what drives it, and its release."""

@@ -1,0 +1,1 @@
+"""3D-FOMM in the tables: what drives it, and its release."""

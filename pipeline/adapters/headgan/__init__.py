@@ -1,0 +1,1 @@
+"""HeadGAN in the tables: what drives it, and its release."""

@@ -1,0 +1,1 @@
+"""LSR in the tables: what drives it, and its release."""

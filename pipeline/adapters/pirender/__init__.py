@@ -1,0 +1,1 @@
+"""PIRender in the tables: what drives it, and its release."""

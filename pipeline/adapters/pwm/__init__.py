@@ -1,0 +1,1 @@
+"""The PWM in the tables: what drives it."""

@@ -1,0 +1,1 @@
+"""X2Face in the tables: what drives it, and its release."""
