@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.metrics.fid import frechet_distance
 from pipeline.report.intervals.estimates import Estimate, holm, paired_difference, paired_distance_difference
 from pipeline.report.results import Cell, Members, Results
 from pipeline.report.rows import Row
@@ -61,7 +60,7 @@ def _difference(results: Results, members: Members, cell: Cell, reference: Row) 
     if cell.measure.of_sets:
         of_a, of_b = (one.features(*where, ids) for one in (a, b))
         return paired_distance_difference(
-            frechet_distance, of_a, of_b, a.reference(*where, ids), members.clusters, results.min_people
+            cell.measure.distance, of_a, of_b, a.reference(*where, ids), members.clusters, results.min_people
         )
     values_a, values_b = (one.values(*where, ids) for one in (a, b))
     return paired_difference(values_a, values_b, members.clusters, results.min_people)

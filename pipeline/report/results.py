@@ -1,7 +1,7 @@
 """Reads what `evaluate` wrote and estimates every cell: one number, its interval, or the reason for a dash."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +13,15 @@ import pyarrow as pa
 
 from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
 from pipeline.bench.pair_hash import pairs_sha256
-from pipeline.metrics.fid import frechet_distance
+from pipeline.metrics.registry import metric_named
 from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import Estimate, estimate_distance, estimate_mean
 from pipeline.report.rows import NOT_EVALUATED, Row
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 from pipeline.store.seeds import seed_folders
+
+YAW_GAP = "yaw_gap"  # no column: it sorts pairs into strata
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class Measured:
     tasks: tuple[str, ...]
     weights_sha256: str
     reason: str
+    features_of: str = ""  # of a metric of sets: the metric whose stored features it compares
+
+    @property
+    def distance(self) -> Callable[[np.ndarray, np.ndarray], float]:
+        """What it measures between two sets of features; of a metric of sets."""
+        return metric_named(self.name).distance  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def least(self) -> float:
+        """What an interval does not go below; of a metric of sets."""
+        return -np.inf if getattr(metric_named(self.name), "unbiased", False) else 0.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,9 @@ class SeedResult:
         self.subset_sha256 = facts["subset_sha256"]
         self.measures = [Measured(**{**m, "tasks": tuple(m["tasks"])}) for m in json.loads(facts["measures"])]
         self._scores = _by_key(scores, ("dataset", "task", "metric"), numbers(scores.column("value")))
+        of_sets = [m for m in self.measures if m.of_sets]
+        stored = {(m.name, m.backend): m.id for m in of_sets}
+        self._stored = {m.id: stored[m.features_of or m.name, m.backend] for m in of_sets}
         self._features: dict[str, Features] = {}
 
     def reason(self, metric_id: str) -> str:
@@ -133,9 +149,10 @@ class SeedResult:
         Raises:
             NotMeasured: those of some pairs are not there.
         """
-        if metric_id not in self._features:
-            self._features[metric_id] = Features(self.folder, metric_id)
-        return self._features[metric_id].of_set(dataset, task, role, pair_ids)
+        stored = self._stored[metric_id]
+        if stored not in self._features:
+            self._features[stored] = Features(self.folder, stored)
+        return self._features[stored].of_set(dataset, task, role, pair_ids)
 
 
 class SeedFeatures(Sequence[np.ndarray]):
@@ -245,10 +262,12 @@ class Results:
             (dataset, task, row.key, measure.id): self._cell(dataset, task, row, measure)
             for dataset in pairs.datasets
             for measure in self.measures
+            if measure.name != YAW_GAP
             for task in ("same", "cross")
             for row in self.rows
             if task in measure.tasks and task in row.tasks
         }
+        self._strata: dict[tuple[str, str, str, str], Cell] = {}
 
     def cells(self) -> list[Cell]:
         """Every cell, dashes included."""
@@ -256,7 +275,16 @@ class Results:
 
     def cell(self, dataset: str, task: str, row: Row, measure: Measured) -> Cell | None:
         """One cell, or None where the row or the column does not stand in this task."""
-        return self._cells.get((dataset, task, row.key, measure.id))
+        where = (dataset, task, row.key, measure.id)
+        return self._cells.get(where) or self._strata.get(where)
+
+    def strata(self) -> list[Cell]:
+        """Cells of parts of columns, which only the further columns show."""
+        return list(self._strata.values())
+
+    def keep_strata(self, cells: Iterable[Cell]) -> None:
+        """Remember cells of parts of columns."""
+        self._strata = {(cell.dataset, cell.task, cell.row.key, cell.measure.id): cell for cell in cells}
 
     def measure(self, name: str, head: str = "") -> Measured:
         """Column that tables print, by metric name and head: the first of the metric's instruments."""
@@ -299,7 +327,12 @@ def estimate_cell(
     if measure.of_sets:
         where = (dataset, task, measure.id, ids)
         return estimate_distance(
-            frechet_distance, result.features(*where), result.reference(*where), members.clusters, min_people
+            measure.distance,
+            result.features(*where),
+            result.reference(*where),
+            members.clusters,
+            min_people,
+            measure.least,
         )
     return estimate_mean(result.values(dataset, task, measure.id, ids), members.clusters, min_people)
 

@@ -1,4 +1,4 @@
-"""Tables 1-3 as Markdown and CSV, and every cell in long form."""
+"""Tables as Markdown and CSV, and every cell in long form."""
 
 import csv
 import io
@@ -18,7 +18,12 @@ NOT_COMPARABLE = (
     "The paper's numbers, not comparable with those above: other people, other resolution, other networks behind "
     "the metrics."
 )
-BLOCKS = {1: ("methods", "controls"), 2: ("paper's rows", "other rows", "controls"), 3: ("heads", "controls")}
+BLOCKS = {
+    1: ("methods", "controls"),
+    2: ("paper's rows", "other rows", "controls"),
+    3: ("heads", "controls"),
+    4: ("methods", "controls"),
+}
 
 
 def number(value: float, digits: int) -> str:
@@ -54,7 +59,7 @@ def markdown(grids: Sequence[Grid], paper: Paper, beside: bool, footer: Sequence
     parts = [f"# {TITLES[table]} ({bench})", ""]
     for grid in grids:
         parts += [f"## {grid.dataset}", "", *_grid_lines(grid, paper if beside else None), ""]
-    if not beside:
+    if not beside and paper.has(table):
         parts += [f"## {NOT_COMPARABLE}", ""]
         for grid in grids:
             if paper.dataset_of(grid):

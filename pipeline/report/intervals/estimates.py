@@ -57,15 +57,20 @@ def estimate_mean(values: np.ndarray, clusters: Clusters, min_people: int) -> Es
 
 
 def estimate_distance(
-    distance: Distance, generated: OfSeeds, reference: np.ndarray, clusters: Clusters, min_people: int
+    distance: Distance,
+    generated: OfSeeds,
+    reference: np.ndarray,
+    clusters: Clusters,
+    min_people: int,
+    least: float = 0.0,
 ) -> Estimate:
     """Distance of two sets of (N, D) features, row i of both from pair i, with a jackknife over people.
 
     Of several seeds it is the mean of their distances. The interval is for the distance that is expected at this number
-    of pairs, and does not go below zero.
+    of pairs, and does not go below `least`.
     """
     found, _ = _distance(distance, [generated], reference, clusters, min_people)
-    low = max(found.low, 0.0) if np.isfinite(found.low) else np.nan
+    low = max(found.low, least) if np.isfinite(found.low) else np.nan
     return replace(found, low=low)
 
 
