@@ -86,17 +86,18 @@ def pwm(profile: str) -> Made:
     """This project's network, in the sizes of a profile."""
     torch.manual_seed(0)
     params = load_params(ROOT / profile)
-    recipe, head = params.recipes[params.bench.recipe], load_head(HEAD)
-    config = AnimatorConfig(guidance=guidance_config(recipe, GUIDANCE), generator=generator_config(recipe))
+    name, head = params.bench.recipe, load_head(HEAD)
+    image_px, sizes = params.recipes[name].image_px, params.networks[name].pwm
+    config = AnimatorConfig(guidance=guidance_config(sizes, GUIDANCE), generator=generator_config(sizes))
     network = Animator(head, config).eval()
 
     def call(batch: int, device: str) -> Callable[[], Any]:
-        source = torch.rand(batch, 3, recipe.image_px, recipe.image_px, device=device)
+        source = torch.rand(batch, 3, image_px, image_px, device=device)
         draw = torch.Generator().manual_seed(0)
         signals = fit_signals(*(random_fits(head, batch, draw).to(device) for _ in range(2)))
         return lambda: network(source, signals)
 
-    return Made(network, recipe.image_px, call)
+    return Made(network, image_px, call)
 
 
 def rows() -> dict[str, Callable[[], Made]]:

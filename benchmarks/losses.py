@@ -46,7 +46,7 @@ from pipeline.training.configs import (
 from pipeline.training.dataset import Pairs
 from pipeline.training.run import load_backbone
 
-# guidance, or guidance/variant: without one the recipe's own generator
+# guidance, or guidance/variant: without one the parameters' own generator
 ROWS = (
     "geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes", "geom_disp/paper", "neural_codes/paper",
     "nmfc/in_full",
@@ -88,25 +88,29 @@ def trajectory(row: str) -> Trajectory:
     """Train one of `ROWS` for twenty steps on one thread in float32; returns the losses of every step."""
     guidance, _, variant = row.partition("/")
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
-    recipe = params.recipes["toy64"]
-    sizes = recipe.generator.model_copy(update=VARIANTS[variant])
+    recipe, network = params.recipes["toy64"], params.networks["toy64"].pwm
     recipe = recipe.model_copy(
         update={
             "batch_size": PAIRS,
             "iterations": STEPS,
-            "generator": sizes,
             "run": recipe.run.model_copy(update={"log_every": 1, "precision": "float32"}),
-            "perceptual": recipe.perceptual.model_copy(update={"weights": str(ROOT / recipe.perceptual.weights)}),
         }
     )
-    slow = Rates(**{name: RATE_SHARE * rate for name, rate in asdict(first_rates(recipe)).items()})
+    network = network.model_copy(
+        update={
+            "generator": network.generator.model_copy(update=VARIANTS[variant]),
+            "perceptual": network.perceptual.model_copy(update={"weights": str(ROOT / network.perceptual.weights)}),
+        }
+    )
+    slow = Rates(**{name: RATE_SHARE * rate for name, rate in asdict(first_rates(network)).items()})
     head = load_head(ROOT / params.data.heads / f"{params.bench.head}.npz")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
-    animator, discriminator = Animator(head, config), Discriminator(discriminator_config(recipe))
-    perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
+    config = AnimatorConfig(guidance=guidance_config(network, guidance), generator=generator_config(network))
+    animator, discriminator = Animator(head, config), Discriminator(discriminator_config(network))
+    judged_by = network.perceptual
+    perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
 
     def drawn(step: int) -> Batch:
         moved = recrop(batch_at(head, recipe.image_px, step), 0.1, 0.1, SEED, step)
@@ -116,7 +120,8 @@ def trajectory(row: str) -> Trajectory:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             return train(
-                PwmLesson(animator, discriminator, perceptual, loss_config(recipe), slow), drawn, train_config(recipe),
+                PwmLesson(animator, discriminator, perceptual, loss_config(network), slow), drawn,
+                train_config(recipe, network),
                 torch.device("cpu"), CheckpointStore(Path(scratch)), lambda _step, _losses: None,
             )  # fmt: skip
     finally:

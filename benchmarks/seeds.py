@@ -60,8 +60,8 @@ def study(params: Params, keys: Sequence[str], seeds: int, data: Path, work: Pat
     for row in rows:
         fits = data / "fits" / row.head / "train.parquet"
         inputs = TrainInputs(clips=data / "clips" / "train", fits=fits, head=data / "heads" / f"{row.head}.npz")
-        recipe = params.recipes[row.recipe]
-        train_seeds(row.key, row.guidance, recipe, inputs, work / "models" / row.key, device, seeds)
+        recipe, network = params.recipes[row.recipe], params.networks[row.recipe].pwm
+        train_seeds(row.key, row.guidance, recipe, network, inputs, work / "models" / row.key, device, seeds)
     on = EvaluateInputs(clips=data / "clips" / "eval", heads=data / "heads", pairs=data / "pairs.parquet")
     for row in rows:
         evaluate_row(params, row.key, on, work / "models", data / "fits", work / "results" / row.results, device)
@@ -107,14 +107,14 @@ def report_of(params: Params, keys: Sequence[str], seeds: int, cells: Sequence[M
     ratios = [cell["sd_over_half_interval"] for cell in cells if cell["sd_over_half_interval"] is not None]
     if not ratios:
         raise ValueError(f"no cell has an interval: report.min_people is {params.report.min_people}")
-    recipes = dict.fromkeys(split_row(key)[0] for key in keys)
+    recipes = made_by(params.recipes, params.networks)
     return {
         "command": f"python -m benchmarks.seeds --rows {' '.join(keys)} --seeds {seeds}",
         "commit": commit(),
         "processor": processor(),
         "versions": versions(),
         "profile": params.bench.name,
-        "recipes": {name: made_by(params.recipes[name]) for name in recipes},
+        "recipes": {name: recipes[name] for name in dict.fromkeys(split_row(key)[0] for key in keys)},
         "rows": list(keys),
         "seeds": seeds,
         "sd_over_half_interval": {
@@ -124,13 +124,13 @@ def report_of(params: Params, keys: Sequence[str], seeds: int, cells: Sequence[M
     }  # fmt: skip
 
 
-def page(report: Mapping[str, Any], params: Params) -> str:
+def page(report: Mapping[str, Any]) -> str:
     """The study as Markdown."""
     name = f"seeds-{report['profile']}.md"
     lines = [
         f"# {report['seeds']} seeds of {len(report['rows'])} rows, profile {report['profile']}", "",
         f"`{report['command']}`, commit {report['commit']}, {report['processor']}, "
-        f"torch {report['versions']['torch']}.", "", study_sentence(report, name, params.recipes), "",
+        f"torch {report['versions']['torch']}.", "", study_sentence(report, name, report["recipes"]), "",
         "Mean and standard deviation (sd) are over the seeds. The half interval of one seed is 95% over people for its "
         "weights, given as the mean over the seeds; that of all is of the mean over the seeds and holds their variance "
         "([docs/intervals.md](../../docs/intervals.md)).", "",
@@ -158,10 +158,10 @@ def main(
     cells = study(settings, rows, seeds, data, WORK, device_named(device))
     report = report_of(settings, rows, seeds, cells)
     file = study_file(out, settings.bench.name)
-    write_text(file.with_suffix(".md"), page(report, settings))
+    write_text(file.with_suffix(".md"), page(report))
     write_json(file, report)
     shutil.rmtree(WORK)  # it shows people; trainings and frames lie in scratch, where `pwm data forget` finds them
-    say(study_sentence(report, file.with_suffix(".md").name, settings.recipes))
+    say(study_sentence(report, file.with_suffix(".md").name, report["recipes"]))
 
 
 if __name__ == "__main__":

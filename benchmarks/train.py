@@ -32,6 +32,7 @@ from model.training.losses import discriminator_hinge, feature_matching, generat
 from model.training.perceptual import Perceptual
 from model.training.replicas import Replicas, replicas
 from pipeline.options import DeviceName
+from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
@@ -67,17 +68,17 @@ def random_fits(head: HeadModel, count: int, generator: torch.Generator) -> Head
 class ReferenceStep:
     """The step of the budget (module docstring) on noise, alone on one thread."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, network: PwmSection) -> None:
         judge = {"scales": REFERENCE_SCALES, "width": REFERENCE_WIDTH, "max_width": REFERENCE_CHANNELS[0]}
         layout = {"memory_format": torch.channels_last}
         generator = replace(
-            generator_config(recipe),
+            generator_config(network),
             channels=REFERENCE_CHANNELS,
             outer_kernel=REFERENCE_KERNEL,
             spade_hidden=REFERENCE_HIDDEN,
         )
         self.generator = Generator(generator, ("disp",), 0, 2, torch.zeros(3)).train().to(**layout)
-        self.discriminator = Discriminator(replace(discriminator_config(recipe), **judge)).train().to(**layout)
+        self.discriminator = Discriminator(replace(discriminator_config(network), **judge)).train().to(**layout)
         self.adams = [torch.optim.Adam(n.parameters(), fused=True) for n in (self.generator, self.discriminator)]
         size = (recipe.batch_size, 3, recipe.image_px, recipe.image_px)
         self.source, self.target = (torch.rand(size).contiguous(**layout) for _ in range(2))
@@ -101,30 +102,37 @@ class ReferenceStep:
 
 
 def measure(
-    team: Replicas, recipe: Recipe, guidance: str, head_path: Path, device: torch.device, steps: int
+    team: Replicas,
+    recipe: Recipe,
+    network: PwmSection,
+    guidance: str,
+    head_path: Path,
+    device: torch.device,
+    steps: int,
 ) -> dict[str, float]:
     """Time the steps of one row after two to warm up; milliseconds of one of the processes that take part."""
     torch.set_num_threads(recipe.run.cpu_threads)
     torch.manual_seed(recipe.seed)
     head, pairs = load_head(head_path), recipe.batch_size // team.count
-    config = AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe))
+    config = AnimatorConfig(guidance=guidance_config(network, guidance), generator=generator_config(network))
+    judged_by = network.perceptual
     lesson = PwmLesson(
         Animator(head, config).train(),
-        Discriminator(discriminator_config(recipe)).train(),
-        Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales),
-        loss_config(recipe),
-        first_rates(recipe),
+        Discriminator(discriminator_config(network)).train(),
+        Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales),
+        loss_config(network),
+        first_rates(network),
     )
-    players = Players.make(lesson, train_config(recipe), device)
+    players = Players.make(lesson, train_config(recipe, network), device)
     generator = torch.Generator().manual_seed(recipe.seed)
-    reference = ReferenceStep(recipe) if team.count == 1 else None
+    reference = ReferenceStep(recipe, network) if team.count == 1 else None
     walls, processors, rendering, beside = [], [], [], []
     for _ in range(steps + 2):
         images = torch.rand(2, pairs, 3, recipe.image_px, recipe.image_px, generator=generator)
         fits = [random_fits(head, pairs, generator) for _ in range(2)]
         batch = Batch(images[0], images[1], fit_signals(*fits))
         wall, processor = time.perf_counter(), time.process_time()
-        train_step(players, batch, train_config(recipe), device, team)
+        train_step(players, batch, train_config(recipe, network), device, team)
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
         wall = time.perf_counter()
@@ -174,12 +182,12 @@ def main(
     """Time a training step of every guidance."""
     settings, place = load_params(params), device_named(device)
     name = recipe or settings.bench.recipe
-    chosen = settings.recipes[name]
+    chosen, network = settings.recipes[name], settings.networks[name].pwm
     run = chosen.run.model_copy(update={"cpu_threads": threads or chosen.run.cpu_threads})
     chosen = chosen.model_copy(update={"run": run})
     processes = (processes or run.cpu_processes) if place.type == "cpu" else 1
     head = Path(settings.data.heads) / f"{settings.bench.head}.npz"
-    rows = {g: measured(processes, chosen, g, head, place, steps) for g in GUIDANCE_PARTS}
+    rows = {g: measured(processes, chosen, network, g, head, place, steps) for g in GUIDANCE_PARTS}
     report = {
         "command": f"python -m benchmarks.train --recipe {name} --threads {run.cpu_threads} --processes {processes} "
         f"--steps {steps} --device {device}",

@@ -24,7 +24,7 @@ PARTS = {
     "Heads and fits (section 3.1)": (
         "model/heads/", "model/releases/", "model/trackers/", "pipeline/trackers/", "pipeline/fitting/",
     ),
-    "Published systems (section 4.2)": ("model/baselines/", "pipeline/methods/"),
+    "Published systems (section 4.2)": ("model/baselines/", "pipeline/methods/", "pipeline/adapters/"),
     "Data (section 4.1)": ("pipeline/sources/", "pipeline/cropping/", "pipeline/video/"),
     "Evaluation (sections 4.1 and 4.2, supplementary 3)": (
         "model/heads/retarget.py", "pipeline/metrics/", "pipeline/bench/", "pipeline/controls/", "pipeline/report/",

@@ -22,8 +22,8 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: 
     from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
-    recipe, seeds = params.recipes[recipe_name], params.bench.seeds
-    curve = train_seeds(row, guidance, recipe, inputs, out, device_named(device), seeds)
+    recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
+    curve = train_seeds(row, guidance, recipe, network, inputs, out, device_named(device), params.bench.seeds)
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 

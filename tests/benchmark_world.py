@@ -32,8 +32,14 @@ REPORT = ReportParams(
     reference="nmfc", coverage_draws=200, min_people=8, paper_beside=False, embed_pictures=True, sheet_pairs=2
 )
 RECIPES = {"tiny": load_params().recipes["toy64"]}
+NETWORKS = {"tiny": load_params().networks["toy64"]}
 PARAMS = SimpleNamespace(
-    bench=BENCH, model=MODEL, recipes=RECIPES, report=REPORT, evaluate=EvaluateParams(batch_size=4)
+    bench=BENCH,
+    model=MODEL,
+    recipes=RECIPES,
+    networks=NETWORKS,
+    report=REPORT,
+    evaluate=EvaluateParams(batch_size=4),
 )
 COLUMNS = [("fid", "judge", ""), ("csim", "judge", ""), ("akd", "judge", ""), ("aed", "judge", "one"),
            ("aed", "judge", "two"), ("apd", "judge", "one"), ("apd", "judge", "two"), ("l1", "pixels", ""),

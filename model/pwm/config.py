@@ -1,6 +1,6 @@
 """What the PWM network is made of: plain frozen records, without defaults.
 
-Every number here comes from params.yaml (pipeline/params/recipe.py types it there); what the paper leaves
+Every number here comes from params.yaml (pipeline/params/networks.py types it there); what the paper leaves
 open is explained under `Choice:` where the number is used.
 """
 

@@ -78,7 +78,7 @@ class MethodRunner:
         self.fits = read_fits(files, head, clips)
         network = files.adapter.build(files.config, head)
         load_weights(files.model, network)
-        self.network = settled(network).to(device).eval()
+        self.network = settled(network.eval()).to(device)
         self.adapter: Adapter = files.adapter(self.network, head)
 
     def view(
@@ -109,7 +109,10 @@ def read_fits(files: Files, head: HeadModel | None, clips: Collection[str]) -> F
 
 
 def settled(network: nn.Module) -> nn.Module:
-    """Replace spectrally normalised weights by their values, which every pass would compute anew; in place."""
+    """Replace spectrally normalised weights by their values, which every pass would compute anew; in place.
+
+    The network must be in its state for inference: in training each look at such a weight changes it.
+    """
     for module in list(network.modules()):
         if is_parametrized(module):
             remove_parametrizations(module, "weight")

@@ -1,6 +1,7 @@
 """params.yaml as a typed tree: every number that changes a result stands there, none in code."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.params.data import CropParams, DataParams, PairParams
 from pipeline.params.fitting import FitParams
+from pipeline.params.networks import Networks, check_places
 from pipeline.params.puppets import PuppetParams
 from pipeline.params.recipe import Recipe
 from pipeline.params.reports import EvaluateParams, MetricParams, ReportParams
@@ -83,6 +85,7 @@ class Params(Strict):
     fit: FitParams
     pairs: PairParams
     recipes: dict[str, Recipe]
+    networks: dict[str, Networks]  # of every recipe
     evaluate: EvaluateParams
     metrics: MetricParams
     report: ReportParams
@@ -98,6 +101,23 @@ class Params(Strict):
         if head not in trackers:
             raise ValueError(f"head {head!r} is not fitted here: bench has {' and '.join(trackers)}")
         return self.fit.model_copy(update={"tracker": trackers[head]})
+
+    @model_validator(mode="before")
+    @classmethod
+    def nothing_stands_where_it_was(cls, raw: Any) -> Any:
+        """Keys that moved are refused with their new names before anything else is said."""
+        if isinstance(raw, Mapping):
+            check_places(raw.get("recipes"))
+        return raw
+
+    @model_validator(mode="after")
+    def recipes_are_whole(self) -> "Params":
+        """Each recipe has its networks, and networks stand under no other name."""
+        alone = [f"recipes.{name} has no networks.{name}" for name in self.recipes if name not in self.networks]
+        alone += [f"networks.{name} has no recipes.{name}" for name in self.networks if name not in self.recipes]
+        if alone:
+            raise ValueError(f"{', '.join(alone)}: every recipe stands in both")
+        return self
 
     @model_validator(mode="after")
     def names_exist(self) -> "Params":

@@ -11,7 +11,7 @@ from pipeline.report.footer.lines import footer_lines
 from pipeline.report.footer.models import model_lines
 from pipeline.report.footer.own import Brought, own_lines
 from pipeline.report.footer.systems import system_lines
-from pipeline.report.footer.training import training_line
+from pipeline.report.footer.training import made_by, training_line
 from pipeline.report.grids import table_grids
 from pipeline.report.index_html import page, picture
 from pipeline.report.paper import Paper, read_paper
@@ -42,7 +42,7 @@ def write_report(
     """Write `tables/table{1,2,3,4}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
     Args:
-        params: all parameters; `bench`, `recipes` and `report` are read.
+        params: all parameters; `bench`, `networks`, `recipes` and `report` are read.
         rows: the row list.
         results: folder with one folder of results a method.
         pairs: the pair list.
@@ -61,11 +61,12 @@ def write_report(
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
     crops = crop_lines(ledger)
-    training = [training_line(found.num_seeds, reference, params.bench.name, params.recipes)]
+    recipes = made_by(params.recipes, params.networks)
+    training = [training_line(found.num_seeds, reference, params.bench.name, recipes)]
     footers = {
         number: [
             *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
-            *model_lines(params.recipes, rows),
+            *model_lines(params.recipes, params.networks, rows),
             *system_lines(rows),
             *own_lines(own),
         ]

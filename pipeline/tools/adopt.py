@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import Params
 from pipeline.report.rows import Row, pwm_rows
@@ -85,15 +86,14 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
         _agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 
-def check_recipe(where: str, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any], under: str = "") -> None:
-    """Refuse a row of another recipe, by the first key that differs.
+def check_settings(where: str, section: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse a row of other parameters, by the first key that differs.
 
     Args:
         where: the row's folder, for messages.
-        name: the recipe's name in the parameters.
-        found: the recipe that the row was trained by, as `pipeline.training.run.comparable` gives it.
-        wanted: the recipe now, likewise.
-        under: the key that holds both, followed by a dot, where they are a part of the recipe.
+        section: where both stand in params.yaml, such as `recipes.toy64`.
+        found: what the row was trained by, as `pipeline.training.run.comparable` gives it.
+        wanted: what stands there now, likewise.
 
     Raises:
         ValueError: they differ; the message has the key, both values and what to do.
@@ -101,11 +101,12 @@ def check_recipe(where: str, name: str, found: Mapping[str, Any], wanted: Mappin
     for key in [*wanted, *(key for key in found if key not in wanted)]:
         old, new = found.get(key, "absent"), wanted.get(key, "absent")
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            check_recipe(where, name, old, new, f"{under}{key}.")
+            check_settings(where, f"{section}.{key}", old, new)
         elif old != new:
-            path = f"recipes.{name}.{under}{key}"
             remedy = f"set it to {old}" if key in found and key in wanted else "use the version that trained it"
-            raise ValueError(f"{where}: its {path} is {old}, wanted now is {new}: {remedy}, or train the row again")
+            raise ValueError(
+                f"{where}: its {section}.{key} is {old}, wanted now is {new}: {remedy}, or train the row again"
+            )
 
 
 def _reason(check: Callable[[], None]) -> str:
@@ -211,18 +212,20 @@ def check_row(params: Params, row: Row, data: Path) -> None:
     from pipeline.training.run import TrainInputs
 
     folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
-    recipe, arrays = params.recipes[row.recipe], load_head(head)
+    recipe, network, arrays = params.recipes[row.recipe], params.networks[row.recipe].pwm, load_head(head)
     inputs = TrainInputs(
         clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
     )
     seeds = recipe.seeds(params.bench.seeds)
     for seed in seeds:
-        _check_model(seed_folder(folder, seed, seeds[0]), row, recipe.of_seed(seed), inputs, arrays)
+        _check_model(seed_folder(folder, seed, seeds[0]), row, recipe.of_seed(seed), network, inputs, arrays)
         if seed == seeds[0]:  # what is in the row's own folder says why it is another before its further seeds do
             _agree(str(folder), "further seeds (bench.seeds)", further_seeds(folder), seeds[1:])
 
 
-def _check_model(folder: Path, row: Row, recipe: Recipe, inputs: "TrainInputs", head: "HeadModel") -> None:
+def _check_model(
+    folder: Path, row: Row, recipe: Recipe, network: PwmSection, inputs: "TrainInputs", head: "HeadModel"
+) -> None:
     from model.method.files import read_config
     from model.pwm.files import load_animator
     from pipeline.training.run import comparable, row_provenance
@@ -231,8 +234,9 @@ def _check_model(folder: Path, row: Row, recipe: Recipe, inputs: "TrainInputs", 
     load_animator(folder, head)
     _agree(str(folder), "step", config["step"], recipe.iterations)
     made_from = comparable(config["provenance"])
-    wanted = comparable(row_provenance(row.key, row.guidance, recipe, inputs, head))
-    check_recipe(str(folder), row.recipe, made_from.pop("recipe"), wanted.pop("recipe"))
+    wanted = comparable(row_provenance(row.key, row.guidance, recipe, network, inputs, head))
+    for part, section in (("recipe", f"recipes.{row.recipe}"), ("network", f"networks.{row.recipe}.pwm")):
+        check_settings(str(folder), section, made_from.pop(part), wanted.pop(part))
     for name, value in wanted.items():
         _agree(str(folder), name, made_from.get(name), value)
     if not (folder / "curve.csv").is_file():

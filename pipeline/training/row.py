@@ -14,6 +14,7 @@ from model.pwm.files import save_animator
 from model.training.loop import Losses
 from model.training.replicas import replicas
 from pipeline.console import say
+from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
 from pipeline.store.provenance import write_text
 from pipeline.store.seeds import keep_seeds, seed_folder
@@ -23,7 +24,13 @@ LINE_EVERY = 50  # steps between two lines of progress where there is no termina
 
 
 def train_row(
-    row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, out: Path, device: torch.device
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: PwmSection,
+    inputs: TrainInputs,
+    out: Path,
+    device: torch.device,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
 
@@ -32,7 +39,8 @@ def train_row(
     Args:
         row: key of the row, for messages and provenance.
         guidance: a key of `model.pwm.config.GUIDANCE_PARTS`.
-        recipe: everything else.
+        recipe: what the row shares with other methods.
+        network: what is the method's own.
         inputs: files.
         out: folder of the trained model.
         device: where to train.
@@ -45,7 +53,7 @@ def train_row(
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
     count = recipe.run.cpu_processes if device.type == "cpu" else 1
-    job = (row, guidance, recipe, inputs, device)
+    job = (row, guidance, recipe, network, inputs, device)
     with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
         animator, provenance, curve = train_run(team, *job, report)
     save_animator(out, animator, recipe.iterations, provenance)
@@ -54,7 +62,14 @@ def train_row(
 
 
 def train_seeds(
-    row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, out: Path, device: torch.device, count: int
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: PwmSection,
+    inputs: TrainInputs,
+    out: Path,
+    device: torch.device,
+    count: int,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -64,7 +79,8 @@ def train_seeds(
     Args:
         row: key of the row.
         guidance: a key of `model.pwm.config.GUIDANCE_PARTS`.
-        recipe: everything else.
+        recipe: what the row shares with other methods.
+        network: what is the method's own.
         inputs: files.
         out: folder of the trained model; what an earlier run left there of other seeds goes.
         device: where to train.
@@ -80,7 +96,7 @@ def train_seeds(
         if count > 1:
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
-        curves.append(train_row(row, guidance, recipe.of_seed(seed), inputs, folder, device))
+        curves.append(train_row(row, guidance, recipe.of_seed(seed), network, inputs, folder, device))
     return curves[0]
 
 

@@ -1,4 +1,4 @@
-"""One training: data, networks and checkpoints as a recipe says, around `model.training.loop.train`."""
+"""One training: data, networks and checkpoints as the parameters say, around `model.training.loop.train`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,7 +19,8 @@ from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
-from pipeline.params.recipe import PerceptualSection, Recipe
+from pipeline.params.networks import PerceptualSection, PwmSection, parted
+from pipeline.params.recipe import Recipe
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
@@ -55,20 +56,33 @@ class TrainInputs:
 
 
 def follow_run(
-    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device
+    team: Replicas,
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: PwmSection,
+    inputs: TrainInputs,
+    device: torch.device,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
     with suppress(TrainingDiverged):
-        train_run(team, row, guidance, recipe, inputs, device, lambda _step, _losses: None)
+        train_run(team, row, guidance, recipe, network, inputs, device, lambda _step, _losses: None)
 
 
 def train_run(
-    team: Replicas, row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, device: torch.device, report: Report
+    team: Replicas,
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: PwmSection,
+    inputs: TrainInputs,
+    device: torch.device,
+    report: Report,
 ) -> tuple[Animator, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
-    Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, guidance, head, fits, clips,
-    kind of device, code.
+    Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
+    clips, kind of device, code.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
@@ -78,17 +92,18 @@ def train_run(
     head = load_head(inputs.head)
     data = PairDataset(inputs.clips, inputs.fits, head)
     _check_size(data, recipe.image_px)
-    provenance = row_provenance(row, guidance, recipe, inputs, head)
+    provenance = row_provenance(row, guidance, recipe, network, inputs, head)
     code = code_sha256("pipeline.training.run")
     store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, code)))
     torch.manual_seed(recipe.seed)
     animator = Animator(
         head,
-        AnimatorConfig(guidance=guidance_config(recipe, guidance), generator=generator_config(recipe)),
+        AnimatorConfig(guidance=guidance_config(network, guidance), generator=generator_config(network)),
     )
-    discriminator = Discriminator(discriminator_config(recipe))
-    perceptual = Perceptual(load_backbone(recipe.perceptual), recipe.perceptual.blocks, recipe.losses.perceptual_scales)
-    lesson = PwmLesson(animator, discriminator, perceptual, loss_config(recipe), first_rates(recipe))
+    discriminator = Discriminator(discriminator_config(network))
+    judged_by = network.perceptual
+    perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
+    lesson = PwmLesson(animator, discriminator, perceptual, loss_config(network), first_rates(network))
 
     def drawn(step: int) -> Batch:
         pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
@@ -97,7 +112,7 @@ def train_run(
         return Batch(mine.source, mine.driving, fit_signals(mine.fit_src, mine.fit_drv))
 
     with batches_ahead(drawn, recipe.iterations, device) as batch_at:
-        curve = train(lesson, batch_at, train_config(recipe), device, store, report, team)
+        curve = train(lesson, batch_at, train_config(recipe, network), device, store, report, team)
     return animator, provenance, curve
 
 
@@ -112,7 +127,7 @@ def perceptual_weights(config: PerceptualSection) -> Path:
 
 
 def load_backbone(config: PerceptualSection) -> torch.nn.Module:
-    """Load the perceptual loss's network from the recipe's weights."""
+    """Load the perceptual loss's network from the weights that its section names."""
     weights = perceptual_weights(config)
     if config.backbone == "puppet_tracker":
         return load_tracker(weights)
@@ -125,29 +140,34 @@ def _check_size(data: PairDataset, image_px: int) -> None:
         raise ValueError(f"the clips are {size[1]}x{size[0]} px, but the recipe's image_px is {image_px}")
 
 
-def row_provenance(row: str, guidance: str, recipe: Recipe, inputs: TrainInputs, head: HeadModel) -> dict[str, object]:
+def row_provenance(
+    row: str, guidance: str, recipe: Recipe, network: PwmSection, inputs: TrainInputs, head: HeadModel
+) -> dict[str, object]:
     """What a row is made from, code apart, as it stands in the trained model's config.json."""
     shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
     return {
         "row": row,
         "guidance": guidance,
         "recipe": recipe.model_dump(mode="json"),
+        "network": network.model_dump(mode="json"),
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
-        "perceptual_sha256": hash_of(perceptual_weights(recipe.perceptual)),
+        "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
     }
 
 
 def comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What of `row_provenance`, of today or in a trained model's own record, the row depends on.
 
-    A key that a record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so
-    an old model is still seen as one of today's recipe where the recipe asks for just that. Keys that nothing reads
-    with the row's guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same
-    whatever the recipe says of NMFC.
+    A record from before `networks` has all of it in `recipe`, and is parted here as params.yaml was. A key that a
+    record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so an old model is
+    still seen as one of today's parameters where they ask for just that. Keys that nothing reads with the row's
+    guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same whatever is said of
+    NMFC.
     """
-    recipe, guidance = dict(provenance["recipe"]), provenance["guidance"]
-    sections = {"generator": complete_generator(recipe["generator"]), "guidance": recipe["guidance"]}
+    (recipe, moved), guidance = parted(provenance["recipe"]), provenance["guidance"]
+    network = {**moved, **provenance.get("network", {})}
+    sections = {"generator": complete_generator(network["generator"]), "guidance": network["guidance"]}
     counting = {name: keys_that_count(section, guidance) for name, section in sections.items()}
-    return {**provenance, "recipe": {**recipe, **counting}}
+    return {**provenance, "recipe": recipe, "network": {**network, **counting}}

@@ -12,7 +12,7 @@ from pipeline.heads.table import asset_of
 from pipeline.methods.release import OFFICIAL
 from pipeline.methods.table import BASELINES
 from pipeline.metrics.weights import BACKEND_WEIGHTS
-from pipeline.params.recipe import PerceptualSection
+from pipeline.params.networks import PerceptualSection
 from pipeline.params.tree import Params
 from pipeline.store.assets import asset_meant, recorded_sha256
 from pipeline.store.provenance import write_json
@@ -39,9 +39,9 @@ def used_assets(params: Params) -> dict[str, list[str]]:
     folder = params.data.root_folder() / params.data.heads
     used = {"heads": {asset for head in heads if (asset := asset_of(head, folder))}}
     used |= {f"fit.{head}": set(TRACKER_WEIGHTS[params.fit_of(head).tracker]) for head in heads}
-    used |= {f"train.{recipe}": _perceptual(recipe, params.recipes[recipe].perceptual) for recipe in recipes}
     official = OFFICIAL in params.bench.baselines
     used |= {f"baseline.{system}": {system} if official else set() for system in BASELINES}
+    used |= {f"train.{recipe}": _perceptual(recipe, params.networks[recipe].pwm.perceptual) for recipe in recipes}
     used["metrics"] = {name for backend in _texts(params.metrics) for name in BACKEND_WEIGHTS[backend]}
     return {consumer: sorted(names) for consumer, names in used.items()}
 
@@ -67,8 +67,9 @@ def _perceptual(recipe: str, section: PerceptualSection) -> set[str]:
         return {name}
     if not Path(section.weights).is_relative_to(SHIPPED):
         raise ValueError(
-            f"recipes.{recipe}.perceptual.weights: DVC does not watch {section.weights!r}: import the file with "
-            f"`pwm assets import NAME FILE` and write the asset's name here, such as vgg19, or name a file in {SHIPPED}"
+            f"networks.{recipe}.pwm.perceptual.weights: DVC does not watch {section.weights!r}: import the file "
+            "with `pwm assets import NAME FILE` and write the asset's name here, such as vgg19, or name a file in "
+            f"{SHIPPED}"
         )
     return set()
 

@@ -42,13 +42,14 @@ def test_a_finished_run_is_taken_over_and_trains_nothing(reproduced):
 def test_rows_that_are_older_than_a_key_of_their_recipe_are_taken_over_where_nothing_reads_it(reproduced):
     for file in (reproduced / "data" / "models").glob("*/config.json"):
         config = json.loads(file.read_text())
-        del config["generator"]["nmfc_centre"], config["provenance"]["recipe"]["generator"]["nmfc_centre"]
+        del config["generator"]["nmfc_centre"], config["provenance"]["network"]["generator"]["nmfc_centre"]
+        config["provenance"]["recipe"] |= config["provenance"].pop("network")  # recipes were in one piece then
         file.unlink()  # it may be a link into DVC's cache
         file.write_text(json.dumps(config))
     forget_how_it_was_made(reproduced)
     found = adopt(reproduced)
     assert found.pop("train@toy64.puppet.nmfc").endswith(
-        "its recipes.toy64.generator.nmfc_centre is in_full, wanted now is by_coverage: "
+        "its networks.toy64.pwm.generator.nmfc_centre is in_full, wanted now is by_coverage: "
         "set it to in_full, or train the row again"
     )
     assert set(found.values()) == {"taken over"}

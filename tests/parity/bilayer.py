@@ -1,9 +1,9 @@
 """Bi-Layer: the published tensors by name, shape and type, and the same function of them, enhancer and drawing too."""
 
 import torch
-from pipeline.methods.stickman import draw
 
 from model.baselines.bilayer.network import BiLayer, BiLayerParts, over_black
+from pipeline.adapters.bilayer.stickman import draw
 from tests.parity.compare import Output, compare
 from tests.parity.golden import Fixture
 from tests.parity.networks import PRECISIONS, compared, compared_input, drawn

@@ -301,9 +301,9 @@ class BiLayer(nn.Module):
         """Animate sources.
 
         Args:
-            source: (B, 3, n, n) in [0, 1], in Bi-Layer's crop (`pipeline.methods.own_crops`).
+            source: (B, 3, n, n) in [0, 1], in Bi-Layer's crop (`pipeline.adapters.bilayer.crop`).
             signals: `source_landmarks` and `driving_landmarks` (B, 68, 2), ndc of the crops of source and driver;
-                `stickman` (B, 3, n, n) in [0, 1], the source's landmarks drawn by `pipeline.methods.stickman`;
+                `stickman` (B, 3, n, n) in [0, 1], the source's landmarks drawn by `pipeline.adapters.bilayer.stickman`;
                 `mask` (B, 1, n, n) in [0, 1], the person in the source (ones where nobody segmented it).
 
         Returns:

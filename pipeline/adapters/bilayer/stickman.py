@@ -27,7 +27,7 @@ def draw(landmarks: np.ndarray, side_px: int = 256) -> np.ndarray:
     """Draw poses.
 
     Args:
-        landmarks: (B, 68, 2) in [-1, 1] of Bi-Layer's crop (`pipeline.methods.own_crops`); what lies outside is cut.
+        landmarks: (B, 68, 2) in [-1, 1] of Bi-Layer's crop (`crop.py` beside this); what lies outside is cut.
         side_px: of the drawings.
 
     Returns:

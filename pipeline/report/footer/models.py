@@ -1,11 +1,13 @@
-"""What the footer says of the model: by what its recipe differs from the paper's."""
+"""What the footer says of the model: by what its parameters differ from the paper's."""
 
 from collections.abc import Iterable, Mapping
 
+from pipeline.params.networks import Networks, PwmSection
 from pipeline.params.recipe import Recipe
 from pipeline.report.rows import Row
 
-# All that the paper states of a recipe (sections 3.3 and 3.4, supplementary 1). What it leaves open is no difference.
+# All that the paper states of a recipe and its network (sections 3.3 and 3.4, supplementary 1). What it leaves open is
+# no difference.
 PAPER: dict[str, object] = {
     "image_px": 256,
     "iterations": 270_000,
@@ -30,11 +32,11 @@ PAPER: dict[str, object] = {
 }
 
 
-def model_lines(recipes: Mapping[str, Recipe], rows: Iterable[Row]) -> list[str]:
+def model_lines(recipes: Mapping[str, Recipe], networks: Mapping[str, Networks], rows: Iterable[Row]) -> list[str]:
     """One line for each recipe that a row of ours is trained by, in the order of the rows."""
     lines = []
     for name in dict.fromkeys(row.recipe for row in rows if row.recipe):
-        found = differences(recipes[name])
+        found = differences(recipes[name], networks[name].pwm)
         said = (
             "differs from the paper's in " + ", ".join(found)
             if found
@@ -44,18 +46,19 @@ def model_lines(recipes: Mapping[str, Recipe], rows: Iterable[Row]) -> list[str]
     return lines
 
 
-def differences(recipe: Recipe) -> list[str]:
-    """`key value (the paper's value)` for all of `PAPER` that a recipe has otherwise."""
-    stated = _stated(recipe)
+def differences(recipe: Recipe, network: PwmSection) -> list[str]:
+    """`key value (the paper's value)` for all of `PAPER` that the two have otherwise."""
+    stated = _stated(recipe, network)
     return [f"{key} {stated[key]} ({paper})" for key, paper in PAPER.items() if stated[key] != paper]
 
 
-def _stated(recipe: Recipe) -> dict[str, object]:
-    """The values that a recipe has for the keys of `PAPER`."""
-    sections = recipe.model_dump()
+def _stated(recipe: Recipe, network: PwmSection) -> dict[str, object]:
+    """The values that the two have for the keys of `PAPER`."""
+    sections = recipe.model_dump() | network.model_dump()
+    backbone = network.perceptual.backbone
     stated: dict[str, object] = {
-        "generator levels": len(recipe.generator.channels),
-        "perceptual network": "vgg19" if recipe.perceptual.backbone.startswith("vgg19") else recipe.perceptual.backbone,
+        "generator levels": len(network.generator.channels),
+        "perceptual network": "vgg19" if backbone.startswith("vgg19") else backbone,
     }
     for key in PAPER.keys() - stated.keys():
         section, _, name = key.rpartition(".")

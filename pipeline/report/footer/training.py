@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.params.networks import Networks
 from pipeline.params.recipe import Recipe
 
 SHORT = 12
@@ -15,14 +16,14 @@ def study_file(reference: Path, bench: str) -> Path:
     return reference / f"seeds-{bench}.json"
 
 
-def training_line(num_seeds: int, reference: Path, bench: str, recipes: Mapping[str, Recipe]) -> str:
+def training_line(num_seeds: int, reference: Path, bench: str, recipes: Mapping[str, Any]) -> str:
     """One line under every table.
 
     Args:
         num_seeds: how many seeds our rows were trained with.
         reference: the folder of studies, `reports/reference`.
         bench: `bench.name`.
-        recipes: all recipes; a study of another recipe than these says so.
+        recipes: all recipes, as `made_by` gives them; a study of another recipe than these says so.
     """
     if num_seeds > 1:
         return (
@@ -42,10 +43,10 @@ def training_line(num_seeds: int, reference: Path, bench: str, recipes: Mapping[
     return f"{said} {study_sentence(json.loads(file.read_text()), file.with_suffix('.md').name, recipes)}"
 
 
-def study_sentence(study: Mapping[str, Any], name: str, recipes: Mapping[str, Recipe]) -> str:
+def study_sentence(study: Mapping[str, Any], name: str, recipes: Mapping[str, Any]) -> str:
     """What a study found, in one sentence."""
     found = study["sd_over_half_interval"]
-    other = [key for key, recipe in study["recipes"].items() if key not in recipes or made_by(recipes[key]) != recipe]
+    other = [key for key, recipe in study["recipes"].items() if recipes.get(key) != recipe]
     which = f", of recipe {', '.join(other)} as it was then" if other else ""
     return (
         f"A study of {study['seeds']} seeds of {len(study['rows'])} rows ({name} in reports/reference, commit "
@@ -54,6 +55,9 @@ def study_sentence(study: Mapping[str, Any], name: str, recipes: Mapping[str, Re
     )
 
 
-def made_by(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as a study records it; its seed is none of it."""
-    return json.loads(json.dumps(recipe.model_dump(mode="json", exclude={"seed"})))
+def made_by(recipes: Mapping[str, Recipe], networks: Mapping[str, Networks]) -> dict[str, Any]:
+    """All recipes as a study records them: each in one piece with the PWM's own part; the seed is none of it."""
+    return {
+        name: recipe.model_dump(mode="json", exclude={"seed"}) | networks[name].pwm.model_dump(mode="json")
+        for name, recipe in recipes.items()
+    }

@@ -47,7 +47,8 @@ def test_flatness_is_the_large_batch_over_the_small_one_per_image(monkeypatch):
 
 
 def test_the_reference_step_moves_both_networks():
-    step = train.ReferenceStep(load_params().recipes["toy64"])
+    params = load_params()
+    step = train.ReferenceStep(params.recipes["toy64"], params.networks["toy64"].pwm)
     networks = (step.generator, step.discriminator)
     before = [{name: p.detach().clone() for name, p in network.named_parameters()} for network in networks]
     step()

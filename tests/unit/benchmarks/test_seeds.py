@@ -12,7 +12,7 @@ from benchmarks import seeds
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
 from pipeline.metrics.readings import Readings
-from pipeline.report.footer.training import study_file, training_line
+from pipeline.report.footer.training import made_by, study_file, training_line
 from pipeline.store.clips import encode_png
 from tests.benchmark_world import BENCH, PARAMS, REPORT, FakeJudge, make_clips, make_measures, make_pairs
 
@@ -71,11 +71,11 @@ def test_the_page_and_the_footer_say_what_was_found(cells, settings, tmp_path):
     ratios = [c["sd_over_half_interval"] for c in cells if c["sd_over_half_interval"] is not None]
     assert report["sd_over_half_interval"]["most"] == max(ratios)
     assert {"commit", "processor", "versions", "command"} <= set(report)
-    text = seeds.page(report, settings)
+    text = seeds.page(report)
     assert text.count("\n| ") == len(cells) + 2
     assert "python -m benchmarks.seeds --rows tiny.one.nmfc tiny.one.geom_disp --seeds 3" in text
     study_file(tmp_path, "toy").write_text(json.dumps(report))
-    line = training_line(1, tmp_path, "toy", settings.recipes)
+    line = training_line(1, tmp_path, "toy", made_by(settings.recipes, settings.networks))
     assert f"is 0.00 to {max(ratios):.2f} of half its interval" in line
     assert line.split("A study of")[1] in text
 

@@ -98,7 +98,7 @@ def test_a_parameter_file_that_asks_for_it_is_refused(tmp_path: Path):
     text = (ROOT / "params.yaml").read_text()
     file = tmp_path / "params.yaml"
     file.write_text(text.replace("output: warped_source", "output: paper"))
-    assert load_params(file).recipes["toy64"].generator.output == "paper"
+    assert load_params(file).networks["toy64"].pwm.generator.output == "paper"
     file.write_text(text.replace("output: warped_source", "output: paper").replace("image_gain: 1 ", "image_gain: 2 "))
     with pytest.raises(ValueError, match="set image_gain: 1, not 2"):
         load_params(file)
@@ -149,17 +149,17 @@ def test_a_model_from_before_the_key_is_one_that_starts_at_the_warped_source(tmp
     head = HeadModel(random_head())
     guidance = GuidanceConfig(name="geom_disp", render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
     sizes = generator_config()
-    recipe = {"seed": 0, "generator": {"output": "warped_source", "outer_kernel": 5}, "guidance": {"render_px": 16}}
-    made_from = {"row": "a", "guidance": "geom_disp", "recipe": recipe}
+    network = {"generator": {"output": "warped_source", "outer_kernel": 5}, "guidance": {"render_px": 16}}
+    made_from = {"row": "a", "guidance": "geom_disp", "recipe": {"seed": 0}, "network": network}
     save_animator(tmp_path, Animator(head, AnimatorConfig(guidance=guidance, generator=sizes)), 1, made_from)
     file = tmp_path / "config.json"
     stored = json.loads(file.read_text())
     now = load_animator(tmp_path, head).state_dict()
-    del stored["generator"]["output"], stored["provenance"]["recipe"]["generator"]["output"]
+    del stored["generator"]["output"], stored["provenance"]["network"]["generator"]["output"]
     file.write_text(json.dumps(stored))
     old = load_animator(tmp_path, head)
     assert type(old.generator.last) is OUTPUTS["warped_source"]
     assert all(torch.equal(old.state_dict()[name], value) for name, value in now.items())
     assert comparable(stored["provenance"]) == made_from
-    newer = {**made_from, "recipe": {**recipe, "generator": {"output": "paper", "outer_kernel": 5}}}
+    newer = {**made_from, "network": {**network, "generator": {"output": "paper", "outer_kernel": 5}}}
     assert comparable(newer) == newer

@@ -1,10 +1,12 @@
 """params.yaml: wrong keys and values end in one clear message."""
 
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
 
 from pipeline.params.strict import Strict
 from pipeline.params.tree import ParamsError, load_params
@@ -92,6 +94,46 @@ def test_an_unknown_recipe_is_refused(tmp_path):
         load(tmp_path, PUPPETS.replace("recipe: toy64", "recipe: tall", 1))
 
 
+def as_before_networks() -> str:
+    """The puppets profile with the recipe in one piece."""
+    raw = YAML(typ="safe").load(PUPPETS)
+    raw["recipes"]["toy64"] |= raw.pop("networks")["toy64"]["pwm"]
+    out = StringIO()
+    YAML(typ="safe").dump(raw, out)
+    return out.getvalue()
+
+
+def test_every_key_that_moved_is_refused_with_its_new_name(tmp_path):
+    with pytest.raises(ParamsError) as caught:
+        load(tmp_path, as_before_networks())
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith(f"{tmp_path / 'params.yaml'}: recipes.toy64.")
+    assert said.endswith(": move them")
+    sections = ("learning_rate", "generator", "discriminator", "losses", "perceptual", "guidance")
+    for name in sections:
+        assert f"recipes.toy64.{name} now stands in networks.toy64.pwm.{name}" in said
+    assert said.count("now stands in") == len(sections)
+
+
+def test_a_moved_key_that_was_set_where_it_stood_is_refused_too(tmp_path):
+    """What `dvc exp run -S +recipes.toy64.generator.output=paper` writes; the rest is where it belongs."""
+    text = PUPPETS.replace("    augment:\n", "    generator: {output: paper}\n    augment:\n", 1)
+    with pytest.raises(
+        ParamsError, match=r"recipes.toy64.generator now stands in networks.toy64.pwm.generator: move it$"
+    ):
+        load(tmp_path, text)
+
+
+def test_recipes_and_networks_have_the_same_names(tmp_path):
+    with pytest.raises(ParamsError) as caught:
+        load(tmp_path, PUPPETS.replace("networks:\n  toy64:", "networks:\n  tall:", 1))
+    assert str(caught.value).endswith(
+        "params.yaml: recipes.toy64 has no networks.toy64, networks.tall has no recipes.tall: "
+        "every recipe stands in both"
+    )
+
+
 def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"3 processes cannot take equal shares of batch_size 8"):
         load(tmp_path, PUPPETS.replace("cpu_processes: 2", "cpu_processes: 3", 1))
@@ -114,7 +156,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 
 def test_numbers_as_dvc_writes_them_stay_numbers(tmp_path):
     params = load(tmp_path, PUPPETS.replace("generator: 0.003", "generator: 2e-3", 1))
-    assert params.recipes["toy64"].learning_rate.generator == pytest.approx(2e-3)
+    assert params.networks["toy64"].pwm.learning_rate.generator == pytest.approx(2e-3)
 
 
 def test_every_part_is_strict():

@@ -25,17 +25,17 @@ def params() -> Params:
 
 
 def test_the_recipe_is_the_papers(params):
-    recipe = params.recipes[params.bench.recipe]
-    rates = recipe.learning_rate
-    assert (recipe.image_px, recipe.iterations, recipe.guidance.code_dim) == (256, 270_000, 16)
+    recipe, network = params.recipes[params.bench.recipe], params.networks[params.bench.recipe].pwm
+    rates = network.learning_rate
+    assert (recipe.image_px, recipe.iterations, network.guidance.code_dim) == (256, 270_000, 16)
     assert {rates.generator, rates.discriminator, rates.codes} == {2e-4}
     assert (rates.drop_steps, rates.drop_factor) == ([80_000, 160_000], 0.1)  # 2e-5, then 2e-6
-    assert len(recipe.generator.channels) == 5
-    assert (recipe.generator.output, recipe.generator.disp_refines) == ("paper", False)
-    assert (recipe.losses.perceptual_scales, recipe.discriminator.scales, recipe.perceptual.blocks) == (3, 3, 5)
-    assert (recipe.losses.pixel, recipe.losses.warped) == (0, 1)
+    assert len(network.generator.channels) == 5
+    assert (network.generator.output, network.generator.disp_refines) == ("paper", False)
+    assert (network.losses.perceptual_scales, network.discriminator.scales, network.perceptual.blocks) == (3, 3, 5)
+    assert (network.losses.pixel, network.losses.warped) == (0, 1)
     assert not any(recipe.augment.model_dump().values())
-    assert recipe.perceptual.weights == "vgg19"
+    assert network.perceptual.weights == "vgg19"
     assert params.crop.size_px == 256
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,24 @@ import pytest
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.bench.scoring import Scorer
 from pipeline.controls.yardsticks import copied
+from pipeline.methods.published import PublishedRow, write_rows
 from pipeline.metrics.fid import frechet_distance
 from pipeline.metrics.readings import Readings
 from pipeline.own.frames import OwnRow
+from pipeline.report.footer.systems import OWN_CROP, system_lines
 from pipeline.report.headline import headline_metrics
 from pipeline.report.paper import read_paper
 from pipeline.report.results import Pairs
-from pipeline.report.rows import all_rows, baseline_rows, control_rows, paper_rows, pwm_rows, row_named, selected_row
+from pipeline.report.rows import (
+    all_rows,
+    baseline_rows,
+    control_rows,
+    paper_rows,
+    published_rows,
+    pwm_rows,
+    row_named,
+    selected_row,
+)
 from pipeline.store.schema import SCORES, metadata_of, read_table, write_table
 from tests.benchmark_world import BENCH, MODEL, FakeJudge, make_measures, make_pairs
 from tests.helpers import ROOT
@@ -34,7 +46,6 @@ def test_rows_are_the_papers_and_the_selected_one_collapses():
         "tiny.two.geom_disp+neural_codes"]  # fmt: skip
     assert [row.label for row in baseline_rows(BENCH)] == [
         "X2Face", "Bi-Layer", "LSR", "FOMM", "3D-FOMM", "HeadGAN", "PIRender"]  # fmt: skip
-    assert baseline_rows(BENCH)[5].key == "tiny.one.headgan"
     assert baseline_rows(BENCH)[0].key == "official.x2face"
     assert paper_rows(BENCH)[-1].label == "PWM + geom. disp. + neural codes (second head)"
     other = type(MODEL)(recipe="long", head="two", guidance="nmfc")
@@ -44,6 +55,27 @@ def test_rows_are_the_papers_and_the_selected_one_collapses():
     assert [row.key for row in control_rows(True)][-1] == "true_reenactment"
     with pytest.raises(ValueError, match="rows: official.x2face"):
         row_named("foo", ROWS)
+
+
+def test_a_published_system_has_a_row_for_each_source_and_one_for_its_own_crop(tmp_path):
+    notes = ("its mask is all ones",)
+    found = [
+        PublishedRow("official", notes=notes),
+        PublishedRow("official", own_crop=True),
+        PublishedRow("tiny", absent="why"),
+    ]
+    write_rows(tmp_path / "bilayer", found)
+    both = SimpleNamespace(**{**vars(BENCH), "baselines": ["official", "tiny"]})
+    rows = [row for row in baseline_rows(both, published_rows(tmp_path)) if row.system == "bilayer"]
+    assert [row.key for row in rows] == ["official.bilayer", "official.bilayer.own_crop", "tiny.bilayer"]
+    assert [row.label for row in rows] == [
+        "Bi-Layer (official)", "Bi-Layer (official, own crop)", "Bi-Layer (tiny)"]  # fmt: skip
+    assert [row.results for row in rows] == ["bilayer/official", "bilayer/official/own_crop", "bilayer/tiny"]
+    assert [row.model for row in rows] == ["bilayer/official", "bilayer/official", "bilayer/tiny"]
+    assert [row.paper for row in rows] == ["Bi-Layer", "", ""]
+    assert [row.absent for row in rows] == ["", "", "why"]
+    assert system_lines(rows) == [
+        "Bi-Layer (official): its mask is all ones.", f"Bi-Layer (official, own crop): {OWN_CROP}."]  # fmt: skip
 
 
 def test_rows_that_were_brought_stand_after_the_published_systems_and_give_their_reason(world, tmp_path):
@@ -81,7 +113,7 @@ def test_scores_csv_has_one_line_a_cell_with_dashes_and_reasons(world):
     assert len(found) == 2 * ((12 + 2) * (same + 1) + (12 + 2) * cross)
     dash = found["first", "same", "FOMM", "fid[judge]"]
     assert (dash["value"], dash["n"]) == ("", "0")
-    assert "baseline" in dash["reason"]
+    assert "run the stage `evaluate`" in dash["reason"]
     lpips = found["second", "same", "PWM + NMFC", "lpips[none]"]
     assert lpips["value"] == ""
     assert "pwm assets import" in lpips["reason"]
@@ -151,7 +183,7 @@ def test_table3_measures_both_heads_by_both_trackers(world):
     rows = list(csv.DictReader(io.StringIO((world / "out/tables/table3.csv").read_text())))
     methods = [row["method"] for row in rows if (row["dataset"], row["block"]) == ("first", "heads")]
     assert methods == ["PWM + geom. disp. + neural codes", "PWM + geom. disp. + neural codes (second head)"]
-    assert len(rows[0]) == 3 + 8
+    assert len(rows[0]) == 4 + 8
 
 
 def test_the_papers_numbers_stand_apart_or_beside(world):

@@ -106,7 +106,7 @@ def study(**other: object) -> dict[str, object]:
     found = {"least": 0.41, "median": 0.9, "most": 2.13, "cells": 40}
     return {
         "seeds": 5, "rows": ["tiny.one.nmfc", "tiny.one.geom_disp"], "commit": "0123456789abcdef", "profile": "toy",
-        "recipes": {"tiny": made_by(PARAMS.recipes["tiny"])}, "sd_over_half_interval": found, **other,
+        "recipes": made_by(PARAMS.recipes, PARAMS.networks), "sd_over_half_interval": found, **other,
     }  # fmt: skip
 
 
@@ -127,9 +127,9 @@ def test_footer_quotes_the_study_of_the_profile(world, tmp_path):
     assert "A study of 5 seeds of 2 rows (seeds-toy.md in reports/reference, commit 0123456789ab): between" in line
     assert "is 0.41 to 2.13 of half its interval over people, median 0.90." in line
     recipe = PARAMS.recipes["tiny"]
-    write_json(file, study(recipes={"tiny": made_by(recipe.model_copy(update={"seed": 99}))}))
+    write_json(file, study(recipes=made_by({"tiny": recipe.of_seed(99)}, PARAMS.networks)))
     assert training_lines(tmp_path / "world", "of_seed") == line
-    write_json(file, study(recipes={"tiny": made_by(recipe.model_copy(update={"iterations": 9}))}))
+    write_json(file, study(recipes=made_by({"tiny": recipe.model_copy(update={"iterations": 9})}, PARAMS.networks)))
     assert "0123456789ab, of recipe tiny as it was then)" in training_lines(tmp_path / "world", "of_other")
 
 

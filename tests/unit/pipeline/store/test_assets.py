@@ -137,7 +137,7 @@ def test_fits_of_another_release_are_not_taken_over(assets, releases, tmp_path):
 
 
 def test_a_recipe_trains_with_the_asset_that_it_names(assets, tmp_path):
-    section = load_params(ROOT / "profiles" / "voxceleb.yaml").recipes["paper256"].perceptual
+    section = load_params(ROOT / "profiles" / "voxceleb.yaml").networks["paper256"].pwm.perceptual
     with pytest.raises(AssetMissing, match="pwm assets import vgg19 FILE"):
         perceptual_weights(section)
     pwm("import", "vgg19", write_release(tmp_path / "vgg19", "vgg19"))
@@ -172,7 +172,7 @@ def test_a_perceptual_network_is_found_from_dvcs_copy_too(weights, folder, tmp_p
     if folder:
         monkeypatch.setenv("PWM_ASSETS", folder)
     pwm("import", "vgg19", write_release(tmp_path / "vgg19", "vgg19"))
-    section = load_params(ROOT / "profiles" / "voxceleb.yaml").recipes["paper256"].perceptual
+    section = load_params(ROOT / "profiles" / "voxceleb.yaml").networks["paper256"].pwm.perceptual
     section = section.model_copy(update={"weights": weights})
     assert sha256_file(perceptual_weights(section)) == sha256_file(tmp_path / "vgg19")
     (copy / "assets.lock.json").write_bytes((project / "assets.lock.json").read_bytes())

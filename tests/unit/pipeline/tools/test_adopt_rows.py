@@ -1,4 +1,4 @@
-"""Which trained rows of an earlier version count as rows of today's recipe, and what is said of the others."""
+"""Which trained rows of an earlier version count as rows of today's parameters, and what is said of the others."""
 
 import copy
 
@@ -6,26 +6,37 @@ import pytest
 
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.params.tree import load_params
-from pipeline.tools.adopt import check_recipe
+from pipeline.tools.adopt import check_settings
 from pipeline.training.run import comparable
 from tests.helpers import ROOT
 
 WHERE = "data/models/toy64.puppet.x"
+SECTIONS = {"recipe": "recipes.toy64", "network": "networks.toy64.pwm"}
 
 
 def made_from(guidance: str, **generator: object) -> dict:
-    recipe = load_params(ROOT / "params.yaml").recipes["toy64"].model_dump(mode="json")
-    return {"guidance": guidance, "recipe": {**recipe, "generator": {**recipe["generator"], **generator}}}
+    params = load_params(ROOT / "params.yaml")
+    recipe, network = (part.model_dump(mode="json") for part in (params.recipes["toy64"], params.networks["toy64"].pwm))
+    network["generator"] |= generator
+    return {"guidance": guidance, "recipe": recipe, "network": network}
+
+
+def in_one_piece(record: dict) -> dict:
+    """The record as models have it that were trained before `networks`."""
+    record = copy.deepcopy(record)
+    return {**record, "recipe": record["recipe"] | record.pop("network")}
 
 
 def before_the_key(guidance: str) -> dict:
     record = made_from(guidance)
-    del record["recipe"]["generator"]["nmfc_centre"]
-    return record
+    del record["network"]["generator"]["nmfc_centre"]
+    return in_one_piece(record)
 
 
 def check(found: dict, wanted: dict) -> None:
-    check_recipe(WHERE, "toy64", comparable(found)["recipe"], comparable(wanted)["recipe"])
+    found, wanted = comparable(found), comparable(wanted)
+    for part, section in SECTIONS.items():
+        check_settings(WHERE, section, found[part], wanted[part])
 
 
 @pytest.mark.parametrize("centre", ["by_coverage", "in_full"])
@@ -39,7 +50,7 @@ def test_an_old_row_of_nmfc_is_one_in_full():
     with pytest.raises(ValueError, match="train the row again") as refused:
         check(before_the_key("nmfc"), made_from("nmfc"))
     assert str(refused.value) == (
-        f"{WHERE}: its recipes.toy64.generator.nmfc_centre is in_full, wanted now is by_coverage: "
+        f"{WHERE}: its networks.toy64.pwm.generator.nmfc_centre is in_full, wanted now is by_coverage: "
         "set it to in_full, or train the row again"
     )
 
@@ -47,17 +58,19 @@ def test_an_old_row_of_nmfc_is_one_in_full():
 @pytest.mark.parametrize("guidance", GUIDANCE_PARTS)
 @pytest.mark.parametrize(("section", "key", "value"), [
     ("generator", "spade_hidden", 7), ("generator", "output", "paper"), ("guidance", "render_px", 64),
-    ("losses", "pixel", 1.5), ("learning_rate", "betas", [0.0, 0.9]),
+    ("losses", "pixel", 1.5), ("learning_rate", "betas", [0.0, 0.9]), ("run", "precision", "bfloat16"),
 ])  # fmt: skip
-def test_a_key_that_every_row_reads_is_named(guidance, section, key, value):
-    wanted = made_from(guidance)
-    found = copy.deepcopy(wanted)
-    check(found, wanted)
-    old = found["recipe"][section][key] = value
-    new = wanted["recipe"][section][key]
+@pytest.mark.parametrize("as_it_was", [in_one_piece, copy.deepcopy])
+def test_a_key_that_every_row_reads_is_named(guidance, section, key, value, as_it_was):
+    wanted, found = made_from(guidance), made_from(guidance)
+    check(as_it_was(found), wanted)
+    part = "recipe" if section in wanted["recipe"] else "network"
+    old = found[part][section][key] = value
+    new = wanted[part][section][key]
     with pytest.raises(ValueError, match="train the row again") as refused:
-        check(found, wanted)
-    assert f"its recipes.toy64.{section}.{key} is {old}, wanted now is {new}: set it to {old}" in str(refused.value)
+        check(as_it_was(found), wanted)
+    path = f"{SECTIONS[part]}.{section}.{key}"
+    assert f"its {path} is {old}, wanted now is {new}: set it to {old}" in str(refused.value)
 
 
 @pytest.mark.parametrize(("found", "wanted", "said"), [
@@ -67,12 +80,12 @@ def test_a_key_that_every_row_reads_is_named(guidance, section, key, value):
 ])  # fmt: skip
 def test_keys_that_one_of_both_lacks_are_named(found, wanted, said):
     with pytest.raises(ValueError, match="toy64") as refused:
-        check_recipe(WHERE, "toy64", found, wanted)
+        check_settings(WHERE, "recipes.toy64", found, wanted)
     assert said in str(refused.value)
 
 
-def test_no_record_is_changed():
-    record = before_the_key("nmfc")
+@pytest.mark.parametrize("record", [made_from("nmfc"), before_the_key("nmfc")])
+def test_no_record_is_changed(record):
     kept = copy.deepcopy(record)
     comparable(record)
     assert record == kept

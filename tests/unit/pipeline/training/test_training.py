@@ -1,5 +1,6 @@
 """Training a row from files: what the recipe says reaches the run."""
 
+import json
 import shutil
 
 import numpy as np
@@ -62,19 +63,21 @@ def first_pixel_loss(
 ) -> float:
     """Pixel loss of the first step; every run has a scratch store of its own."""
     monkeypatch.setenv("DVC_ROOT", str(out))
-    recipe = load_params(ROOT / "tests" / "data" / "small.yaml").recipes["toy64"]
+    params = load_params(ROOT / "tests" / "data" / "small.yaml")
+    recipe, network = params.recipes["toy64"], params.networks["toy64"].pwm
     changed = recipe.model_dump(mode="json") | {
         "iterations": 1,
         "batch_size": 2,
         "augment": {"colour": colour, "shift_ndc": shift, "log_scale": 0.0},
     }
     changed["run"] |= {"cpu_processes": processes, "cpu_threads": threads}
-    curve = train_row("toy64.x.nmfc", "nmfc", type(recipe)(**changed), inputs, out / "model", torch.device("cpu"))
+    changed = type(recipe)(**changed)
+    curve = train_row("toy64.x.nmfc", "nmfc", changed, network, inputs, out / "model", torch.device("cpu"))
     return curve[0]["pixel_warped"]
 
 
 def test_colours_and_crops_change_as_the_recipe_says_and_otherwise_nothing_differs(inputs, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)  # the recipe names its perceptual weights from there
+    monkeypatch.chdir(ROOT)  # the parameters name its perceptual weights from there
     plain, again, changed = (
         first_pixel_loss(inputs, tmp_path / name, monkeypatch, colour)
         for name, colour in (("plain", 0.0), ("again", 0.0), ("changed", 0.3))
@@ -138,6 +141,18 @@ def short_recipe():
     return recipe.model_copy(update={"iterations": 2, "batch_size": 2, "seed": 4, "run": run_section})
 
 
+def small_network():
+    return load_params(ROOT / "tests" / "data" / "small.yaml").networks["toy64"].pwm
+
+
+def as_before_networks(file) -> None:
+    """Write a trained model's record as it was when recipes were in one piece."""
+    config = json.loads(file.read_text())
+    network = config["provenance"].pop("network")
+    config["provenance"]["recipe"] |= network
+    file.write_text(json.dumps(config))
+
+
 def files_of(folder) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -150,7 +165,7 @@ def test_seeds_are_trainings_of_their_own_and_more_of_them_train_the_new_ones_al
 
     def trained(count: int, out="model") -> dict[str, bytes]:
         steps.clear()
-        job = ("toy64.x.nmfc", "nmfc", short_recipe(), inputs, tmp_path / out, torch.device("cpu"))
+        job = ("toy64.x.nmfc", "nmfc", short_recipe(), small_network(), inputs, tmp_path / out, torch.device("cpu"))
         train_seeds(*job, count)
         return files_of(tmp_path / out)
 
@@ -166,7 +181,7 @@ def test_seeds_are_trainings_of_their_own_and_more_of_them_train_the_new_ones_al
     # A further seed is what a recipe with that seed trains, in a project that knows nothing of the others.
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
     other = short_recipe().of_seed(6)
-    train_row("toy64.x.nmfc", "nmfc", other, inputs, tmp_path / "other" / "model", torch.device("cpu"))
+    train_row("toy64.x.nmfc", "nmfc", other, small_network(), inputs, tmp_path / "other" / "model", torch.device("cpu"))
     assert files_of(tmp_path / "other" / "model") == {name: three[f"seeds/6/{name}"] for name in names}
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
     assert trained(1) == one  # what is not asked for any more goes
@@ -189,9 +204,11 @@ def test_a_model_is_taken_over_where_it_has_the_seeds_that_are_asked_for(inputs,
 
     def train(seeds: int) -> None:
         out = data / "models" / row.key
-        train_seeds(row.key, row.guidance, short_recipe(), inputs, out, torch.device("cpu"), seeds)
+        train_seeds(row.key, row.guidance, short_recipe(), small_network(), inputs, out, torch.device("cpu"), seeds)
 
     train(1)
+    check_row(asked(1), row, data)
+    as_before_networks(data / "models" / row.key / "config.json")
     check_row(asked(1), row, data)
     with pytest.raises(ValueError, match=r"its further seeds \(bench.seeds\) is \[\], wanted now is \[5, 6\]"):
         check_row(asked(3), row, data)

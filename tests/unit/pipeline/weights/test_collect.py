@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.stand_ins import write_release
+from pipeline.methods.table import BASELINES
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
 from pipeline.metrics.weights import BACKEND_WEIGHTS
@@ -66,6 +67,9 @@ def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeyp
     assert set(asked) == set(BACKEND_WEIGHTS[name])
 
 
+OFFICIAL = {f"baseline.{name}": [name] for name in BASELINES}
+
+
 def test_every_tracker_and_backend_has_its_line():
     assert set(TRACKER_WEIGHTS) == set(TRACKERS)
     assert set(BACKEND_WEIGHTS) == set(BACKENDS)
@@ -80,22 +84,30 @@ def test_the_stage_is_cheap(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "exit 0 []" in done.stdout, done.stdout + done.stderr
-    assert len(list(tmp_path.glob("*.json"))) == 5
+    assert len(list(tmp_path.glob("*.json"))) == 5 + len(BASELINES)
 
 
 def changed(params: Params, **sections: object) -> Params:
     return params.model_copy(update=sections)
 
 
-def test_the_default_profile_uses_no_asset(monkeypatch):
+def test_the_default_profile_uses_no_asset_but_released_systems(monkeypatch):
     monkeypatch.chdir(ROOT)
     used = used_assets(load_params(ROOT / "profiles" / "puppets.yaml"))
-    assert used == {name: [] for name in ("heads", "fit.puppet", "fit.puppet_face", "train.toy64", "metrics")}
+    assert used == OFFICIAL | {
+        name: [] for name in ("heads", "fit.puppet", "fit.puppet_face", "train.toy64", "metrics")
+    }
+
+
+def test_a_profile_without_released_systems_asks_for_no_weights_of_theirs():
+    params = load_params(ROOT / "profiles" / "puppets.yaml")
+    used = used_assets(changed(params, bench=params.bench.model_copy(update={"baselines": ["toy64"]})))
+    assert {used[name] == [] for name in OFFICIAL} == {True}
 
 
 def test_the_papers_profile_uses_what_its_page_lists():
     used = used_assets(load_params(ROOT / "profiles" / "voxceleb.yaml"))
-    assert used == {
+    assert used == OFFICIAL | {
         "heads": ["bfm", "flame"],
         "fit.flame": ["deca", "fan", "s3fd"],
         "fit.bfm": ["deep3d", "fan", "s3fd"],
@@ -113,14 +125,15 @@ def test_a_head_that_lies_in_the_folder_of_heads_uses_no_asset(tmp_path):
 
 
 def with_perceptual(params: Params, weights: str) -> Params:
-    recipe = params.recipes[params.bench.recipe]
-    recipe = recipe.model_copy(update={"perceptual": recipe.perceptual.model_copy(update={"weights": weights})})
-    return changed(params, recipes={**params.recipes, params.bench.recipe: recipe})
+    networks = params.networks[params.bench.recipe]
+    perceptual = networks.pwm.perceptual.model_copy(update={"weights": weights})
+    networks = networks.model_copy(update={"pwm": networks.pwm.model_copy(update={"perceptual": perceptual})})
+    return changed(params, networks={**params.networks, params.bench.recipe: networks})
 
 
 def test_a_perceptual_network_that_dvc_cannot_see_is_refused():
     params = load_params(ROOT / "profiles" / "voxceleb.yaml")
-    with pytest.raises(ValueError, match=r"recipes\.paper256\.perceptual\.weights: DVC does not watch '../vgg19.pth'"):
+    with pytest.raises(ValueError, match=r"networks\.paper256\.pwm\.perceptual\.weights: DVC does not watch '../vgg19"):
         used_assets(with_perceptual(params, "../vgg19.pth"))
     with pytest.raises(ValueError, match=r"unknown asset 'vgg18': expected one of"):
         used_assets(with_perceptual(params, "vgg18"))
