@@ -18,7 +18,7 @@ from pipeline.metrics.fid import FrechetDistance, frechet_distance
 from pipeline.metrics.head_codes import ExpressionDistance, PoseDistance
 from pipeline.metrics.l1 import AbsoluteError
 from pipeline.metrics.protocols import Opening
-from pipeline.metrics.registry import BACKENDS, METRICS, open_measures
+from pipeline.metrics.registry import BACKENDS, FURTHER, METRICS, metric_named, open_measures
 from pipeline.metrics.ssim import StructuralSimilarity, ssim_map
 from pipeline.params.reports import MetricParams
 from pipeline.store.provenance import sha256_file
@@ -155,8 +155,8 @@ def test_pixel_metrics_are_perfect_for_equal_frames_and_do_not_depend_on_the_bat
 
 
 def test_every_plugin_resolves_and_names_itself():
-    for name in METRICS:
-        metric = resolve(METRICS, name, "metric")
+    for name in [*METRICS, *FURTHER]:
+        metric = metric_named(name)
         assert metric.name == name
         assert set(metric.against) <= {"same", "cross"}
     for name in BACKENDS:
@@ -212,7 +212,7 @@ def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
     opening = Opening({name: tmp_path for name in heads}, 0.5, torch.device("cpu"))
     measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)
     by_name = {m.id: m for m in measures}
-    assert len(measures) == 10
+    assert len(measures) == 16
     assert by_name["l1[0-255]"].backend is not None
     assert by_name["ssim[gauss11]"].reason == ""
     assert "table of real frames" in by_name["apd[landmarks,two]"].reason
