@@ -10,15 +10,21 @@ from face_alignment.detection.sfd.net_s3fd import s3fd
 from face_alignment.models import FAN
 
 LOUD = 5.0  # times the weights of S3FD's scores as they are drawn: some candidates are then sure, some are not
+SHY = 6.0  # the background's score everywhere: no candidate is listed, which spares the package its loop over them
 
 
-def write_random_weights(folder: Path) -> tuple[Path, Path]:
-    """Write untrained weights of FAN and S3FD in the official layout; S3FD is sure of some faces in any image."""
+def write_random_weights(folder: Path, shy: bool = False) -> tuple[Path, Path]:
+    """Write untrained weights of FAN and S3FD in the official layout.
+
+    S3FD is sure of some faces in any image; where it is `shy`, of none.
+    """
     torch.manual_seed(0)
     network, detector = FAN(4), s3fd()
     for name, values in detector.named_parameters():
         if name.endswith("mbox_conf.weight"):
-            values.data.mul_(LOUD)
+            values.data.mul_(0.0 if shy else LOUD)
+        elif shy and name.endswith("mbox_conf.bias"):
+            values.data[:-1] = SHY
     paths = folder / "fan.pth", folder / "s3fd.pth"
     for path, module in zip(paths, (network, detector), strict=True):
         torch.save(module.state_dict(), path)

@@ -19,7 +19,6 @@ class KernelDistance:
     against = {"same": "target", "cross": "source"}
     of_sets = True
     features_of = "fid"
-    unbiased = True  # an interval may go below zero
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend

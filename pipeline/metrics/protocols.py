@@ -131,8 +131,7 @@ class Metric(Protocol):
         against: task -> the image that generated ones are compared with (supplementary 3).
         of_sets: True when it compares two sets of images, not pairs.
 
-    A class may have more: `features_of`, the metric of sets whose stored features it compares; `unbiased`, True where a
-    distance of sets may be below zero; `of_references`, where
+    A class may have more: `features_of`, the metric of sets whose stored features it compares; `of_references`, where
     source images stand in the place of generated ones; `undefined(size_hw)`, why frames of a size give no number.
     """
 

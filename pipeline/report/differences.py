@@ -27,8 +27,9 @@ def differences_csv(results: Results, references: Sequence[Row]) -> str:
         if np.isfinite(cell.value):
             columns.setdefault((cell.dataset, cell.task, cell.measure.id), {})[cell.row.key] = cell
     for (dataset, task, metric), cells in columns.items():
-        members = results.pairs.members(dataset, task)
-        assert members is not None  # a cell has a number
+        shared = results.shared(dataset, task, next(iter(cells.values())).measure)
+        assert shared is not None  # a cell has a number
+        members = shared[0]
         for reference in references:
             if reference.key in cells:
                 name = f"{dataset} {task} {metric} against {reference.label}"

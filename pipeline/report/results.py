@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,20 @@ import pyarrow as pa
 
 from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
 from pipeline.bench.pair_hash import pairs_sha256
-from pipeline.metrics.registry import metric_named
+from pipeline.metrics.fid import frechet_distance
+from pipeline.metrics.kid import kernel_distance
 from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import Estimate, estimate_distance, estimate_mean
 from pipeline.report.rows import NOT_EVALUATED, Row
+from pipeline.report.shared_pairs import SharedPairs, shared_pairs
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 from pipeline.store.seeds import seed_folders
 
+DISTANCES = {"fid": frechet_distance, "kid": kernel_distance}
+UNBIASED = {"kid"}  # may be below zero
+NONE_READ = "no pair could be read"
+NONE_SHARED = "no pair could be read in every row"
 YAW_GAP = "yaw_gap"  # no column: it sorts pairs into strata
 
 
@@ -44,12 +50,12 @@ class Measured:
     @property
     def distance(self) -> Callable[[np.ndarray, np.ndarray], float]:
         """What it measures between two sets of features; of a metric of sets."""
-        return metric_named(self.name).distance  # type: ignore[attr-defined,no-any-return]
+        return DISTANCES[self.name]
 
     @property
     def least(self) -> float:
         """What an interval does not go below; of a metric of sets."""
-        return -np.inf if getattr(metric_named(self.name), "unbiased", False) else 0.0
+        return -np.inf if self.name in UNBIASED else 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,12 @@ class Members:
 
     ids: list[str]
     clusters: Clusters
+
+    def kept(self, here: np.ndarray) -> "Members":
+        """Some of them, by a mask (N,)."""
+        if here.all():
+            return self
+        return Members([name for name, kept in zip(self.ids, here, strict=True) if kept], self.clusters.kept(here))
 
 
 class Pairs:
@@ -258,6 +270,7 @@ class Results:
         self.num_seeds = max(counts.values(), default=1)
         columns = zip(*(result.measures for result in self.of_row.values()), strict=True)
         self.measures = [next((m for m in of_rows if not m.reason), of_rows[0]) for of_rows in columns]
+        self._shared: dict[tuple[str, str, str], SharedPairs] = {}
         self._cells: dict[tuple[str, str, str, str], Cell] = {
             (dataset, task, row.key, measure.id): self._cell(dataset, task, row, measure)
             for dataset in pairs.datasets
@@ -268,6 +281,17 @@ class Results:
             if task in measure.tasks and task in row.tasks
         }
         self._strata: dict[tuple[str, str, str, str], Cell] = {}
+
+    def shared(self, dataset: str, task: str, measure: Measured) -> tuple[Members, SharedPairs] | None:
+        """The pairs that a column compares all rows on, and which those are; None where there are no pairs."""
+        members, where = self.pairs.members(dataset, task), (dataset, task, measure.id)
+        if members is None:
+            return None
+        if where not in self._shared:
+            rows = {row.key: self.of_row[row.key] for row in self.rows if task in row.tasks and row.key in self.of_row}
+            self._shared[where] = shared_pairs(rows, *where, measure.of_sets, members.ids)
+        found = self._shared[where]
+        return members.kept(found.here), found
 
     def cells(self) -> list[Cell]:
         """Every cell, dashes included."""
@@ -300,18 +324,22 @@ class Results:
         return [m for m in self.measures if (m.name, m.head) in shown and m not in measures]
 
     def _cell(self, dataset: str, task: str, row: Row, measure: Measured) -> Cell:
-        members, result = self.pairs.members(dataset, task), self.of_row.get(row.key)
+        shared, result = self.shared(dataset, task, measure), self.of_row.get(row.key)
         try:
             if result is None:
                 raise NotMeasured(row.absent or NOT_EVALUATED)
             if reason := result.reason(measure.id):
                 raise NotMeasured(reason)
-            if members is None:
+            if shared is None:
                 raise NotMeasured("no pairs")
+            members, pairs = shared
+            if row.key not in pairs.failed:  # scores of some pairs are not there: reading all says which
+                members = self.pairs.members(dataset, task) or members
             estimate = estimate_cell(result, dataset, task, measure, members, self.min_people)
+            estimate = replace(estimate, n_failed=pairs.failed[row.key], n_left_out=pairs.left_out(row.key))
         except NotMeasured as why:
             return Cell(dataset, task, row, measure, Estimate(np.nan, np.nan, np.nan, 0, 0, 0), str(why))
-        failed = "" if np.isfinite(estimate.value) else "no pair could be read"
+        failed = "" if np.isfinite(estimate.value) else NONE_READ if estimate.n_left_out == 0 else NONE_SHARED
         return Cell(dataset, task, row, measure, estimate, failed)
 
 

@@ -52,14 +52,15 @@ def add_strata(results: Results) -> None:
 
 def _cell(results: Results, dataset: str, row: Row, akd: Measured, gap: Measured, stratum: Stratum) -> Cell:
     where = (dataset, "same", row, stratum.of(akd))
-    members, result = results.pairs.members(dataset, "same"), results.of_row.get(row.key)
+    shared, result = results.shared(dataset, "same", akd), results.of_row.get(row.key)
     try:
         if result is None:
             raise NotMeasured(row.absent or NOT_EVALUATED)
         if reason := result.reason(akd.id) or result.reason(gap.id):
             raise NotMeasured(reason)
-        if members is None:
+        if shared is None:
             raise NotMeasured("no pairs")
+        members = shared[0]
         gaps_deg = result.values(dataset, "same", gap.id, members.ids)[0]
         here = (gaps_deg >= stratum.low) & (gaps_deg < stratum.high)
         if not here.any():

@@ -43,7 +43,14 @@ def cell_text(cell: Cell | None, bold: bool) -> str:
         return DASH
     value = number(estimate.value, digits)
     value = f"**{value}**" if bold else value
-    return f"{value} {interval_text(estimate, digits)}"
+    return " ".join(filter(None, [value, interval_text(estimate, digits), lost_text(estimate)]))
+
+
+def lost_text(estimate: Estimate) -> str:
+    """`(2 failed, 5 left out)`: pairs not in the number, by whose image could not be read; empty where all are."""
+    counts = ((estimate.n_failed, "failed"), (estimate.n_left_out, "left out"))
+    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"({said})" if said else ""
 
 
 def interval_text(estimate: Estimate, digits: int) -> str:
@@ -112,11 +119,11 @@ def table_csv(grids: Sequence[Grid]) -> str:
 
 def scores_csv(cells: Iterable[Cell]) -> str:
     """Every cell in long form, dashes included: an empty value and its reason."""
-    head = "dataset task method row metric value ci_low ci_high n n_failed n_seeds seed_sd backend reason"
+    head = "dataset task method row metric value ci_low ci_high n n_failed n_left_out n_seeds seed_sd backend reason"
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
-        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
+        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed), str(e.n_left_out)]
         numbers += [str(e.n_seeds), plain(e.seed_sd)]
         lines.append([cell.dataset, cell.task, cell.row.label, cell.row.key, m.id, *numbers, m.backend, cell.reason])
     return csv_text(lines)

@@ -109,11 +109,12 @@ def _coverage(results: Results, dataset: str, column: Column, row: Row, draws: i
     (1, 0) where there is no interval of a mean, or no spread, or where the column is a part of another.
     """
     cell = results.cell(dataset, column.task, row, column.measure)
-    members = results.pairs.members(dataset, column.task)
-    if cell is None or members is None or column.measure not in results.measures or column.measure.of_sets:
+    if cell is None or column.measure not in results.measures or column.measure.of_sets:
         return 1.0, 0.0
-    if not _has_width(cell.estimate):
+    shared = results.shared(dataset, column.task, column.measure)
+    if shared is None or not _has_width(cell.estimate):
         return 1.0, 0.0
+    members = shared[0]
     values = results.of_row[row.key].values(dataset, column.task, column.measure.id, members.ids).mean(0)
     ok = np.isfinite(values)
     clusters = members.clusters.kept(ok)

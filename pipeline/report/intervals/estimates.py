@@ -27,6 +27,7 @@ class Estimate:
         low, high: 95% interval, NaN when there are too few people.
         n: pairs in the number.
         n_failed: pairs left out because an image could not be read.
+        n_left_out: pairs left out because another row's image could not be read.
         n_people: people in the number: sources, or drivers where they are fewer.
         p: of a difference: two-sided, from the same t as the interval; NaN elsewhere and without an interval.
         n_seeds: trainings that the number is the mean over, of a difference those of the row; 1 where none was trained.
@@ -42,6 +43,7 @@ class Estimate:
     p: float = np.nan
     n_seeds: int = 1
     seed_sd: float = np.nan
+    n_left_out: int = 0
 
 
 def estimate_mean(values: np.ndarray, clusters: Clusters, min_people: int) -> Estimate:
