@@ -39,7 +39,8 @@ class SharedPairs:
 
     def left_out(self, row: str) -> int:
         """How many pairs a row could read, and does not count because another row could not."""
-        return len(self.here) - self.failed[row] - int(self.here.sum())
+        read = len(self.here) - self.failed[row]
+        return read - int(self.here.sum()) if read else 0
 
 
 def shared_pairs(
