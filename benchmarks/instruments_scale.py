@@ -147,11 +147,13 @@ def evaluation(folder: Path, pairs: int, repeats: int) -> dict[str, Any]:
         "bare Inception": passes(_inception_body(inception.net), wide),  # type: ignore[attr-defined]
         "bare AlexNet": passes(lpips.net.net, torch.rand(8, 3, SIZE_PX, SIZE_PX)),
     }
-    alone: dict[str, Work] = {
-        name: (lambda b=backend, r=reading: anew().read(b, r, images)) for name, (backend, reading) in backends.items()
-    }
+
+    def alone(backend: Backend, reading: str) -> Work:
+        return lambda: anew().read(backend, reading, images)
+
+    each = {name: alone(backend, reading) for name, (backend, reading) in backends.items()}
     with torch.inference_mode():
-        return timed({**alone, "all metrics": lambda: read(anew()), **bare}, len(frames), repeats)
+        return timed({**each, "all metrics": lambda: read(anew()), **bare}, len(frames), repeats)
 
 
 def _inception_body(net: nn.Module) -> Callable[[torch.Tensor], object]:
