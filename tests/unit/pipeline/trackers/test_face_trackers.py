@@ -1,6 +1,7 @@
 """The trackers `deca` and `deep3d` on random weights in the released layout: rows, maps, refusals, readings."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,7 @@ from pipeline.trackers.fan import Faces
 from pipeline.trackers.protocol import TrackerUnavailable
 from pipeline.trackers.released import load_released
 from pipeline.trackers.table import TRACKERS
+from pipeline.work.scratch import remove_pieces
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
 from tests.puppet_studio import codes, landmarks_px, person, studio
@@ -73,6 +75,17 @@ def clip() -> tuple[np.ndarray, GivenFaces]:
     marks[1], marks[3] = np.nan, 40.0
     score = np.array([0.99, np.nan, 0.3, 0.9, 0.6], np.float32)
     return np.stack([frame.image for frame in frames]), GivenFaces(Faces(marks, score))
+
+
+def write_clip(folder: Path, split: str, frames_u8: np.ndarray) -> None:
+    with ClipWriter(folder, "png", 1 << 20) as writer:
+        shard, batch = writer.add(0, [encode_frame(frame, "png", 0) for frame in frames_u8])
+    row = {
+        "clip": CLIP, "dataset": "set", "split": split, "person": "p", "video": "test", "start": 0, "end": 5,
+        "fps": 25.0, "num_frames": 5, "source_width": 120, "source_height": 96, "crop_map": [1, 0, 0, 0, 1, 0],
+        "frame_index": list(range(5)), "shard": shard, "batch": batch,
+    }  # fmt: skip
+    write_table(folder / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
 
 
 @pytest.fixture(scope="module")
@@ -216,14 +229,7 @@ def test_a_clip_is_fitted_from_its_pack_to_its_table(name, opened, clip, heads, 
     opened(name)
     frames_u8, _ = clip
     for folder, split in {"train": "train", "eval": "test"}.items():
-        with ClipWriter(tmp_path / "clips" / folder, "png", 1 << 20) as writer:
-            shard, batch = writer.add(0, [encode_frame(frame, "png", 0) for frame in frames_u8])
-        row = {
-            "clip": CLIP, "dataset": "set", "split": split, "person": "p", "video": "test", "start": 0, "end": 5,
-            "fps": 25.0, "num_frames": 5, "source_width": 120, "source_height": 96, "crop_map": [1, 0, 0, 0, 1, 0],
-            "frame_index": list(range(5)), "shard": shard, "batch": batch,
-        }  # fmt: skip
-        write_table(tmp_path / "clips" / folder / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
+        write_clip(tmp_path / "clips" / folder, split, frames_u8)
     save_head(tmp_path / "head.npz", heads[name].arrays)
     made = []
     for run in ("first", "second"):
@@ -244,6 +250,32 @@ def test_a_clip_is_fitted_from_its_pack_to_its_table(name, opened, clip, heads, 
     assert fits.status.tolist() == STATUS
     rows = tracker.fit_images(frames_u8)
     assert torch.equal(fits.head_fit([0, 4]).expression, rows.fit.expression[[0, 4]])
+
+
+def test_the_faces_of_a_clip_are_found_once_for_all_heads(opened, clip, heads, params, tmp_path, monkeypatch):
+    """Both trackers fit one clip: the second takes the faces that the first kept, and fits the same as alone."""
+    frames_u8, finder = clip
+    for folder, split in {"train": "train", "eval": "test"}.items():
+        write_clip(tmp_path / "clips" / folder, split, frames_u8)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    looked, look = [], GivenFaces.look
+    monkeypatch.setattr(GivenFaces, "look", lambda self, frames: looked.append(len(frames)) or look(self, frames))
+    tables = {}
+    for name in (*NAMES, "deca"):
+        opened(name)
+        save_head(tmp_path / "head.npz", heads[name].arrays)
+        work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=False)
+        settings = params.model_copy(update={"tracker": name, "min_score": params.min_score - 0.01 * len(tables)})
+        fit_clips(settings, tmp_path / "head.npz", tmp_path / "clips", {}, tmp_path / name, work, CPU)
+        tables[name] = FitTable(read_table(tmp_path / name / "eval.parquet"))
+    assert looked == [5], "training and test clip are the same frames of the same name"
+    for name in NAMES:
+        alone = opened(name).fit_images(frames_u8)
+        assert tables[name].status.tolist() == STATUS
+        assert torch.equal(tables[name].head_fit([0, 4]).pose, alone.fit.pose[[0, 4]])
+    (kept,) = (tmp_path / "data" / "scratch").glob("*/faces/*/*/*.npz")
+    assert remove_pieces(tmp_path / "data" / "scratch", "p") >= 1
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
