@@ -107,8 +107,8 @@ CARDS = {
         "one number of all pairs, without subsets or a seed; n in scores.csv",
         "units of the kernel",
         "FID's features",
-        "0 on average for two draws of one distribution, at any n; below 0 about as often as above there, and for two "
-        "copies of one set"),
+        "0 on average for two independent draws of one distribution, at any n; below 0 for images that belong together "
+        "in pairs (`ground truth` shows it), by a share of 1/n: all pairs of images count, as in torchmetrics"),
     "csim_driver": Card(
         "CSIM of the result and the driving image of another person: the driver's identity that leaked",
         "mean over pairs", "cosine, -1 to 1", "as CSIM",

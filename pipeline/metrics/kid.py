@@ -41,9 +41,10 @@ class KernelDistance:
 def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Unbiased squared MMD of (N, D) and (M, D) features in float64, by the kernel (x y / D + 1)^3.
 
-    All images make one estimate: no subsets are drawn, so that nothing depends on a seed. Its expectation does not
-    depend on N and M, and is zero for two draws of one distribution; so it is below zero about as often as above there,
-    and below zero for two copies of one set.
+    All images make one estimate: no subsets are drawn, so that nothing depends on a seed. For independent draws its
+    expectation does not depend on N and M, and is zero where both are of one distribution. Where rows belong together
+    in pairs, as a generated image and its target, it lies below that by a share of 1 / N of what they have in common:
+    for two copies of one set it is below zero.
 
     Returns:
         The distance, NaN when a set has fewer than two rows.

@@ -25,8 +25,9 @@ ZERO = (
 )
 FURTHER = {
     "psnr": "PSNR: mean over pairs, in dB; a pair of equal frames counts as 100.",
-    "kid": "KID: unbiased, by the polynomial kernel on FID's features of all pairs (n in scores.csv); below "
-    "zero where two sets differ by less than chance, or are one.",
+    "kid": "KID: unbiased, by the polynomial kernel on FID's features of all pairs (n in scores.csv); zero on average "
+    "for independent sets of one kind, below zero where images belong together in pairs, the more so the fewer there "
+    "are.",
     "nme": "NME: percent of the distance between the reference's outer eye corners.",
     "akd_yaw_0_10": "AKD by yaw gap: pairs by the difference of the source's and the target's yaw, as APD's first "
     "tracker reads it; n of each stratum in scores.csv.",
