@@ -4,6 +4,7 @@ python -m docs.list_metrics
 """
 
 from collections.abc import Iterable
+from typing import get_args
 
 from docs.metric_cards import CARDS, DEFINITIONS, Card
 from pipeline.assets import ASSETS
@@ -43,8 +44,8 @@ drop the frame in silence. Here it is neither (see Failures above).
 
 def backends_of(name: str) -> list[str]:
     """The backends that params.yaml may give a metric, or the one that a further column follows."""
-    settings = MetricParams.model_fields[FOLLOWS.get(name, name)].annotation
-    assert settings is not None
+    annotation = MetricParams.model_fields[FOLLOWS.get(name, name)].annotation
+    settings = next(kind for kind in (*get_args(annotation), annotation) if hasattr(kind, "model_json_schema"))
     schema = settings.model_json_schema()["properties"]["backend"]
     named = schema["items"]
     found: list[str] = named.get("enum") or [named["const"]]

@@ -94,7 +94,7 @@ CARDS = {
         "squared difference of unit-normalised feature maps, summed over channels and averaged over places",
         "mean over the maps of five blocks, then over pairs",
         "none, 0 or more",
-        "EfficientNet-Lite0, which was taught to tell things on ImageNet and not what people find alike; nothing can fail",
+        "EfficientNet-Lite0, taught to tell things on ImageNet and not what people find alike; nothing can fail",
         "0 of equal images; what blur, noise and shifts cost is on its card",
         "Not in the paper, and not LPIPS: no number of it compares with one.",
     ),
