@@ -19,7 +19,7 @@ from pipeline.store.landmark_table import FOUND, FOUND_LANDMARKS, FOUND_LEDGER
 from pipeline.store.provenance import write_json
 from pipeline.store.schema import TableWriter, read_table, write_table
 from pipeline.store.scratch_root import scratch_dir
-from pipeline.work.dask_run import run
+from pipeline.work.dask_run import Outcome, run
 from pipeline.work.ledger import FORGOTTEN, LedgerRow, summary, to_table
 from pipeline.work.scratch import recall_failure, remember_failure, sweep
 
@@ -97,14 +97,17 @@ def _look(tasks: list[VideoTask], name: str, work: LandmarkWork) -> None:
 
 def _outcomes(tasks: list[VideoTask], work: LandmarkWork) -> Iterator[tuple[VideoTask, str, str]]:
     """Each task once, with reason and detail; where decord took the worker down, what comes of it without decord."""
-    settings = {"workers": work.workers, "scheduler": work.scheduler, "timeout_s": work.video_timeout_s}
+
+    def looked(todo: list[VideoTask]) -> Iterator[Outcome[tuple[str, str]]]:
+        return run(find_person, todo, workers=work.workers, scheduler=work.scheduler, timeout_s=work.video_timeout_s)
+
     died = []
-    for outcome in run(find_person, tasks, **settings):
+    for outcome in looked(tasks):
         if outcome.reason == "worker_died":
             died.append(replace(tasks[outcome.index], use_decord=False))
         else:
             yield tasks[outcome.index], *(outcome.value or (outcome.reason, outcome.error))
-    for outcome in run(find_person, died, **settings):
+    for outcome in looked(died):
         yield died[outcome.index], *(outcome.value or (outcome.reason, outcome.error))
 
 
