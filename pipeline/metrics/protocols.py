@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from pipeline.params.fitting import LandmarkFitParams
 from pipeline.store.assets import AssetMissing
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ class Opening:
         heads: the .npz of each head that AED and APD are measured on with this backend, by the head's name.
         min_score: a tracker's score below which an image shows no face (section `fit`).
         device: where networks run.
+        landmark_fit: how heads are fitted to landmarks (section `fit`), for backends that do; None where nobody says.
     """
 
     heads: Mapping[str, Path]
     min_score: float
     device: "torch.device"
+    landmark_fit: LandmarkFitParams | None = None
 
 
 class Backend(Protocol):

@@ -29,6 +29,7 @@ BACKENDS = {
     "deca": "pipeline.metrics.backends.trackers:Deca",
     "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
     "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
+    "mesh": "pipeline.metrics.backends.mesh:Mesh",
 }
 
 

@@ -44,10 +44,10 @@ class IdentityBackend(Strict):
 class LandmarkBackend(Strict):
     """Backends of AKD: detectors of 68 landmarks."""
 
-    backend: Backends[Literal["puppet_judge", "fan"]]
+    backend: Backends[Literal["puppet_judge", "fan", "mesh"]]
 
 
-HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks"]
+HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks", "mesh"]
 
 
 class HeadBackends(Strict):
