@@ -77,7 +77,7 @@ def row_of(system: str, release: Path, folder: Path) -> dict:
     make_pairs(folder / "pairs.parquet")
     nowhere = {"clips": folder / "none", "fits_dir": folder / "none", "heads": folder / "none"}
     make_models(load_params(), system, **nowhere, out=folder / "models" / system, device="cpu")
-    settings = SimpleNamespace(**{**vars(PARAMS), "metrics": None, "fit": SimpleNamespace(min_score=0.5)})
+    settings = SimpleNamespace(**{**vars(PARAMS), "metrics": None, "fit": load_params().fit})
     inputs = EvaluateInputs(clips=folder / "clips", heads=folder / "none", pairs=folder / "pairs.parquet")
     results = folder / "results" / system
     with patch("pipeline.bench.opening.open_measures", lambda *_: make_measures(FakeJudge())):
