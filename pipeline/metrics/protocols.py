@@ -5,9 +5,9 @@ head). A metric compares the readings of generated images with those of referenc
 measured on saved 8-bit images.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -58,6 +58,15 @@ def named_failure(backend_name: str) -> Iterator[None]:
         raise BackendFailed(backend_name, error) from error
 
 
+def no_landmarks() -> "Backend":
+    """What opens a finder of landmarks where there is none.
+
+    Raises:
+        BackendUnavailable: always.
+    """
+    raise BackendUnavailable("faces are aligned by landmarks, and nothing here finds any")
+
+
 @dataclass(frozen=True)
 class Opening:
     """What a backend may need to be opened.
@@ -67,12 +76,15 @@ class Opening:
         min_score: a tracker's score below which an image shows no face (section `fit`).
         device: where networks run.
         landmark_fit: how heads are fitted to landmarks (section `fit`), for backends that do; None where nobody says.
+        landmarks: opens the backend whose reading `landmarks_px` says where faces lie, and raises BackendUnavailable
+            where it cannot run.
     """
 
     heads: Mapping[str, Path]
     min_score: float
     device: "torch.device"
     landmark_fit: LandmarkFitParams | None = None
+    landmarks: Callable[[], "Backend"] = field(default=no_landmarks)
 
 
 class Backend(Protocol):
@@ -107,6 +119,20 @@ class Backend(Protocol):
         ...
 
 
+class OnwardBackend(Backend, Protocol):
+    """A backend that looks at images through what another one read in them, such as the landmarks of a face.
+
+    Attributes:
+        base: the other one. Backends whose bases have equal fingerprints share its look at an image.
+    """
+
+    base: Backend
+
+    def observe_with(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Look at frames as `observe` does, given what `base.observe` returns for them."""
+        ...
+
+
 class Metric(Protocol):
     """One column of the tables.
 
@@ -119,6 +145,9 @@ class Metric(Protocol):
         digits: decimals in the Markdown tables, as in the paper.
         against: task -> the image that generated ones are compared with (supplementary 3).
         of_sets: True when it compares two sets of images, not pairs.
+
+    A class may have more: `features_of`, the metric of sets whose stored features it compares; `of_references`, where
+    source images stand in the place of generated ones; `undefined(size_hw)`, why frames of a size give no number.
     """
 
     name: ClassVar[str]

@@ -1,8 +1,9 @@
 """Metrics and backends by name, and the list of measurements a profile asks for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.metrics.protocols import Backend, Metric, Opening, Size, reason_of
+from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size, reason_of
 from pipeline.params.reports import HeadBackends, MetricParams
 from pipeline.store.assets import AssetRefused
 from pipeline.store.registry import resolve
@@ -16,7 +17,19 @@ METRICS = {
     "l1": "pipeline.metrics.l1:AbsoluteError",
     "ssim": "pipeline.metrics.ssim:StructuralSimilarity",
     "lpips": "pipeline.metrics.lpips:PerceptualDistance",
+    "feature_distance": "pipeline.metrics.feature_distance:FeatureDistance",
 }
+
+# Columns beside the paper's, each measured by the backends of one of those; `yaw_gap` only sorts pairs.
+FURTHER = {
+    "psnr": "pipeline.metrics.psnr:PeakSignalToNoise",
+    "ms_ssim": "pipeline.metrics.ssim:MultiScaleSimilarity",
+    "kid": "pipeline.metrics.kid:KernelDistance",
+    "csim_driver": "pipeline.metrics.csim:DriverSimilarity",
+    "nme": "pipeline.metrics.akd:NormalisedError",
+    "yaw_gap": "pipeline.metrics.head_codes:YawGap",
+}
+FOLLOWS = {"psnr": "l1", "ms_ssim": "ssim", "kid": "fid", "csim_driver": "csim", "nme": "akd", "yaw_gap": "apd"}
 
 BACKENDS = {
     "pixels": "pipeline.metrics.backends.pixels:Pixels",
@@ -26,6 +39,8 @@ BACKENDS = {
     "arcface": "pipeline.metrics.backends.arcface:ArcFace",
     "fan": "pipeline.metrics.backends.fan:Fan",
     "lpips_alex": "pipeline.metrics.backends.lpips_alex:LpipsAlex",
+    "dlib_resnet": "pipeline.metrics.backends.dlib_resnet:DlibFaces",
+    "efficientnet_lite0": "pipeline.metrics.backends.efficientnet_lite0:Lite0",
     "deca": "pipeline.metrics.backends.trackers:Deca",
     "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
     "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
@@ -75,6 +90,7 @@ class Measure:
             "higher_is_better": self.metric.higher_is_better,
             "digits": self.metric.digits,
             "of_sets": self.metric.of_sets,
+            "features_of": getattr(self.metric, "features_of", ""),
             "tasks": sorted(self.metric.against),
             "weights_sha256": self.backend.weights_sha256 if self.backend else "",
             "reason": self.reason,
@@ -84,11 +100,13 @@ class Measure:
 def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, str, str]]:
     """List (metric, backend, head) of all columns, a metric's backends in the order of params.yaml.
 
-    AED and APD are measured on both heads (Table 3).
+    AED and APD are measured on both heads (Table 3). A metric that is null has none.
     """
     columns = []
     for name in METRICS:
         choice = getattr(settings, name)
+        if choice is None:
+            continue
         columns_of = [(choice.backend, "")]
         if isinstance(choice, HeadBackends):
             columns_of = [(choice.backend, heads[0]), (choice.second_backend, heads[1])]
@@ -96,11 +114,32 @@ def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, st
     return columns
 
 
+def further(columns: Sequence[tuple[str, str, str]], first_head: str) -> list[tuple[str, str, str]]:
+    """List (metric, backend, head) of the further columns, given the others; a tracker's are of the first head."""
+    return [
+        (name, backend, head)
+        for name, leader in FOLLOWS.items()
+        for metric, backend, head in columns
+        if metric == leader and head in ("", first_head)
+    ]
+
+
+def metric_named(name: str) -> type[Metric]:
+    """A metric's class.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    found: type[Metric] = resolve({**METRICS, **FURTHER}, name, "metric")
+    return found
+
+
 def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening) -> list[Measure]:
-    """Open every backend once and pair it with its metrics, one measure a column of `wanted`.
+    """Open every backend once and pair it with its metrics, one measure a column of `wanted` and `further`.
 
     A backend is opened for the heads that it is to measure, which for most is none. One that cannot run does not stop
-    the others: its measures carry the reason instead.
+    the others: its measures carry the reason instead. One that aligns faces is given AKD's first backend, whatever
+    that is.
 
     Args:
         settings: section `metrics`.
@@ -111,13 +150,25 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
     opened: dict[str, tuple[Backend | None, str]] = {}
     measures = []
     columns = wanted(settings, heads)
-    for name, backend_name, head in columns:
+
+    def open_once(backend_name: str) -> tuple[Backend | None, str]:
         if backend_name not in opened:
             measured = {one for _, backend, one in columns if backend == backend_name}
             own = {one: path for one, path in opening.heads.items() if one in measured}
-            opened[backend_name] = _open(backend_name, replace(opening, heads=own))
-        backend, reason = opened[backend_name]
-        metric = resolve(METRICS, name, "metric")
+            opened[backend_name] = _open(backend_name, replace(opening, heads=own, landmarks=landmarks))
+        return opened[backend_name]
+
+    def landmarks() -> Backend:
+        finder, reason = open_once(settings.akd.backend[0])
+        if finder is None:
+            raise BackendUnavailable(f"faces are aligned by the points that AKD measures with: {reason}")
+        return finder
+
+    for name, backend_name, head in [*columns, *further(columns, heads[0])]:
+        backend, reason = open_once(backend_name)
+        metric = metric_named(name)
+        if not reason and (undefined := getattr(metric, "undefined", None)) and (reason := undefined(size_hw)):
+            backend = None
         measure_id = metric.metric_id(backend_name, head, size_hw)
         measures.append(Measure(measure_id, metric, backend_name, head, backend, reason))
     return measures
