@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
+from pipeline.method_table import BASELINES
 from pipeline.methods.published import PublishedRow, read_rows
 from pipeline.methods.release import OFFICIAL
-from pipeline.methods.table import BASELINES
 
 Kind = Literal["baseline", "own", "pwm", "control"]
 
