@@ -5,6 +5,7 @@ The weights are random, so that fits and numbers mean nothing: what is asked for
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 
 import av
@@ -85,7 +86,7 @@ def project(tmp_path_factory):
             done = CliRunner().invoke(app, ["assets", "import", name, *map(str, files)])
             assert done.exit_code == 0, done.output
     shutil.rmtree(folder / "released")
-    run("pwm", "data", "scan", cwd=copy)
+    run(sys.executable, "-m", "pipeline.cli", "data", "scan", cwd=copy)
     run("dvc", "repro", cwd=copy)
     return copy
 
