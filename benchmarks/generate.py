@@ -24,10 +24,10 @@ from benchmarks.timing import clock, devices, environment, heading, ms, seconds,
 from benchmarks.train import random_fits
 from model.heads.head import load_head
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
+from pipeline.adapters.pwm.configs import generator_config, guidance_config
 from pipeline.params.tree import load_params
 from pipeline.released.systems import SYSTEMS, network_of
 from pipeline.store.provenance import ROOT, write_json, write_text
-from pipeline.training.configs import generator_config, guidance_config
 
 HEAD = ROOT / "pipeline" / "puppets" / "assets" / "puppet.npz"
 GUIDANCE = "geom_disp"

@@ -26,23 +26,23 @@ from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
 from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
-from model.pwm.discriminator import Discriminator
 from model.pwm.lesson import PwmLesson
 from model.pwm.lesson_config import Rates
+from model.training.discriminator import Discriminator
 from model.training.loop import train
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
-from pipeline.params.tree import load_params
-from pipeline.store.provenance import ROOT, write_json
-from pipeline.training.augment import recolour, recrop
-from pipeline.training.configs import (
+from pipeline.adapters.pwm.configs import (
     discriminator_config,
     first_rates,
     generator_config,
     guidance_config,
     loss_config,
-    train_config,
 )  # fmt: skip
+from pipeline.params.tree import load_params
+from pipeline.store.provenance import ROOT, write_json
+from pipeline.training.augment import recolour, recrop
+from pipeline.training.configs import train_config
 from pipeline.training.dataset import Pairs
 from pipeline.training.run import load_backbone
 

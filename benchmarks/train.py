@@ -23,28 +23,28 @@ from model.heads.head import HeadModel, load_head
 from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import Generator
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.lesson import PwmLesson
+from model.training.discriminator import Discriminator
 from model.training.loop import Players, train_step
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
 from model.training.replicas import Replicas, replicas
+from pipeline.adapters.pwm.configs import (
+    discriminator_config,
+    first_rates,
+    generator_config,
+    guidance_config,
+    loss_config,
+)  # fmt: skip
 from pipeline.options import DeviceName
 from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
 from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
-from pipeline.training.configs import (
-    discriminator_config,
-    first_rates,
-    generator_config,
-    guidance_config,
-    loss_config,
-    train_config,
-)  # fmt: skip
+from pipeline.training.configs import train_config
 from pipeline.training.run import load_backbone
 
 GOAL_MS = 200.0  # at 64 px and batch 8

@@ -77,8 +77,14 @@ def stages() -> dict[str, dict]:
 
 
 def runs_again(path: str) -> list[str]:
-    """Stages of dvc.yaml that name a file or a folder, or a folder above it."""
-    return [name for name, body in stages().items() if any(f"{path}/".startswith(f"{dep}/") for dep in body["deps"])]
+    """Stages of dvc.yaml that name a file or a folder, a folder above it, or a room of code below it."""
+    return [name for name, body in stages().items() if any(named(path, str(dep)) for dep in body["deps"])]
+
+
+def named(path: str, dep: str) -> bool:
+    """Whether a dependency names a path, a folder above it, or one method's room below it."""
+    below = dep.startswith(("model/", "pipeline/")) and dep.startswith(f"{path}/") and not dep.startswith(SHIPPED)
+    return f"{path}/".startswith(f"{dep}/") or below
 
 
 def sections() -> dict[str, list[str]]:

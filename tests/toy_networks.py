@@ -9,12 +9,13 @@ from model.heads.head import HeadModel
 from model.method.network import Batch
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.config import GUIDANCE_PARTS, GeneratorConfig, GuidanceConfig
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.lesson import PwmLesson
-from model.pwm.lesson_config import DiscriminatorConfig, LossConfig, Rates
+from model.pwm.lesson_config import Rates
+from model.training.adversarial import LossConfig
 from model.training.config import TrainConfig
+from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.perceptual import Perceptual
 from tests.helpers import random_head
 

@@ -9,19 +9,9 @@ a model is worse than the source itself.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from model.frame.coords import resize_disp
-
-SLOPE = 0.2  # of every leaky ReLU
-
-
-def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
-    """Return a spectrally normalised convolution that keeps (stride 1) or halves (stride 2) the size."""
-    padding = (kernel - 1) // 2
-    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=bias)
-    spectral_norm(convolution)  # in place
-    return convolution
+from model.method.spectral import SLOPE, conv
 
 
 class ConvBlock(nn.Sequential):

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from model.frame.coords import resize_disp
 from model.frame.warp import warp
-from model.pwm.blocks import ConvBlock, DisplacementHead, Spade, conv
+from model.method.spectral import conv
+from model.pwm.blocks import ConvBlock, DisplacementHead, Spade
 from model.pwm.config import GeneratorConfig
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.output import OUTPUTS

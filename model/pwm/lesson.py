@@ -1,25 +1,14 @@
-"""How the PWM is taught: losses of generator and discriminator (paper section 3.4, supplementary 1).
+"""How the PWM is taught: its generator against a discriminator (model/training/adversarial.py)."""
 
-Legend: I_d the driving image, which is the ground truth; I_o the output; I_w the source warped by the
-last displacement.
-
-Choice: "all of the above losses" (supplementary 1.4) are taken for the discriminator's too: it tells I_d from I_o and,
-with the factor `warped`, I_d from I_w, so that its term of I_d counts once with each.
-"""
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
 from model.pwm.animator import Animator
-from model.pwm.discriminator import Discriminator
-from model.pwm.generator import PWMOutput
-from model.pwm.lesson_config import LossConfig, Rates
-from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.pwm.lesson_config import Rates
+from model.training.adversarial import LossConfig, step_losses
+from model.training.discriminator import Discriminator
 from model.training.perceptual import Perceptual
-
-TERMS = ("perceptual", "adversarial", "feature_matching", "pixel")
 
 
 class PwmLesson:
@@ -56,39 +45,4 @@ class PwmLesson:
         discriminator, perceptual = self.rivals["discriminator"], self.fixed["perceptual"]
         assert isinstance(discriminator, Discriminator)
         assert isinstance(perceptual, Perceptual)
-        return step_losses(out, batch.target, discriminator, perceptual, self._losses)
-
-
-def step_losses(
-    out: PWMOutput, target: Tensor, discriminator: Discriminator, perceptual: Perceptual, config: LossConfig
-) -> StepLosses:
-    """Measure I_o and I_w against I_d with one pass of the discriminator over I_d, I_o and I_w.
-
-    Both players' gradients come from that pass. Terms are those of the generator's loss before weighting: for I_o by
-    their names in `TERMS`, for I_w with `_warped` appended.
-
-    Args:
-        out: what the generator made.
-        target: I_d (B, 3, H, W) in [0, 1].
-        discriminator: judges images.
-        perceptual: compares features; the target's are computed once.
-        config: weights.
-    """
-    made = torch.cat([out.image, out.warped])
-    real, *made_scores = groups(discriminator(torch.cat([target, made])), 3)
-    features = perceptual(made, perceptual.target(target))  # (2,)
-    weights = {name: getattr(config, name) for name in TERMS}
-    generator = target.new_zeros(())
-    discriminator_loss = target.new_zeros(())
-    terms: dict[str, Tensor] = {}
-    for k, (suffix, factor, image) in enumerate((("", 1.0, out.image), ("_warped", config.warped, out.warped))):
-        values = {
-            "perceptual": features[k],
-            "adversarial": generator_hinge(made_scores[k]),
-            "feature_matching": feature_matching(real, made_scores[k]),
-            "pixel": (image - target).abs().mean(),
-        }
-        terms |= {name + suffix: value.detach() for name, value in values.items()}
-        generator = generator + factor * sum(weights[name] * value for name, value in values.items())
-        discriminator_loss = discriminator_loss + factor * discriminator_hinge(real, made_scores[k])
-    return StepLosses({"generator": generator, "discriminator": discriminator_loss}, terms)
+        return step_losses(out.image, out.warped, batch.target, discriminator, perceptual, self._losses)

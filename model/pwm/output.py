@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from model.frame.coords import resize_disp
 from model.frame.warp import warp
-from model.pwm.blocks import DisplacementHead, Spade, conv
+from model.method.spectral import conv
+from model.pwm.blocks import DisplacementHead, Spade
 from model.pwm.config import GeneratorConfig
 
 POWER_ITERATIONS = 30  # after a weight was set by hand

@@ -30,17 +30,21 @@ class Evaluation:
         self._params, self._inputs, self._fits, self._device = params, inputs, fits, device
         self._scorer: Scorer | None = None
 
-    def files(self, model: Path) -> Files:
-        """The files that a model's frames are made of."""
-        return Files(model, self._inputs.heads, self._fits, self._params.bench.head)
+    def evaluate_seeds(self, name: str, model: Path, out: Path, own_crop: bool = False) -> None:
+        """Evaluate a model seed after seed: the first into `out`, the others into `out/seeds/<seed>`."""
+        keep_seeds(out, further_seeds(model))
+        for seed in seed_folders(model):
+            part = seed.relative_to(model)
+            self.evaluate(f"{name} ({part.as_posix()})" if part.parts else name, seed, out / part, own_crop)
 
-    def evaluate(self, name: str, files: Files, out: Path, own_crop: bool = False) -> None:
+    def evaluate(self, name: str, model: Path, out: Path, own_crop: bool = False) -> None:
         """Generate every pair with a model and score it into `out`.
 
         Frames that an earlier run made of the same files, pairs and images, by the same code, are taken over.
         """
         if self._scorer is None:
             self._scorer = open_scorer(self._params, self._inputs, self._device)
+        files = Files(model, self._inputs.heads, self._fits, self._params.bench.head)
         scorer, batch_size = self._scorer, self._params.evaluate.batch_size
         pairs, names = scorer.pairs, scorer.references.names
         key = generation_key(
@@ -58,17 +62,8 @@ class Evaluation:
 def evaluate_row(
     params: Params, row: str, inputs: EvaluateInputs, models: Path, fits: Path, out: Path, device: torch.device
 ) -> None:
-    """Evaluate a row of ours (a folder of `models`), driven by its head's `fits`.
-
-    A row that was trained with several seeds is evaluated seed after seed: the first into `out`, the others into
-    `out/seeds/<seed>`.
-    """
-    evaluation = Evaluation(params, inputs, fits, device)
-    keep_seeds(out, further_seeds(models / row))
-    for model in seed_folders(models / row):
-        part = model.relative_to(models / row)
-        name = f"{row} ({part.as_posix()})" if part.parts else row
-        evaluation.evaluate(name, evaluation.files(model), out / part)
+    """Evaluate a row of ours (a folder of `models`), driven by its head's `fits`."""
+    Evaluation(params, inputs, fits, device).evaluate_seeds(row, models / row, out)
 
 
 def evaluate_published(
@@ -79,8 +74,9 @@ def evaluate_published(
     rows = read_rows(models / system)
     for row in rows:
         if not row.absent:
-            files = evaluation.files(models / system / row.source)
-            evaluation.evaluate(f"{system} {row.folder}", files, out / row.folder, row.own_crop)
+            evaluation.evaluate_seeds(
+                f"{system} {row.folder}", models / system / row.source, out / row.folder, row.own_crop
+            )
     write_rows(out, rows)
 
 

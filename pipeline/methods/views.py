@@ -1,7 +1,7 @@
 """Frames of packed clips with their fits, as a pair list names them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,14 @@ class ClipView:
     numbers: np.ndarray
     fits: FitTable | None
     device: torch.device
+
+    def select(self, rows: slice) -> "ClipView":
+        """Some of the frames."""
+
+        def some() -> np.ndarray:
+            return self.frames_u8()[rows]
+
+        return replace(self, frames_u8=some, clips=self.clips[rows], numbers=self.numbers[rows])
 
     def images(self) -> Tensor:
         """The frames, (F, 3, H, W) in [0, 1]."""

@@ -20,10 +20,15 @@ class LearningRates(Strict):
 
     generator: PositiveFloat
     discriminator: PositiveFloat
-    codes: PositiveFloat  # of the table of neural codes
     drop_steps: list[PositiveInt]
     drop_factor: PositiveFloat
     betas: tuple[float, float]
+
+
+class PwmRates(LearningRates):
+    """The PWM's: one more for the table of neural codes."""
+
+    codes: PositiveFloat
 
 
 class GeneratorSection(Strict):
@@ -48,7 +53,7 @@ class GeneratorSection(Strict):
 
 
 class DiscriminatorSection(Strict):
-    """Sizes of the multi-scale Patch-GAN (model/pwm/discriminator.py)."""
+    """Sizes of the multi-scale Patch-GAN (model/training/discriminator.py)."""
 
     scales: PositiveInt
     layers: PositiveInt
@@ -56,11 +61,16 @@ class DiscriminatorSection(Strict):
     max_width: PositiveInt
 
 
-class LossSection(Strict):
-    """Weights of the losses (model/pwm/lesson.py)."""
+class SharedLosses(Strict):
+    """Weights of losses that every method has."""
 
     perceptual: float = Weight
     perceptual_scales: PositiveInt
+
+
+class LossSection(SharedLosses):
+    """Weights of the losses of a generator that warps and paints (model/training/adversarial.py)."""
+
     adversarial: float = Weight
     feature_matching: float = Weight
     pixel: float = Weight  # L1 on pixels; 0 in the paper
@@ -87,21 +97,49 @@ class GuidanceSection(Strict):
     code_frequency: PositiveFloat
 
 
-class PwmSection(Strict):
-    """All that is the progressive warping modules' own."""
+class Section(Strict):
+    """What the section of every method has."""
 
     learning_rate: LearningRates
+    losses: SharedLosses
+    perceptual: PerceptualSection
+
+
+class PwmSection(Section):
+    """All that is the progressive warping modules' own."""
+
+    learning_rate: PwmRates
     generator: GeneratorSection
     discriminator: DiscriminatorSection
     losses: LossSection
-    perceptual: PerceptualSection
     guidance: GuidanceSection
 
 
+class HeadGanSizes(Strict):
+    """Sizes of HeadGAN's network (model/baselines/headgan/network.py)."""
+
+    bottom_px: PositiveInt  # side of its lowest level
+    channels: PositiveInt  # of the highest; each level down has four times as many
+    hidden: PositiveInt  # between a condition and the scales and shifts made of it
+
+
+class HeadGanSection(Section):
+    """HeadGAN as it is trained here."""
+
+    generator: HeadGanSizes
+    discriminator: DiscriminatorSection
+    losses: LossSection
+
+
 class Networks(Strict):
-    """The sections of all methods under one recipe: one field a method, typed by its section."""
+    """The sections of all methods that are trained under one recipe: one field a method, typed by its section."""
 
     pwm: PwmSection
+    headgan: HeadGanSection
+
+    def of(self, method: str) -> Section | None:
+        """The section of a method; None where it is not trained here."""
+        return getattr(self, method, None)
 
 
 def parted(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -92,7 +92,7 @@ def check_settings(where: str, section: str, found: Mapping[str, Any], wanted: M
     Args:
         where: the row's folder, for messages.
         section: where both stand in params.yaml, such as `recipes.toy64`.
-        found: what the row was trained by, as `pipeline.training.run.comparable` gives it.
+        found: what the row was trained by, as `pipeline.adapters.pwm.record.comparable` gives it.
         wanted: what stands there now, likewise.
 
     Raises:
@@ -228,7 +228,8 @@ def _check_model(
 ) -> None:
     from model.method.files import read_config
     from model.pwm.files import load_animator
-    from pipeline.training.run import comparable, row_provenance
+    from pipeline.adapters.pwm.record import comparable
+    from pipeline.training.run import row_provenance
 
     config = read_config(folder)
     load_animator(folder, head)

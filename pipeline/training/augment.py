@@ -14,7 +14,7 @@ from torch import Tensor
 from model.frame.coords import identity_grid
 from model.frame.warp import warp
 from model.heads.fit import HeadFit
-from pipeline.training.dataset import Pairs
+from pipeline.training.dataset import Crop, Pairs, moved_fit
 
 COLOURS, CROPS = 1, 2  # keep these draws apart from each other and from those that choose the pairs
 
@@ -60,16 +60,14 @@ def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: in
     rng = np.random.default_rng([seed, step, CROPS])
     count = len(batch.source)
 
-    def move(img: Tensor, fit: HeadFit) -> tuple[Tensor, HeadFit]:
+    def move(img: Tensor, fit: HeadFit) -> tuple[Tensor, HeadFit, Crop]:
         """A point p of the frame goes to scale * p + shift."""
         scale = torch.from_numpy(np.exp(rng.uniform(-log_scale, log_scale, (count, 1, 1)))).float()
         shift = torch.from_numpy(rng.uniform(-shift_ndc, shift_ndc, (count, 2, 1))).float()
         grid = identity_grid(img.shape[-2:])
         moved = warp(img, (grid - shift[..., None]) / scale[..., None] - grid)
-        matrix = scale * fit.tracker_map.unflatten(1, (2, 3))
-        matrix[:, :, 2:] += shift
-        return moved, fit.replace(tracker_map=matrix.flatten(1))
+        return moved, moved_fit(fit, scale, shift), (scale, shift)
 
-    source, fit_src = move(batch.source, batch.fit_src)
-    driving, fit_drv = move(batch.driving, batch.fit_drv)
-    return Pairs(source, driving, fit_src, fit_drv)
+    source, fit_src, crop_src = move(batch.source, batch.fit_src)
+    driving, fit_drv, crop_drv = move(batch.driving, batch.fit_drv)
+    return Pairs(source, driving, fit_src, fit_drv, batch.near, (crop_src, crop_drv))

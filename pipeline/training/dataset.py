@@ -10,25 +10,102 @@ from torch import Tensor
 from model.frame.coords import frames_to_tensor
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from pipeline.methods.protocol import View
+from pipeline.methods.views import LANDMARKS, ClipView
 from pipeline.store.clips import ClipStore
 from pipeline.store.fits import FitTable
 
+Crop = tuple[Tensor, Tensor]
 CACHE_BYTES = 1 << 30  # decoded frames of the smaller corpora fit into memory
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """B pairs of frames of one clip each: images (B, 3, H, W) float32 in [0, 1], and their fits."""
+    """B pairs of frames of one clip each: images (B, 3, H, W) float32 in [0, 1], and their fits.
+
+    Attributes:
+        source, driving: the images.
+        fit_src, fit_drv: their fits.
+        near: where both sides' windows and landmarks are looked up; None where nobody asks for them.
+        crops: what became of both sides' positions, p -> scale * p + shift with scale (B, 1, 1) and shift (B, 2, 1);
+            None where they are the clip's.
+    """
 
     source: Tensor
     driving: Tensor
     fit_src: HeadFit
     fit_drv: HeadFit
+    near: tuple[ClipView, ClipView] | None = None
+    crops: tuple[Crop, Crop] | None = None
 
     def share(self, index: int, count: int) -> "Pairs":
         """Every `count`-th pair from pair `index` on."""
         mine = slice(index, None, count)
-        return Pairs(self.source[mine], self.driving[mine], self.fit_src[mine], self.fit_drv[mine])
+        near = self.near and tuple(view.select(mine) for view in self.near)
+        crops = self.crops and tuple((scale[mine], shift[mine]) for scale, shift in self.crops)
+        images = self.source[mine], self.driving[mine]
+        return Pairs(*images, self.fit_src[mine], self.fit_drv[mine], near, crops)  # type: ignore[arg-type]
+
+    def views(self) -> tuple[View, View]:
+        """Source and driving frames as a method's adapter reads them."""
+        near, crops = self.near or (None, None), self.crops or (None, None)
+        return (
+            PairView(self.source, self.fit_src, near[0], crops[0]),
+            PairView(self.driving, self.fit_drv, near[1], crops[1]),
+        )
+
+
+@dataclass(frozen=True)
+class PairView:
+    """One side of training pairs; see `pipeline.methods.protocol.View`. What lies near moves as the crops did."""
+
+    frames: Tensor
+    fits: HeadFit
+    near: ClipView | None
+    crop: Crop | None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        height, width = self.frames.shape[-2:]
+        return height, width
+
+    def images(self) -> Tensor:
+        """The frames, (B, 3, H, W) in [0, 1]."""
+        return self.frames
+
+    def fit(self, before: int = 0, after: int = 0) -> HeadFit:
+        """Fits of the frames' windows."""
+        if not (before or after):
+            return self.fits
+        found = self._near().fit(before, after)
+        return found if self.crop is None else moved_fit(found, *self._crop_of(len(found)))
+
+    def landmarks(self, before: int = 0, after: int = 0) -> Tensor:
+        """Landmarks of the frames' windows, (B * window, 68, 2) ndc."""
+        found = self._near().landmarks(before, after)
+        if self.crop is None:
+            return found
+        scale, shift = self._crop_of(len(found))
+        return scale * found + shift.transpose(1, 2)
+
+    def _near(self) -> ClipView:
+        if self.near is None:
+            raise ValueError("these pairs do not say which frames they are, so that nothing near them can be found")
+        return self.near
+
+    def _crop_of(self, rows: int) -> Crop:
+        """The crop of each of so many rows, a frame's window after the other."""
+        assert self.crop is not None
+        scale, shift = self.crop
+        return scale.repeat_interleave(rows // len(scale), 0), shift.repeat_interleave(rows // len(shift), 0)
+
+
+def moved_fit(fit: HeadFit, scale: Tensor, shift: Tensor) -> HeadFit:
+    """Fits of frames whose points p are at scale * p + shift now."""
+    matrix = scale * fit.tracker_map.unflatten(1, (2, 3))
+    matrix[:, :, 2:] += shift
+    return fit.replace(tracker_map=matrix.flatten(1))
 
 
 class PairDataset:
@@ -39,16 +116,22 @@ class PairDataset:
         fits_path: fits of these clips.
         head: the model's head; a table of another head is refused. None skips the check.
         cache_bytes: how much of decoded frames is kept.
+        landmarks: whether landmarks are asked for.
 
     Raises:
         ValueError: the fits are of another head, or no clip has two frames with an ok fit.
     """
 
     def __init__(
-        self, clips_dir: Path, fits_path: Path, head: HeadModel | None = None, cache_bytes: int = CACHE_BYTES
+        self,
+        clips_dir: Path,
+        fits_path: Path,
+        head: HeadModel | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        landmarks: bool = False,
     ) -> None:
         self._store = ClipStore(clips_dir)
-        self._fits = FitTable.read(fits_path, head)
+        self._fits = FitTable.read(fits_path, head, beside=[LANDMARKS] if landmarks else [])
         ok = {
             clip: np.array([i for i in range(self._store.num_frames(clip)) if self._fits.ok(clip, i)])
             for clip in self._store.clips()
@@ -74,7 +157,15 @@ class PairDataset:
             pairs.append((clip, source, driving))
         sources = [(clip, source) for clip, source, _ in pairs]
         drivings = [(clip, driving) for clip, _, driving in pairs]
-        return Pairs(self._images(sources), self._images(drivings), self._heads(sources), self._heads(drivings))
+        images = self._images(sources), self._images(drivings)
+        near = self._near(sources, images[0]), self._near(drivings, images[1])
+        return Pairs(*images, self._heads(sources), self._heads(drivings), near)
+
+    def _near(self, frames: list[tuple[str, int]], images: Tensor) -> ClipView:
+        """Where windows and landmarks of these frames are looked up; their images are not looked at again."""
+        clips, numbers = (np.array(column) for column in zip(*frames, strict=True))
+        height, width = images.shape[-2:]
+        return ClipView(_not_again, (height, width), clips, numbers, self._fits, images.device)
 
     def _images(self, frames: list[tuple[str, int]]) -> Tensor:
         return frames_to_tensor(torch.from_numpy(np.stack([self._frame(*frame) for frame in frames])))
@@ -90,3 +181,7 @@ class PairDataset:
                 self._cache[clip, i] = frame
                 self._cached_bytes += frame.nbytes
         return frame
+
+
+def _not_again() -> np.ndarray:
+    raise AssertionError("the images of training pairs are augmented, and not read again")

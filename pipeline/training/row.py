@@ -10,11 +10,13 @@ from pathlib import Path
 
 import torch
 
-from model.pwm.files import save_animator
+from model.heads.head import load_head
+from model.method.files import save_model
 from model.training.loop import Losses
 from model.training.replicas import replicas
 from pipeline.console import say
-from pipeline.params.networks import PwmSection
+from pipeline.methods.table import OURS
+from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.provenance import write_text
 from pipeline.store.seeds import keep_seeds, seed_folder
@@ -27,10 +29,11 @@ def train_row(
     row: str,
     guidance: str,
     recipe: Recipe,
-    network: PwmSection,
+    network: Section,
     inputs: TrainInputs,
     out: Path,
     device: torch.device,
+    method: str = OURS,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
 
@@ -38,12 +41,13 @@ def train_row(
 
     Args:
         row: key of the row, for messages and provenance.
-        guidance: a key of `model.pwm.config.GUIDANCE_PARTS`.
+        guidance: which of the method's rows: of the PWM's a key of `model.pwm.config.GUIDANCE_PARTS`, else empty.
         recipe: what the row shares with other methods.
         network: what is the method's own.
         inputs: files.
         out: folder of the trained model.
         device: where to train.
+        method: whose network and lesson.
 
     Returns:
         The training curve.
@@ -53,10 +57,10 @@ def train_row(
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
     count = recipe.run.cpu_processes if device.type == "cpu" else 1
-    job = (row, guidance, recipe, network, inputs, device)
+    job = (row, guidance, recipe, network, inputs, device, method)
     with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
-        animator, provenance, curve = train_run(team, *job, report)
-    save_animator(out, animator, recipe.iterations, provenance)
+        made, provenance, curve = train_run(team, *job, report)
+    save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
     write_text(out / "curve.csv", curve_csv(curve))
     return curve
 
@@ -65,11 +69,12 @@ def train_seeds(
     row: str,
     guidance: str,
     recipe: Recipe,
-    network: PwmSection,
+    network: Section,
     inputs: TrainInputs,
     out: Path,
     device: torch.device,
     count: int,
+    method: str = OURS,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -78,13 +83,14 @@ def train_seeds(
 
     Args:
         row: key of the row.
-        guidance: a key of `model.pwm.config.GUIDANCE_PARTS`.
+        guidance: which of the method's rows: of the PWM's a key of `model.pwm.config.GUIDANCE_PARTS`, else empty.
         recipe: what the row shares with other methods.
         network: what is the method's own.
         inputs: files.
         out: folder of the trained model; what an earlier run left there of other seeds goes.
         device: where to train.
         count: how many seeds.
+        method: whose network and lesson.
 
     Returns:
         The first seed's training curve.
@@ -96,7 +102,7 @@ def train_seeds(
         if count > 1:
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
-        curves.append(train_row(row, guidance, recipe.of_seed(seed), network, inputs, folder, device))
+        curves.append(train_row(row, guidance, recipe.of_seed(seed), network, inputs, folder, device, method))
     return curves[0]
 
 

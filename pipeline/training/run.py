@@ -1,39 +1,30 @@
 """One training: data, networks and checkpoints as the parameters say, around `model.training.loop.train`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 
 from model.heads.head import HeadModel, load_head
 from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
-from model.pwm.animator import Animator, AnimatorConfig, fit_signals
-from model.pwm.config import complete_generator, keys_that_count
-from model.pwm.discriminator import Discriminator
-from model.pwm.lesson import PwmLesson
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
-from pipeline.params.networks import PerceptualSection, PwmSection, parted
+from pipeline.methods.registry import adapter_module, adapter_named
+from pipeline.methods.teaching import teacher_module, teacher_named
+from pipeline.params.networks import PerceptualSection, Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir
 from pipeline.training.augment import recolour, recrop
-from pipeline.training.configs import (
-    discriminator_config,
-    first_rates,
-    generator_config,
-    guidance_config,
-    loss_config,
-    train_config,
-)
+from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
 
@@ -60,13 +51,14 @@ def follow_run(
     row: str,
     guidance: str,
     recipe: Recipe,
-    network: PwmSection,
+    network: Section,
     inputs: TrainInputs,
     device: torch.device,
+    method: str,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
     with suppress(TrainingDiverged):
-        train_run(team, row, guidance, recipe, network, inputs, device, lambda _step, _losses: None)
+        train_run(team, row, guidance, recipe, network, inputs, device, method, lambda _step, _losses: None)
 
 
 def train_run(
@@ -74,11 +66,12 @@ def train_run(
     row: str,
     guidance: str,
     recipe: Recipe,
-    network: PwmSection,
+    network: Section,
     inputs: TrainInputs,
     device: torch.device,
+    method: str,
     report: Report,
-) -> tuple[Animator, dict[str, object], list[Losses]]:
+) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
@@ -89,31 +82,30 @@ def train_run(
     """
     if device.type == "cpu":
         torch.set_num_threads(recipe.run.cpu_threads)
-    head = load_head(inputs.head)
-    data = PairDataset(inputs.clips, inputs.fits, head)
+    head, adapter_kind, teacher = load_head(inputs.head), adapter_named(method), teacher_named(method)
+    if teacher is None:
+        raise ValueError(f"{method} cannot be trained here: there is no {teacher_module(method)}")
+    data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks")
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
-    code = code_sha256("pipeline.training.run")
+    code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
     store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, code)))
-    torch.manual_seed(recipe.seed)
-    animator = Animator(
-        head,
-        AnimatorConfig(guidance=guidance_config(network, guidance), generator=generator_config(network)),
-    )
-    discriminator = Discriminator(discriminator_config(network))
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
-    lesson = PwmLesson(animator, discriminator, perceptual, loss_config(network), first_rates(network))
+    torch.manual_seed(recipe.seed)
+    made = teacher.build(recipe, network, guidance, head)
+    lesson, adapter = teacher.lesson(made, network, perceptual), adapter_kind(made, head)
 
     def drawn(step: int) -> Batch:
         pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
         moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
         mine = recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
-        return Batch(mine.source, mine.driving, fit_signals(mine.fit_src, mine.fit_drv))
+        driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
+        return Batch(driven.source, mine.driving, driven.signals)
 
     with batches_ahead(drawn, recipe.iterations, device) as batch_at:
         curve = train(lesson, batch_at, train_config(recipe, network), device, store, report, team)
-    return animator, provenance, curve
+    return made, provenance, curve
 
 
 def perceptual_weights(config: PerceptualSection) -> Path:
@@ -141,7 +133,7 @@ def _check_size(data: PairDataset, image_px: int) -> None:
 
 
 def row_provenance(
-    row: str, guidance: str, recipe: Recipe, network: PwmSection, inputs: TrainInputs, head: HeadModel
+    row: str, guidance: str, recipe: Recipe, network: Section, inputs: TrainInputs, head: HeadModel
 ) -> dict[str, object]:
     """What a row is made from, code apart, as it stands in the trained model's config.json."""
     shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
@@ -155,19 +147,3 @@ def row_provenance(
         "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
         "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
     }
-
-
-def comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `row_provenance`, of today or in a trained model's own record, the row depends on.
-
-    A record from before `networks` has all of it in `recipe`, and is parted here as params.yaml was. A key that a
-    record lacks counts as what every model of its time had (`model.pwm.config.GENERATOR_BEFORE`), so an old model is
-    still seen as one of today's parameters where they ask for just that. Keys that nothing reads with the row's
-    guidance are left out (`model.pwm.config.KEYS_OF_PART`): a row of displacements is the same whatever is said of
-    NMFC.
-    """
-    (recipe, moved), guidance = parted(provenance["recipe"]), provenance["guidance"]
-    network = {**moved, **provenance.get("network", {})}
-    sections = {"generator": complete_generator(network["generator"]), "guidance": network["guidance"]}
-    counting = {name: keys_that_count(section, guidance) for name, section in sections.items()}
-    return {**provenance, "recipe": recipe, "network": {**network, **counting}}

@@ -5,6 +5,8 @@ from functools import cache
 
 from pipeline.methods.registry import adapter_module
 from pipeline.methods.table import METHODS
+from pipeline.methods.teaching import teacher_module
+from pipeline.store.closure import module_file
 from tests.helpers import ROOT
 
 # Classes that make the key of the module which a subclass of theirs lies in, and the modules of these.
@@ -17,6 +19,7 @@ NAMED_PIECES = {
     "stages/crop.py": "pipeline/cropping/clip.py",
     "pipeline/bench/opening.py": "pipeline/metrics/readings.py",
 }
+OF_METHOD = {"adapter_module(method)": adapter_module, "teacher_module(method)": teacher_module}
 NO_READINGS = "pipeline.metrics.backends.pixels"
 SHARED_CODES = "pipeline.metrics.backends.head_codes"  # makes the key for the backends that read a head's codes
 
@@ -44,8 +47,11 @@ def keys() -> dict[tuple[str, ...], str]:
             modules = tuple(arg.value for arg in call.args if isinstance(arg, ast.Constant))
             if len(modules) == len(call.args):
                 found[modules] = file
-            elif ast.unparse(call.args[-1]) == "adapter_module(method)":
-                found |= {(*modules, adapter_module(method)): file for method in METHODS}
+            elif {ast.unparse(arg) for arg in call.args} & OF_METHOD.keys():
+                of_method = [OF_METHOD[said] for arg in call.args if (said := ast.unparse(arg)) in OF_METHOD]
+                for method in METHODS:
+                    named = (*modules, *(module(method) for module in of_method))
+                    found |= {named: file} if all(module_file(name) for name in named) else {}
             else:
                 assert ast.unparse(call.args[0]) == "type(self).__module__", f"{file}: say what this key is of"
                 found |= {(module,): file for module in BY_SUBCLASS[file]}

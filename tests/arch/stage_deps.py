@@ -10,15 +10,17 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipeline.methods.registry import ADAPTERS, adapter_module
-from pipeline.methods.table import BASELINES, METHODS
-from pipeline.store.closure import closure
+from pipeline.methods.table import BASELINES, METHODS, OURS
+from pipeline.methods.teaching import teacher_module
+from pipeline.store.closure import closure, module_file
 from tests.helpers import ROOT
 
-CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{item[.\w]*\}))+(\.py)?$")
+CODE = re.compile(r"^(model|pipeline|stages)(/(\w+|\$\{(?:item|key)[.\w]*\}))+(\.py)?$")
 FOLDERS_OF_METHODS = ("model/baselines", "pipeline/adapters")  # rooms of one method each lie in them
 # Stages that run methods: which, and what dvc.yaml writes for the rooms of one (`figures` runs all of them at once).
 OF_METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "baseline": (tuple(BASELINES), ("model/baselines/${item}", "pipeline/adapters/${item}")),
+    "train": ((OURS,), ("model/pwm", "pipeline/adapters/pwm")),
+    "baseline": (tuple(BASELINES), ("model/baselines/${key}", "pipeline/adapters/${key}")),
     "evaluate": (METHODS, ("model/${item.network}", "pipeline/adapters/${item.adapter}")),
     "figures": (METHODS, ("model/baselines", "model/pwm", "pipeline/adapters")),
 }
@@ -40,9 +42,11 @@ def reached(stage: str, method: str | None = None) -> set[str]:
     """Rooms that `stages/<stage>.py` reaches, itself included, and those that it reaches with a method."""
     modules = [f"stages.{stage}"]
     if method:
-        modules += [adapter_module(method)]
-        if stage == "baseline":
-            modules += [f"{ADAPTERS}.{method}.release"]
+        more = {
+            "train": (teacher_module(method),),
+            "baseline": (teacher_module(method), f"{ADAPTERS}.{method}.release"),
+        }
+        modules += [adapter_module(method), *filter(module_file, more.get(stage, ()))]
     return {room(path) for path in closure(*modules, plugins=True)} - set(FOLDERS_OF_METHODS)
 
 
@@ -58,7 +62,7 @@ def rooms(stage: str) -> list[str]:
 def resolved(dependency: str, method: str) -> str:
     """A dependency on code as it reads for one method."""
     network = f"baselines/{method}" if method in BASELINES else method
-    for name, value in (("${item.adapter}", method), ("${item.network}", network), ("${item}", method)):
+    for name, value in (("${item.adapter}", method), ("${item.network}", network), ("${key}", method)):
         dependency = dependency.replace(name, value)
     return dependency
 

@@ -40,9 +40,10 @@ class PwmAdapter:
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
         """Fits of the sources and of the driving meshes; images stay as they are."""
-        fit_src, fit_drv = source.fit(), driving.fit()
-        crossed = retarget(fit_src, fit_drv, False, self._head)
-        own = retarget(fit_src, fit_drv, True, self._head)
+        fit_src, own = source.fit(), driving.fit()
+        if bool(same.all()):  # as in training
+            return Driven(source.images(), fit_signals(fit_src, retarget(fit_src, own, True, self._head)))
+        crossed = retarget(fit_src, own, False, self._head)
         return Driven(source.images(), fit_signals(fit_src, choose(same, own, crossed)))
 
 

@@ -21,8 +21,8 @@ from model.pwm.generator import Generator
 from model.pwm.lesson import PwmLesson
 from model.pwm.output import OUTPUTS
 from model.training.loop import Players, train_step
+from pipeline.adapters.pwm.record import comparable
 from pipeline.params.tree import load_params
-from pipeline.training.run import comparable
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import (
     EVERY,

@@ -13,9 +13,8 @@ from model.heads.head import HeadModel
 from model.pwm.animator import Animator, AnimatorConfig
 from model.pwm.blocks import DisplacementHead
 from model.pwm.config import GuidanceConfig
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import FirstLevel, Generator, WarpModule
-from model.pwm.lesson_config import DiscriminatorConfig
+from model.training.discriminator import Discriminator, DiscriminatorConfig
 from tests.helpers import random_head
 from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config, maps
 

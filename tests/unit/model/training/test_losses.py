@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.pwm.discriminator import Discriminator
 from model.pwm.generator import PWMOutput
-from model.pwm.lesson import step_losses
-from model.pwm.lesson_config import DiscriminatorConfig, LossConfig
+from model.training.adversarial import LossConfig, step_losses
+from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.losses import PatchScores, discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual, vgg_taps
 from tests.toy_networks import Trunk
@@ -79,7 +78,7 @@ def test_shared_passes_equal_separate_ones():
     discriminator.eval()  # spectral norm estimates stand still
     out, target = images()
     config = weights()
-    found = step_losses(out, target, discriminator, perceptual, config)
+    found = step_losses(out.image, out.warped, target, discriminator, perceptual, config)
     assert perceptual.backbone.calls == 2 * 3  # target once, I_o and I_w together, at three scales
 
     def player_losses(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,7 +103,7 @@ def test_shared_passes_equal_separate_ones():
 def test_terms_are_reported_unweighted_for_both_images():
     discriminator, perceptual = networks()
     out, target = images()
-    terms = step_losses(out, target, discriminator, perceptual, weights()).terms
+    terms = step_losses(out.image, out.warped, target, discriminator, perceptual, weights()).terms
     assert terms["pixel"].item() == pytest.approx((out.image - target).abs().mean().item())
     assert terms["pixel_warped"].item() == pytest.approx((out.warped - target).abs().mean().item())
     assert len(terms) == 8

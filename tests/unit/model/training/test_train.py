@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from model.heads.head import HeadModel
 from model.pwm.files import load_animator, save_animator
-from model.pwm.lesson import step_losses
+from model.training.adversarial import step_losses
 from model.training.loop import Players, TrainingDiverged, train, train_step
 from model.training.resume import CheckpointStore
 from pipeline.params.recipe import split_row
@@ -121,7 +121,7 @@ def test_each_player_follows_its_own_loss():
     animator, discriminator, perceptual = networks()
     animator.eval(), discriminator.eval()
     out = animator(batch.source, batch.signals).own
-    step_losses(out, batch.target, discriminator, perceptual, LOSSES).of["discriminator"].backward()
+    step_losses(out.image, out.warped, batch.target, discriminator, perceptual, LOSSES).of["discriminator"].backward()
     for mine, alone in zip(taught.rivals.parameters(), discriminator.parameters(), strict=True):
         assert torch.allclose(mine.grad, alone.grad, atol=1e-6)
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 
 from model.pwm.config import GUIDANCE_PARTS
+from pipeline.adapters.pwm.record import comparable
 from pipeline.params.tree import load_params
 from pipeline.tools.adopt import check_settings
-from pipeline.training.run import comparable
 from tests.helpers import ROOT
 
 WHERE = "data/models/toy64.puppet.x"

@@ -129,7 +129,7 @@ def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other
     assert batches_trained_on() == 0
     edit("pipeline/training/run.py", "change.log_scale, recipe.seed, step", "change.log_scale, recipe.seed, step + 1")
     assert batches_trained_on() == 1
-    edit("pipeline/training/configs.py", "codes=rates.codes", "codes=rates.generator")
+    edit("pipeline/adapters/pwm/configs.py", "codes=rates.codes", "codes=rates.generator")
     assert batches_trained_on() == 1
     edit("pipeline/training/row.py", "LINE_EVERY = 50", "LINE_EVERY = 25")  # what is said meanwhile changes nothing
     assert batches_trained_on() == 0

@@ -1,11 +1,22 @@
 """Multi-scale Patch-GAN discriminator (paper section 3.4, supplementary 1.2 and 1.3)."""
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.pwm.blocks import SLOPE, conv
-from model.pwm.lesson_config import DiscriminatorConfig
+from model.method.spectral import SLOPE, conv
 from model.training.losses import PatchScores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiscriminatorConfig:
+    """Size of the multi-scale Patch-GAN: `scales` networks of `layers` strided convolutions."""
+
+    scales: int
+    layers: int
+    width: int
+    max_width: int
 
 
 class PatchDiscriminator(nn.Module):

@@ -1,0 +1,81 @@
+"""Losses of a generator that warps and paints, and of its discriminator (paper section 3.4, supplementary 1).
+
+Legend: I_d the driving image, which is the ground truth; I_o the output; I_w the source as motion alone moves it.
+
+Choice: "all of the above losses" (supplementary 1.4) are taken for the discriminator's too: it tells I_d from I_o and,
+with the factor `warped`, I_d from I_w, so that its term of I_d counts once with each.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.method.lesson import StepLosses
+from model.training.discriminator import Discriminator
+from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.training.perceptual import Perceptual
+
+TERMS = ("perceptual", "adversarial", "feature_matching", "pixel")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weights of the losses and where they are measured.
+
+    Attributes:
+        perceptual: weight of the perceptual loss (supplementary 1.1).
+        perceptual_scales: image scales of the perceptual loss, each half the one before.
+        adversarial: weight of the hinge loss of the generator (1.2).
+        feature_matching: weight of the discriminator feature matching loss (1.3).
+        pixel: weight of an L1 loss on pixels (not in the paper).
+        warped: factor on all of these for the warped source I_w (1.4).
+    """
+
+    perceptual: float
+    perceptual_scales: int
+    adversarial: float
+    feature_matching: float
+    pixel: float
+    warped: float
+
+
+def step_losses(
+    image: Tensor,
+    warped: Tensor,
+    target: Tensor,
+    discriminator: Discriminator,
+    perceptual: Perceptual,
+    config: LossConfig,
+) -> StepLosses:
+    """Measure I_o and I_w against I_d with one pass of the discriminator over I_d, I_o and I_w.
+
+    Both players' gradients come from that pass. Terms are those of the generator's loss before weighting: for I_o by
+    their names in `TERMS`, for I_w with `_warped` appended.
+
+    Args:
+        image: I_o, what the generator made, (B, 3, H, W) in [0, 1].
+        warped: I_w, the source as its motion alone moves it.
+        target: I_d.
+        discriminator: judges images.
+        perceptual: compares features; the target's are computed once.
+        config: weights.
+    """
+    made = torch.cat([image, warped])
+    real, *made_scores = groups(discriminator(torch.cat([target, made])), 3)
+    features = perceptual(made, perceptual.target(target))  # (2,)
+    weights = {name: getattr(config, name) for name in TERMS}
+    generator = target.new_zeros(())
+    discriminator_loss = target.new_zeros(())
+    terms: dict[str, Tensor] = {}
+    for k, (suffix, factor, shown) in enumerate((("", 1.0, image), ("_warped", config.warped, warped))):
+        values = {
+            "perceptual": features[k],
+            "adversarial": generator_hinge(made_scores[k]),
+            "feature_matching": feature_matching(real, made_scores[k]),
+            "pixel": (shown - target).abs().mean(),
+        }
+        terms |= {name + suffix: value.detach() for name, value in values.items()}
+        generator = generator + factor * sum(weights[name] * value for name, value in values.items())
+        discriminator_loss = discriminator_loss + factor * discriminator_hinge(real, made_scores[k])
+    return StepLosses({"generator": generator, "discriminator": discriminator_loss}, terms)

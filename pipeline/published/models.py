@@ -1,0 +1,82 @@
+"""The models of a published system, from each source that `bench.baselines` names, or why there are none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.console import say
+from pipeline.methods.published import PublishedRow, write_rows
+from pipeline.methods.release import OFFICIAL
+from pipeline.methods.table import BASELINES
+from pipeline.params.tree import Params
+from pipeline.store.assets import AssetMissing, require
+from pipeline.store.clips import FOLDERS
+
+
+class Workshop:
+    """Where the models of published systems are made of what.
+
+    Args:
+        params: all parameters.
+        clips: folder of packed clips.
+        fits: folder of fits, `<head>/train.parquet`.
+        heads: folder of heads, `<head>.npz`.
+        device: name of the device to train on, as of the commands' option.
+    """
+
+    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str) -> None:
+        self._params, self._bench = params, params.bench
+        self._clips, self._fits, self._heads, self._device = clips, fits, heads, device
+
+    def write_models(self, system: str, out: Path) -> None:
+        """Write a system's models, `out/<source>`, and which rows they give (`out/rows.json`).
+
+        Raises:
+            AssetRefused: the imported file is not the one on record.
+            ValueError: there is no system of this name, or its imported file is another one's.
+        """
+        if system not in BASELINES:
+            raise ValueError(f"there is no published system {system!r}: there are {', '.join(BASELINES)}")
+        rows: list[PublishedRow] = []
+        for source in self._bench.baselines:
+            rows += self._released(system, out) if source == OFFICIAL else [self._trained(system, source, out)]
+        for row in rows:
+            say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
+        write_rows(out, rows)
+
+    def _released(self, system: str, out: Path) -> Iterator[PublishedRow]:
+        try:
+            weights = require(system)
+        except AssetMissing as missing:
+            yield PublishedRow(OFFICIAL, absent=str(missing))
+            return
+        from model.method.files import save_model
+        from pipeline.methods.registry import adapter_named
+        from pipeline.released.normalised import facts_in, load_released
+
+        adapter = adapter_named(system)
+        reason = adapter.why_not_released((self._bench.head, self._bench.head2))
+        if not reason:
+            network = load_released(system, weights)
+            save_model(out / OFFICIAL, system, network, None, 0, facts_in(weights), made=OFFICIAL)
+        yield PublishedRow(OFFICIAL, absent=reason, notes=adapter.notes)
+        if not reason and self._bench.own_crops and adapter.has_own_crop:
+            yield PublishedRow(OFFICIAL, own_crop=True, notes=adapter.notes)
+
+    def _trained(self, system: str, recipe: str, out: Path) -> PublishedRow:
+        """Train a system as our rows are: the same recipe, pairs and seeds."""
+        section = self._params.networks[recipe].of(system)
+        if section is None:
+            return PublishedRow(recipe, absent=f"this version does not train it: networks.{recipe} has no {system}")
+        from pipeline.store.compute.devices import device_named
+        from pipeline.training.row import train_seeds
+        from pipeline.training.run import TrainInputs
+
+        head = self._bench.head
+        inputs = TrainInputs(
+            clips=self._clips / FOLDERS["train"],
+            fits=self._fits / head / f"{FOLDERS['train']}.parquet",
+            head=self._heads / f"{head}.npz",
+        )
+        job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out / recipe
+        train_seeds(*job, device_named(self._device), self._bench.seeds, system)
+        return PublishedRow(recipe)
