@@ -14,12 +14,12 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(.*?)'", output))
 
 
-def test_an_edit_of_one_system_runs_its_own_stages_figures_and_report(reproduced):
+def test_an_edit_of_one_system_runs_its_own_stages_and_the_figures(reproduced):
     network = reproduced / "model" / "baselines" / "fomm" / "network.py"
     network.write_text(network.read_text() + "# an edit that changes no number\n")
-    changed = json.loads(run("dvc", "status", "--json", cwd=reproduced).splitlines()[-1])
-    assert set(changed) == {"baseline@fomm", "evaluate@fomm", "figures"}
-    assert ran(run("dvc", "repro", "--dry", cwd=reproduced)) == {"baseline@fomm", "evaluate@fomm", "figures", "report"}
+    reached = {"baseline@fomm", "evaluate@fomm", "figures"}  # and the report, where a figure changes
+    assert set(json.loads(run("dvc", "status", "--json", cwd=reproduced).splitlines()[-1])) == reached
+    assert ran(run("dvc", "repro", "--dry", cwd=reproduced)) == reached
 
 
 def test_without_published_systems_the_tables_have_none_of_their_rows(reproduced):
