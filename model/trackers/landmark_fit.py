@@ -73,6 +73,7 @@ class FitSettings:
 class ClipFit:
     """A fitted clip, float64: shape (S,), expression (B, E), pose (B, 3J), camera (B, C) and more.
 
+    Where each frame was fitted by itself, shape is (B, S).
     `points` (B, 68, 2) are the fitted landmarks in the tracker frame's ndc; `error` (B, 68) their
     distances to the given ones in outer-eye distances of a frontal view.
     """
@@ -115,9 +116,7 @@ class LandmarkFitter:
         Raises:
             ValueError: another number of landmarks, or a value that is not finite.
         """
-        if targets.shape[1:] != (NUM_LANDMARKS, 2) or not len(targets) or not targets.isfinite().all():
-            raise ValueError(f"fit: targets must be (B >= 1, 68, 2) and finite, got {tuple(targets.shape)}")
-        targets = targets.double()
+        targets = _checked(targets)
         start, size = self._start(targets, used)
         count = min(self.settings.identity_frames, len(targets))
         keys = torch.linspace(0, len(targets) - 1, count).round().long()
@@ -127,7 +126,26 @@ class LandmarkFitter:
         for rows in torch.arange(len(targets)).split(_CHUNK):
             frames = _Frames(targets[rows], size[rows], used)
             parts.append(self._descend(frames, shape, self._better(frames, shape, start[rows], nearest[rows]))[1])
-        expression, pose, camera = self._split(torch.cat(parts))
+        return self._fitted(targets, size, shape, torch.cat(parts))
+
+    @torch.no_grad()
+    def fit_each(self, targets: Tensor, used: Tensor) -> ClipFit:
+        """Fit images that share nothing, identity included: each as `fit` does a clip of one frame, side by side.
+
+        Arguments and errors as for `fit`.
+        """
+        targets = _checked(targets)
+        start, size = self._start(targets, used)
+        shapes, found = [], []
+        for rows in torch.arange(len(targets)).split(_CHUNK):
+            frames = _Frames(targets[rows], size[rows], used)
+            shape, solved = self._descend_each(frames, start[rows])
+            shapes.append(shape)
+            found.append(self._descend(frames, shape, self._better(frames, shape, start[rows], solved))[1])
+        return self._fitted(targets, size, torch.cat(shapes), torch.cat(found))
+
+    def _fitted(self, targets: Tensor, size: Tensor, shape: Tensor, unknowns: Tensor) -> ClipFit:
+        expression, pose, camera = self._split(unknowns)
         points = self.reduced.points(shape, expression, pose, camera)
         error = (points - targets).norm(dim=-1) / size[:, None]
         return ClipFit(shape, expression, pose, camera, points, error)
@@ -178,13 +196,14 @@ class LandmarkFitter:
         do so together. Returns identity (S,) and unknowns (B, D).
         """
         joint = given is None
-        shape = unknowns.new_zeros(self.head.num_shape) if given is None else given
+        shape = unknowns.new_zeros(self.head.num_shape) if given is None else given  # (S,), or (B, S) where given
         prior = len(unknowns) * self.settings.shape_sigma**-2 if joint else 0.0
         damping = unknowns.new_full((len(unknowns), 1), _DAMPING_START)
         for _ in range(self.settings.identity_steps if joint else self.settings.frame_steps):
             system = self._normal_equations(frames, shape, unknowns, joint)
-            system.shared_hessian.diagonal().add_(prior)
-            system.shared_gradient.add_(prior * shape[: len(system.shared_gradient)])
+            if joint:
+                system.shared_hessian.diagonal().add_(prior)
+                system.shared_gradient.add_(prior * shape)
             shape_step, trial = bounded_step(system, damping, unknowns, (self.low, self.high))
             new_shape = shape + shape_step if joint else shape
             points = self.reduced.points(new_shape, *self._split(trial))
@@ -197,9 +216,67 @@ class LandmarkFitter:
             damping = damping * torch.where(better, _DAMPING_DOWN, _DAMPING_UP)
         return shape, unknowns
 
+    def _descend_each(self, frames: "_Frames", start: Tensor) -> tuple[Tensor, Tensor]:
+        """The first phase for B frames that share no identity: (B, S) and unknowns (B, D), from (B, D)."""
+        count = self.head.num_shape
+        prior = self.settings.shape_sigma**-2
+        endless = start.new_full((count,), math.inf)
+        bounds = torch.cat([-endless, self.low]), torch.cat([endless, self.high])
+        both = torch.cat([start.new_zeros(len(start), count), start], 1)  # (B, S + D)
+        damping = start.new_full((len(start), 1), _DAMPING_START)
+        for _ in range(self.settings.identity_steps):
+            system = self._own_equations(frames, both[:, :count], both[:, count:], prior)
+            _, trial = bounded_step(system, damping, both, bounds)
+            shape, unknowns = trial[:, :count], trial[:, count:]
+            points = self.reduced.points(shape, *self._split(unknowns))
+            gain = system.cost - self._cost(frames, points, unknowns, system.weights)
+            gain = gain + 0.5 * prior * (both[:, :count].square().sum(1) - shape.square().sum(1))
+            better = (gain > 0)[:, None]
+            both = torch.where(better, trial, both)
+            damping = damping * torch.where(better, _DAMPING_DOWN, _DAMPING_UP)
+        return both[:, :count], both[:, count:]
+
+    def _own_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, prior: float) -> NormalEquations:
+        """The equations of frames whose identity is their own: it leads the unknowns of each, and none is shared."""
+        model = self._weighed(frames, shape, unknowns, with_shape=True)
+        jacobian = torch.cat([model.by_shape, model.by_frame], -1)  # (B, 136, S + D)
+        own = unknowns.new_full((self.head.num_shape,), prior)
+        gradient = (jacobian.mT @ model.residual[..., None])[..., 0]
+        gradient = gradient + torch.cat([own * shape, self.frame_prior * unknowns], 1)
+        hessian = jacobian.mT @ jacobian
+        hessian.diagonal(dim1=1, dim2=2).add_(torch.cat([own, self.frame_prior + 1e-9]))
+        none = unknowns.new_zeros(0)
+        return NormalEquations(
+            model.cost,
+            model.weights,
+            hessian,
+            gradient,
+            none.reshape(0, 0),
+            none,
+            hessian.new_zeros(*gradient.shape, 0),
+        )
+
     def _normal_equations(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, joint: bool) -> NormalEquations:
+        model = self._weighed(frames, shape, unknowns, with_shape=joint)
+        by_frame = model.by_frame
+        gradient = (by_frame.mT @ model.residual[..., None])[..., 0] + self.frame_prior * unknowns
+        hessian = by_frame.mT @ by_frame
+        hessian.diagonal(dim1=1, dim2=2).add_(self.frame_prior + 1e-9)
+        rows = model.by_shape.flatten(0, 1)
+        return NormalEquations(
+            cost=model.cost,
+            weights=model.weights,
+            hessian=hessian,
+            gradient=gradient,
+            shared_hessian=rows.T @ rows,
+            shared_gradient=rows.T @ model.residual.flatten(),
+            mixed=by_frame.mT @ model.by_shape,
+        )
+
+    def _weighed(self, frames: "_Frames", shape: Tensor, unknowns: Tensor, with_shape: bool) -> "_Weighed":
+        """The landmarks' errors and their derivatives, each by its weight."""
         expression, pose, camera = self._split(unknowns)
-        model = self.reduced.linearise(shape, expression, pose, camera, with_shape=joint)
+        model = self.reduced.linearise(shape, expression, pose, camera, with_shape=with_shape)
         sigma = self.settings.landmark_sigma * frames.size[:, None]  # (B, 1)
         error = (model.points - frames.targets) / sigma[..., None]
         weights = self._visibility(pose) * frames.used
@@ -209,19 +286,7 @@ class LandmarkFitter:
         scale = (root / sigma[..., None])[..., None]
         by_frame = (scale * model.by_frame).flatten(1, 2)  # (B, 136, D)
         by_shape = (scale * model.by_shape).flatten(1, 2)  # (B, 136, S)
-        gradient = (by_frame.mT @ residual[..., None])[..., 0] + self.frame_prior * unknowns
-        hessian = by_frame.mT @ by_frame
-        hessian.diagonal(dim1=1, dim2=2).add_(self.frame_prior + 1e-9)
-        rows = by_shape.flatten(0, 1)
-        return NormalEquations(
-            cost=self._cost(frames, model.points, unknowns, weights),
-            weights=weights,
-            hessian=hessian,
-            gradient=gradient,
-            shared_hessian=rows.T @ rows,
-            shared_gradient=rows.T @ residual.flatten(),
-            mixed=by_frame.mT @ by_shape,
-        )
+        return _Weighed(self._cost(frames, model.points, unknowns, weights), weights, residual, by_frame, by_shape)
 
     def _visibility(self, pose: Tensor) -> Tensor:
         """Weights (B, 68) of the landmarks before any robustness: 1, or less on the contour."""
@@ -249,6 +314,24 @@ class LandmarkFitter:
         pose = unknowns.new_zeros(len(unknowns), self.head.num_pose)
         pose[:, self.reduced.free_pose] = free
         return expression, pose, camera
+
+
+def _checked(targets: Tensor) -> Tensor:
+    """Targets as float64; see `LandmarkFitter.fit`."""
+    if targets.shape[1:] != (NUM_LANDMARKS, 2) or not len(targets) or not targets.isfinite().all():
+        raise ValueError(f"fit: targets must be (B >= 1, 68, 2) and finite, got {tuple(targets.shape)}")
+    return targets.double()
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """Costs (B,), weights (B, 68), residuals (B, 136) and their derivatives (B, 136, D) and (B, 136, S)."""
+
+    cost: Tensor
+    weights: Tensor
+    residual: Tensor
+    by_frame: Tensor
+    by_shape: Tensor
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class LandmarkHead:
     def linearise(
         self, shape: Tensor, expression: Tensor, pose: Tensor, camera: Tensor, with_shape: bool
     ) -> Linearised:
-        """Project the landmarks and differentiate them (arguments as `points`; shape shared)."""
+        """Project the landmarks and differentiate them (arguments as `points`)."""
         shown = self._shown(pose)
         stacked = self._stacked(shape, expression, shown)  # (B, 68, D)
         posed = self._posed(stacked, pose, shown)  # (B, 68, 3)

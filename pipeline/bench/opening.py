@@ -36,7 +36,8 @@ def open_scorer(params: Params, inputs: EvaluateInputs, device: torch.device) ->
     """Read the pairs, open the metrics, say which cannot run, and look at the reference images."""
     loaded, hashes = load_pair_frames(inputs.pairs, inputs.clips)
     both = (params.bench.head, params.bench.head2)
-    opening = Opening({name: inputs.heads / f"{name}.npz" for name in both}, params.fit.min_score, device)
+    paths = {name: inputs.heads / f"{name}.npz" for name in both}
+    opening = Opening(paths, params.fit.min_score, device, landmark_fit=params.fit.landmark_fit)
     measures = open_measures(params.metrics, both, loaded.size_hw, opening)
     for reason in dict.fromkeys(m.reason for m in measures if m.reason):
         say(f"no number for {', '.join(m.id for m in measures if m.reason == reason)}: {reason}")

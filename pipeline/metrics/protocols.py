@@ -5,14 +5,15 @@ head). A metric compares the readings of generated images with those of referenc
 measured on saved 8-bit images.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from pipeline.params.fitting import LandmarkFitParams
 from pipeline.store.assets import AssetMissing
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ def named_failure(backend_name: str) -> Iterator[None]:
         raise BackendFailed(backend_name, error) from error
 
 
+def no_landmarks() -> "Backend":
+    """What opens a finder of landmarks where there is none.
+
+    Raises:
+        BackendUnavailable: always.
+    """
+    raise BackendUnavailable("faces are aligned by landmarks, and nothing here finds any")
+
+
 @dataclass(frozen=True)
 class Opening:
     """What a backend may need to be opened.
@@ -65,11 +75,16 @@ class Opening:
         heads: the .npz of each head that AED and APD are measured on with this backend, by the head's name.
         min_score: a tracker's score below which an image shows no face (section `fit`).
         device: where networks run.
+        landmark_fit: how heads are fitted to landmarks (section `fit`), for backends that do; None where nobody says.
+        landmarks: opens the backend whose reading `landmarks_px` says where faces lie, and raises BackendUnavailable
+            where it cannot run.
     """
 
     heads: Mapping[str, Path]
     min_score: float
     device: "torch.device"
+    landmark_fit: LandmarkFitParams | None = None
+    landmarks: Callable[[], "Backend"] = field(default=no_landmarks)
 
 
 class Backend(Protocol):

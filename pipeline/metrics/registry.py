@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.metrics.protocols import Backend, Metric, Opening, Size, reason_of
+from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size, reason_of
 from pipeline.params.reports import HeadBackends, MetricParams
 from pipeline.store.assets import AssetRefused
 from pipeline.store.registry import resolve
@@ -16,6 +16,7 @@ METRICS = {
     "l1": "pipeline.metrics.l1:AbsoluteError",
     "ssim": "pipeline.metrics.ssim:StructuralSimilarity",
     "lpips": "pipeline.metrics.lpips:PerceptualDistance",
+    "feature_distance": "pipeline.metrics.feature_distance:FeatureDistance",
 }
 
 BACKENDS = {
@@ -26,9 +27,12 @@ BACKENDS = {
     "arcface": "pipeline.metrics.backends.arcface:ArcFace",
     "fan": "pipeline.metrics.backends.fan:Fan",
     "lpips_alex": "pipeline.metrics.backends.lpips_alex:LpipsAlex",
+    "dlib_resnet": "pipeline.metrics.backends.dlib_resnet:DlibFaces",
+    "efficientnet_lite0": "pipeline.metrics.backends.efficientnet_lite0:Lite0",
     "deca": "pipeline.metrics.backends.trackers:Deca",
     "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
     "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
+    "mesh": "pipeline.metrics.backends.mesh:Mesh",
 }
 
 
@@ -83,11 +87,13 @@ class Measure:
 def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, str, str]]:
     """List (metric, backend, head) of all columns, a metric's backends in the order of params.yaml.
 
-    AED and APD are measured on both heads (Table 3).
+    AED and APD are measured on both heads (Table 3). A metric that is null has none.
     """
     columns = []
     for name in METRICS:
         choice = getattr(settings, name)
+        if choice is None:
+            continue
         columns_of = [(choice.backend, "")]
         if isinstance(choice, HeadBackends):
             columns_of = [(choice.backend, heads[0]), (choice.second_backend, heads[1])]
@@ -99,7 +105,8 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
     """Open every backend once and pair it with its metrics, one measure a column of `wanted`.
 
     A backend is opened for the heads that it is to measure, which for most is none. One that cannot run does not stop
-    the others: its measures carry the reason instead.
+    the others: its measures carry the reason instead. One that aligns faces is given AKD's first backend, whatever
+    that is.
 
     Args:
         settings: section `metrics`.
@@ -110,12 +117,22 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
     opened: dict[str, tuple[Backend | None, str]] = {}
     measures = []
     columns = wanted(settings, heads)
-    for name, backend_name, head in columns:
+
+    def open_once(backend_name: str) -> tuple[Backend | None, str]:
         if backend_name not in opened:
             measured = {one for _, backend, one in columns if backend == backend_name}
             own = {one: path for one, path in opening.heads.items() if one in measured}
-            opened[backend_name] = _open(backend_name, replace(opening, heads=own))
-        backend, reason = opened[backend_name]
+            opened[backend_name] = _open(backend_name, replace(opening, heads=own, landmarks=landmarks))
+        return opened[backend_name]
+
+    def landmarks() -> Backend:
+        finder, reason = open_once(settings.akd.backend[0])
+        if finder is None:
+            raise BackendUnavailable(f"faces are aligned by the points that AKD measures with: {reason}")
+        return finder
+
+    for name, backend_name, head in columns:
+        backend, reason = open_once(backend_name)
         metric = resolve(METRICS, name, "metric")
         measure_id = metric.metric_id(backend_name, head, size_hw)
         measures.append(Measure(measure_id, metric, backend_name, head, backend, reason))

@@ -10,4 +10,6 @@ BACKEND_WEIGHTS: dict[str, tuple[str, ...]] = {
     "arcface": ("arcface", *LANDMARKS),
     "fan": LANDMARKS,
     "lpips_alex": ("lpips_alex",),
+    "dlib_resnet": ("dlib_resnet",),  # its landmarks are AKD's, whose own weights stand there
+    "efficientnet_lite0": ("efficientnet_lite0",),
 }

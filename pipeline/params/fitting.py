@@ -8,7 +8,7 @@ from pipeline.params.strict import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-TrackerName = Literal["deca", "deep3d", "landmarks", "puppet_tracker"]  # keys of pipeline/trackers/table.py
+TrackerName = Literal["deca", "deep3d", "landmarks", "mesh", "puppet_tracker"]  # keys of pipeline/trackers/table.py
 Steps = Annotated[int, Field(ge=1)]
 
 

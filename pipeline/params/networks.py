@@ -83,8 +83,8 @@ class PerceptualSection(Strict):
     `vgg19_first` and `vgg19_last` read the first or the last convolution of each block.
     """
 
-    backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker"]
-    weights: str  # name of an asset (vgg19), or path of a file of the project
+    backbone: Literal["vgg19_first", "vgg19_last", "puppet_tracker", "efficientnet_lite0"]
+    weights: str  # name of an asset (vgg19, efficientnet_lite0), or path of a file of the project
     blocks: PositiveInt  # how many blocks are compared, finest first; 5 in the paper
 
 

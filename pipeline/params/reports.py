@@ -32,22 +32,22 @@ Backends = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(
 class PooledBackend(Strict):
     """Backends of FID: networks with pooled features."""
 
-    backend: Backends[Literal["puppet_judge", "inception"]]
+    backend: Backends[Literal["puppet_judge", "inception", "efficientnet_lite0"]]
 
 
 class IdentityBackend(Strict):
     """Backends of CSIM: networks with an identity embedding."""
 
-    backend: Backends[Literal["puppet_judge", "arcface"]]
+    backend: Backends[Literal["puppet_judge", "arcface", "dlib_resnet"]]
 
 
 class LandmarkBackend(Strict):
     """Backends of AKD: detectors of 68 landmarks."""
 
-    backend: Backends[Literal["puppet_judge", "fan"]]
+    backend: Backends[Literal["puppet_judge", "fan", "mesh"]]
 
 
-HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks"]
+HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks", "mesh"]
 
 
 class HeadBackends(Strict):
@@ -69,8 +69,17 @@ class PerceptualBackend(Strict):
     backend: Backends[Literal["puppet_judge", "lpips_alex"]]
 
 
+class FeatureBackend(Strict):
+    """Backends of the distance of feature maps that is not LPIPS: networks without weights learnt from people."""
+
+    backend: Backends[Literal["efficientnet_lite0"]]
+
+
 class MetricParams(Strict):
-    """Section `metrics`: which networks measure each metric, a column each; tables print the first."""
+    """Section `metrics`: which networks measure each metric, a column each; tables print the first.
+
+    The two distances of feature maps may be null: a profile prints the one that it can measure.
+    """
 
     fid: PooledBackend
     csim: IdentityBackend
@@ -79,7 +88,8 @@ class MetricParams(Strict):
     apd: HeadBackends
     l1: PixelBackend
     ssim: PixelBackend
-    lpips: PerceptualBackend
+    lpips: PerceptualBackend | None
+    feature_distance: FeatureBackend | None
 
 
 class EvaluateParams(Strict):

@@ -76,8 +76,10 @@ def table1_columns(results: Results, head: str) -> list[Column]:
 
 
 def table2_columns(results: Results) -> list[Column]:
-    """L1, SSIM, LPIPS."""
-    return [_column("same", results.measure(name)) for name in ("l1", "ssim", "lpips")]
+    """L1, SSIM, LPIPS, and the distance of feature maps that is not LPIPS; of the last two those that are measured."""
+    measured = {measure.name for measure in results.measures}
+    names = [name for name in ("l1", "ssim", "lpips", "feature_distance") if name in measured]
+    return [_column("same", results.measure(name)) for name in names]
 
 
 def table3_columns(results: Results, heads: tuple[str, str]) -> list[Column]:

@@ -7,13 +7,16 @@ import numpy as np
 from pipeline.report.results import Cell
 from pipeline.report.tables import csv_text, plain
 
+MAY_BE_NULL = ("lpips",)  # drawn under every profile, measured where the profile asks for it
+
 
 def rows_csv(cells: Iterable[Cell], head: str) -> str:
     """Every row that has a number: `dataset,task,method,row`, then each metric with its interval.
 
     A column is called by the metric alone, so that dvc.yaml names it under every profile: `fid`, `fid_low`,
     `fid_high`. AED and APD on the second head are `aed_<head>` and `apd_<head>`, as in metrics.json. Where a metric
-    has several backends the first stands, as in the tables. What was not measured is empty.
+    has several backends the first stands, as in the tables. What was not measured is empty, a metric that dvc.yaml
+    draws and the profile does without included.
 
     Args:
         cells: the cells of all rows.
@@ -31,6 +34,7 @@ def rows_csv(cells: Iterable[Cell], head: str) -> str:
             names.append(name)
         where = (cell.dataset, cell.task, cell.row.label, cell.row.key)
         lines.setdefault(where, {}).setdefault(name, cell)
+    names += [name for name in MAY_BE_NULL if name not in names]
     head_line = [
         "dataset",
         "task",

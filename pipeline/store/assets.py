@@ -2,7 +2,7 @@
 
 `assets.lock.json` stands at the top of the project and is committed as dvc.lock is: name -> sha256 of the imported
 file, null where there is none. DVC sees releases through it (stage `weights`), so nothing may use a file that differs
-from it. `pwm assets import` and `pwm assets record` write it.
+from it. `pwm assets fetch`, `pwm assets import` and `pwm assets record` write it.
 """
 
 import json
@@ -32,6 +32,7 @@ class Asset:
         licence: under which terms.
         arguments: of `pwm assets import NAME`.
         comes_with: the asset whose import makes this one too; empty where it is imported by its own name.
+        fetch: its name for `pwm assets fetch`; empty where its owner wants to be asked, or gives no steady address.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Asset:
     licence: str
     arguments: str = "FILE"
     comes_with: str = ""
+    fetch: str = ""
 
 
 class AssetMissing(RuntimeError):
@@ -128,20 +130,39 @@ def recorded_sha256(name: str) -> str | None:
         )
     if (found := hash_of(path)) != recorded:
         raise AssetRefused(
-            f"{path} has sha256 {found}, but {RECORD} records {recorded}: `{import_command(name)}` brings in the "
+            f"{path} has sha256 {found}, but {RECORD} records {recorded}: {_ways(name)} brings in the "
             f"release that is wanted, `pwm assets record {name}` takes the file as it is"
         )
     return recorded
 
 
 def how_to_get(name: str) -> str:
-    """What to get, from where, under which licence, and the command that imports it, as the end of a message."""
+    """The command that brings an asset, what it is, from where and under which licence, as the end of a message."""
     asset = asset_named(name)
-    return f"get {asset.released_as} ({asset.source}; {asset.licence}), then `{import_command(name)}`"
+    what = f"{asset.released_as} ({asset.source}; {asset.licence})"
+    if not asset.fetch:
+        return f"get {what}, then `{import_command(name)}`"
+    return f"`{fetch_command(name)}` fetches {what}; or get it yourself, then `{import_command(name)}`"
+
+
+def _ways(name: str) -> str:
+    """Every command that brings an asset in."""
+    fetching = f"`{fetch_command(name)}` or " if asset_named(name).fetch else ""
+    return f"{fetching}`{import_command(name)}`"
+
+
+def command_for(name: str) -> str:
+    """The one command that helps where an asset is missing: a fetch where it may be fetched, else an import."""
+    return fetch_command(name) if asset_named(name).fetch else import_command(name)
+
+
+def fetch_command(name: str) -> str:
+    """The command that fetches an asset that may be fetched."""
+    return f"pwm assets fetch {asset_named(name).fetch}"
 
 
 def import_command(name: str) -> str:
-    """The command that brings an asset in."""
+    """The command that brings in an asset that the user has."""
     asset = asset_named(name)
     return f"pwm assets import {asset.comes_with or name} {asset.arguments}"
 

@@ -4,5 +4,6 @@ TRACKERS = {
     "deca": "pipeline.trackers.deca:DecaTracker",
     "deep3d": "pipeline.trackers.deep3d:Deep3dTracker",
     "landmarks": "pipeline.trackers.landmarks:LandmarkTracker",
+    "mesh": "pipeline.trackers.mesh:MeshTracker",
     "puppet_tracker": "pipeline.trackers.puppet:PuppetNetTracker",
 }

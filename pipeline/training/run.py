@@ -9,6 +9,7 @@ from typing import Literal, cast
 import torch
 
 from model.heads.head import HeadModel, load_head
+from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
 from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
 from model.training.loop import Losses, TrainingDiverged, train
@@ -123,6 +124,8 @@ def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     weights = perceptual_weights(config)
     if config.backbone == "puppet_tracker":
         return load_tracker(weights)
+    if config.backbone == "efficientnet_lite0":
+        return load_efficientnet_lite0(weights)
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
 
 

@@ -81,5 +81,5 @@ def _texts(section: BaseModel) -> Iterator[str]:
         value = waiting.pop()
         if isinstance(value, str):
             yield value
-        else:
+        elif value is not None:  # a metric without a column
             waiting += list(value.values() if isinstance(value, dict) else value)

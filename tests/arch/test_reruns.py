@@ -11,11 +11,12 @@ from tests.arch.key_calls import keys
 from tests.arch.stage_deps import OF_METHODS, resolved, room, stage_script
 from tests.helpers import ROOT
 
-# What no stage runs: commands of users, how the shipped networks were made, and what only declares or talks.
+# What no stage runs: commands of users and what they fetch, how the shipped networks were made, and what only declares
+# or talks.
 NO_STAGE = (
     "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py",
     "pipeline/reading.py", "pipeline/assets.py",
-    "pipeline/params", "pipeline/tools", "pipeline/puppet_training",
+    "pipeline/params", "pipeline/tools", "pipeline/fetching", "pipeline/puppet_training",
 )  # fmt: skip
 
 

@@ -210,6 +210,23 @@ def test_identity_is_shared_and_results_repeat():
     assert torch.equal(one.camera, two.camera)
 
 
+@pytest.mark.parametrize("kind", ["jointed", "perspective"])
+def test_images_fitted_side_by_side_are_clips_of_one_frame(kind):
+    head = head_of(kind)
+    targets = head.place_landmarks(truth(head, 6))
+    targets[2:] += 0.01 * torch.randn(4, 68, 2, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
+    fitter = LandmarkFitter(head, SETTINGS)
+    used = ALL.clone()
+    used[::9] = False
+    each = fitter.fit_each(targets, used)
+    assert each.shape.shape == (6, head.num_shape)
+    for row in range(6):
+        alone = fitter.fit(targets[[row]], used)
+        torch.testing.assert_close(each.shape[row], alone.shape, atol=1e-5, rtol=0)
+        for name in ("expression", "pose", "camera", "points", "error"):
+            torch.testing.assert_close(getattr(each, name)[[row]], getattr(alone, name), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("targets", [torch.full((2, 68, 2), torch.nan), torch.zeros(0, 68, 2), torch.zeros(2, 67, 2)])
 def test_unusable_targets_are_refused(targets):
     with pytest.raises(ValueError, match=r"fit: targets must be \(B >= 1, 68, 2\) and finite"):

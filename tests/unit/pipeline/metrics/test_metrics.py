@@ -36,6 +36,7 @@ NO_WEIGHTS = {
     "l1": {"backend": "pixels"},
     "ssim": {"backend": "pixels"},
     "lpips": {"backend": "lpips_alex"},
+    "feature_distance": None,
 }
 
 

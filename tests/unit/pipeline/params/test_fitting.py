@@ -13,7 +13,7 @@ from tests.helpers import ROOT
 
 def test_parameters_that_do_not_exist_are_refused():
     values = load_params(ROOT / "tests" / "data" / "small.yaml").fit.model_dump()
-    with pytest.raises(ValidationError, match="should be 'deca', 'deep3d', 'landmarks' or 'puppet_tracker'"):
+    with pytest.raises(ValidationError, match="should be 'deca', 'deep3d', 'landmarks', 'mesh' or 'puppet_tracker'"):
         FitParams.model_validate({**values, "tracker": "decca"})
     with pytest.raises(ValidationError, match="second_tracker"):
         FitParams.model_validate({**values, "second_tracker": "decca"})

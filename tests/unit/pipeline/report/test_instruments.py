@@ -37,6 +37,7 @@ SETTINGS = {
     "l1": {"backend": "pixels"},
     "ssim": {"backend": ["pixels"]},
     "lpips": {"backend": "lpips_alex"},
+    "feature_distance": None,
 }
 COLUMNS = ["fid[inception]", "fid[puppet_judge]", "csim[arcface]", "csim[puppet_judge]", "akd_px[fan,16x24]",
            "aed[puppet_tracker,one]", "aed[deca,one]", "aed[deep3d,two]", "aed[puppet_tracker,two]",

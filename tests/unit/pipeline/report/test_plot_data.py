@@ -35,11 +35,18 @@ def test_baselines_and_controls_stand_beside_our_rows_as_soon_as_they_have_a_num
 
 def test_tasks_are_lines_and_intervals_columns():
     cells = [cell(OURS, "fid", 0.1234567, low=0.1, high=0.2), cell(OURS, "fid", 7.0, task="cross")]
-    row = {"dataset": "first", "method": "PWM", "row": OURS.key}
+    row = {"dataset": "first", "method": "PWM", "row": OURS.key, "lpips": "", "lpips_low": "", "lpips_high": ""}
     assert read(cells) == [
         {**row, "task": "same", "fid": "0.123457", "fid_low": "0.1", "fid_high": "0.2"},
         {**row, "task": "cross", "fid": "7", "fid_low": "", "fid_high": ""},
     ]
+
+
+def test_lpips_is_a_column_once_whether_the_profile_measures_it_or_not():
+    (without,) = read([cell(OURS, "fid", 1.0), cell(OURS, "feature_distance", 0.5)])
+    assert (without["lpips"], without["feature_distance"]) == ("", "0.5")
+    text = rows_csv([cell(OURS, "lpips", 0.25), cell(OURS, "fid", 1.0)], "one")
+    assert text.startswith("dataset,task,method,row,lpips,lpips_low,lpips_high,fid,fid_low,fid_high\n")
 
 
 def test_the_second_head_has_columns_of_its_own():
@@ -56,5 +63,5 @@ def test_of_several_backends_the_first_is_drawn_even_where_only_another_has_a_nu
 
 def test_a_column_stays_where_no_row_has_a_number_so_that_dvc_yaml_can_name_it():
     assert rows_csv([cell(OURS, "fid", NAN), cell(OURS, "akd", 1.0)], "one").startswith(
-        "dataset,task,method,row,fid,fid_low,fid_high,akd,akd_low,akd_high\n"
+        "dataset,task,method,row,fid,fid_low,fid_high,akd,akd_low,akd_high,lpips,lpips_low,lpips_high\n"
     )

@@ -71,7 +71,7 @@ def test_a_file_swapped_under_its_record_is_refused_until_it_is_taken(assets, re
     )
     assert "\n" not in message
     assert f"recorded as {hashes[0]}" in pwm("status")
-    assert f"arcface      {hashes[0]} -> {hashes[1]}" in pwm("record", "arcface")
+    assert f"arcface            {hashes[0]} -> {hashes[1]}" in pwm("record", "arcface")
     assert require("arcface") == assets / "arcface.onnx"
 
 
@@ -100,7 +100,7 @@ def test_a_file_that_nobody_recorded_is_refused_and_recorded_by_command(assets, 
 def test_a_recorded_file_that_is_gone_is_refused_and_forgotten_by_command(assets, releases):
     pwm("import", "arcface", releases[0])
     (assets / "arcface.onnx").unlink()
-    with pytest.raises(AssetRefused, match=r"there is no .*arcface\.onnx: get w600k_r50.*pwm assets record arcface"):
+    with pytest.raises(AssetRefused, match=r"there is no .*arcface\.onnx: `pwm assets fetch arcface`.*record arcface"):
         require("arcface")
     pwm("record", "arcface")
     with pytest.raises(AssetMissing, match="pwm assets import arcface FILE"):

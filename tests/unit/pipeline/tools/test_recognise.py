@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from benchmarks.stand_ins import asset_state, write_onnx, write_release
 from pipeline.assets import ASSETS
 from pipeline.cli import app
+from pipeline.fetching.table import OPEN
 from pipeline.heads.imports import IMPORTERS
 from pipeline.released.systems import SYSTEMS
 from pipeline.store.assets import read_record
@@ -63,8 +64,9 @@ def refusal(name: str, *files: Path) -> str:
 
 def test_every_asset_is_recognised_or_made_by_an_importer():
     made = {*IMPORTERS, *(name for name, asset in ASSETS.items() if asset.comes_with)}
-    assert len([*made, *WEIGHTS, *SYSTEMS]) == len(ASSETS)
-    assert made | WEIGHTS | set(SYSTEMS) == set(ASSETS)
+    pinned = [asset for wheel in OPEN.values() for asset in wheel.assets]
+    assert len([*made, *WEIGHTS, *SYSTEMS, *pinned]) == len(ASSETS)
+    assert {*made, *WEIGHTS, *SYSTEMS, *pinned} == set(ASSETS)
 
 
 @pytest.mark.parametrize(

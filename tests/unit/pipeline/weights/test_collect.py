@@ -116,6 +116,19 @@ def test_the_papers_profile_uses_what_its_page_lists():
     }
 
 
+def test_open_instruments_are_listed_and_a_metric_that_is_null_uses_nothing():
+    params = load_params(ROOT / "profiles" / "voxceleb.yaml")
+    backends = {
+        "fid": {"backend": "efficientnet_lite0"},
+        "csim": {"backend": "dlib_resnet"},
+        "lpips": None,
+        "feature_distance": {"backend": "efficientnet_lite0"},
+    }
+    metrics = type(params.metrics).model_validate(params.metrics.model_dump() | backends)
+    used = used_assets(changed(params, metrics=metrics))["metrics"]
+    assert used == ["deca", "deep3d", "dlib_resnet", "efficientnet_lite0", "fan", "s3fd"]
+
+
 def test_a_head_that_lies_in_the_folder_of_heads_uses_no_asset(tmp_path):
     params = load_params(ROOT / "profiles" / "voxceleb.yaml")
     params = changed(params, data=params.data.model_copy(update={"root": str(tmp_path)}))
