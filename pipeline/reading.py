@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CELL_TEXTS = ("dataset", "task", "method", "metric", "backend", "reason")
 CELL_NUMBERS = ("value", "ci_low", "ci_high", "seed_sd")
-CELL_COUNTS = ("n", "n_failed", "n_seeds")
+CELL_COUNTS = ("n", "n_failed", "n_left_out", "n_seeds")
 NAMES = ("pair_id", "detail")  # texts that hardly repeat
 
 
@@ -30,9 +30,11 @@ def read_scores(report: Path | str) -> "pd.DataFrame":
 
     Returns:
         One row a cell: dataset, task ("same" or "cross"), method (the row's label), metric (its id), value, ci_low and
-        ci_high (95% interval, NaN for few people), n (pairs), n_failed (pairs left out), n_seeds (trainings that the
+        ci_high (95% interval, NaN for few people), n (pairs), n_failed (pairs whose image could not be read),
+        n_left_out (pairs that another row could not read: all are compared on the same), n_seeds (trainings that the
         value is the mean over), seed_sd (standard deviation between them, NaN for one), backend, reason. In a dash the
-        numbers are NaN and reason says why; elsewhere it is "". A report of earlier versions has one seed everywhere.
+        numbers are NaN and reason says why; elsewhere it is "". A report of earlier versions has one seed everywhere
+        and leaves out nothing for other rows.
 
     Raises:
         FileNotFoundError: there is no such report.
@@ -48,6 +50,8 @@ def read_scores(report: Path | str) -> "pd.DataFrame":
     columns = ("dataset", "task", "method", "metric", *CELL_NUMBERS, *CELL_COUNTS, "backend", "reason")
     if not {"n_seeds", "seed_sd"} & set(texts):
         texts = texts.assign(n_seeds="1", seed_sd="")
+    if "n_left_out" not in texts:
+        texts = texts.assign(n_left_out="0")
     if missing := [name for name in columns if name not in texts]:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}: it is no scores.csv of the stage `report`")
     try:

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.metrics.registry import METRICS, Measure
+from pipeline.metrics.registry import Measure, metric_named
 from pipeline.params.reports import EvaluateParams, ReportParams
 from pipeline.params.tree import load_params
 from pipeline.store.clips import ClipWriter, encode_frame
-from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, PAIRS, write_table
 from pipeline.work.ledger import LedgerRow, to_table
 
@@ -44,7 +43,9 @@ PARAMS = SimpleNamespace(
 )
 COLUMNS = [("fid", "judge", ""), ("csim", "judge", ""), ("akd", "judge", ""), ("aed", "judge", "one"),
            ("aed", "judge", "two"), ("apd", "judge", "one"), ("apd", "judge", "two"), ("l1", "pixels", ""),
-           ("ssim", "pixels", ""), ("lpips", "none", "")]  # fmt: skip
+           ("ssim", "pixels", ""), ("lpips", "none", ""), ("psnr", "pixels", ""), ("ms_ssim", "pixels", ""),
+           ("kid", "judge", ""), ("csim_driver", "judge", ""), ("nme", "judge", ""), ("yaw_gap", "judge", "one"),
+]  # fmt: skip
 
 
 class FakeJudge:
@@ -78,9 +79,11 @@ def make_measures(backend: FakeJudge) -> list[Measure]:
     """All columns: LPIPS has no backend and gives the reason."""
     measures = []
     for name, backend_name, head in COLUMNS:
-        metric = resolve(METRICS, name, "metric")
+        metric = metric_named(name)
         metric_id = metric.metric_id(backend_name, head, (HEIGHT, WIDTH))
         reason = "lpips: no weights; `pwm assets import lpips_alex FILE`" if backend_name == "none" else ""
+        if name == "ms_ssim":
+            reason = metric.undefined((HEIGHT, WIDTH))
         measures.append(Measure(metric_id, metric, backend_name, head, None if reason else backend, reason))
     return measures
 

@@ -128,7 +128,9 @@ class Scorer:
         """One row a pair, of every column that compares pairs."""
         pixels: dict[tuple[str, Role], Compared] = {}
         for measure, task, role, rows in self._standing(pairs, of_sets=False):
-            part, generated = pairs.select(rows), predicted[rows]
+            part = pairs.select(rows)
+            of_references = getattr(measure.metric, "of_references", False)
+            generated = self._shown(part, "source") if of_references else predicted[rows]
             reference = self._shown(part, role)
             if measure.metric.reading == PIXELS:
                 if (task, role) not in pixels:
@@ -167,6 +169,8 @@ class Scorer:
     def _write_features(self, features: FeatureWriter, pairs: PairFrames, predicted: Images) -> None:
         """Features of every generated and reference image that a column of sets compares, some at a time."""
         for measure, _, role, rows in self._standing(pairs, of_sets=True):
+            if hasattr(measure.metric, "features_of"):
+                continue  # another column's are stored
             part = pairs.select(rows)
             for name, images in (("generated", predicted[rows]), ("reference", self._shown(part, role))):
                 found = self._read(measure, images)

@@ -79,6 +79,8 @@ def fit_clips(
     source, weights_sha256 = TrackerSource.describe(params, head, folders, device)
     scratch = scratch_dir("fit", sha256_text(source.fingerprint, code_sha256("pipeline.fitting.task")))
     sweep(scratch)
+    if source.finder_fingerprint:
+        sweep(scratch_dir("faces", source.finder_fingerprint))
     stores = {folder: ClipStore(clips / folder) for folder in FOLDERS.values()}
     tasks = {folder: ClipTasks.of(source, store, scratch) for folder, store in stores.items()}
     _fit_missing(ClipTasks(source, [row for part in tasks.values() for row in part.rows]), model.name, work)
@@ -110,15 +112,16 @@ class ClipTasks(Sequence[FitTask]):
     """Tasks that are made when asked for: a list of them would hold every frame number of every clip.
 
     Attributes:
-        rows: store, row of its index and file in scratch, of every task.
+        rows: store, row of its index, file in scratch and file of the faces, of every task.
     """
 
-    def __init__(self, source: TrackerSource, rows: list[tuple[ClipStore, int, Path]]) -> None:
+    def __init__(self, source: TrackerSource, rows: list[tuple[ClipStore, int, Path, Path | None]]) -> None:
         self.source, self.rows = source, rows
 
     @classmethod
     def of(cls, source: TrackerSource, store: ClipStore, scratch: Path) -> "ClipTasks":
-        """One task a clip of a store; its file is named by the clip's facts and the bytes of its frames."""
+        """One task a clip of a store; its files are named by the clip's facts and the bytes of its frames."""
+        faces = scratch_dir("faces", source.finder_fingerprint) if source.finder_fingerprint else None
         rows = []
         for row in range(store.index.num_rows):
             info = _info(store, row)
@@ -126,16 +129,18 @@ class ClipTasks(Sequence[FitTask]):
             for image in store.images(info.clip):
                 pictures.update(hashlib.sha256(image.as_buffer()).digest())
             fingerprint = sha256_text(asdict(info), pictures.hexdigest())[:32]
-            rows.append((store, row, piece_path(scratch, info.person, info.video, fingerprint, ".parquet")))
+            file = piece_path(scratch, info.person, info.video, fingerprint, ".parquet")
+            seen = faces and piece_path(faces, info.person, info.video, fingerprint, ".npz")
+            rows.append((store, row, file, seen))
         return cls(source, rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, number: int) -> FitTask:  # type: ignore[override]  # nobody slices tasks
-        store, row, file = self.rows[number]
+        store, row, file, faces = self.rows[number]
         info = _info(store, row)
-        return FitTask(self.source, *store.place(info.clip), info, file)
+        return FitTask(self.source, *store.place(info.clip), info, file, faces)
 
 
 def _info(store: ClipStore, row: int) -> ClipInfo:

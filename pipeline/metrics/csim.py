@@ -32,3 +32,17 @@ class CosineSimilarity:
         """Cosine of (N, E) and (N, E) embeddings of any length, in [-1, 1]."""
         a, b = np.asarray(generated, np.float64), np.asarray(reference, np.float64)
         return (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+
+
+class DriverSimilarity(CosineSimilarity):
+    """CSIM to the driving image, cross identity: how much of the driver's identity leaks into what is generated."""
+
+    name = "csim_driver"
+    label = "CSIM to driver"
+    higher_is_better = False
+    against = {"cross": "driving"}
+
+    @classmethod
+    def metric_id(cls, backend_name: str, head: str, size_hw: Size) -> str:
+        """E.g. `csim_driver[puppet_judge]`."""
+        return f"csim_driver[{backend_name}]"

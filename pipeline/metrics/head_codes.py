@@ -52,3 +52,20 @@ class PoseDistance(_HeadDistance):
         angles = slice(-NUM_ANGLES, None)
         gap = generated[:, angles].astype(np.float64) - reference[:, angles].astype(np.float64)
         return np.abs((gap + 180.0) % 360.0 - 180.0).mean(1)
+
+
+class YawGap(_HeadDistance):
+    """|yaw of the source - yaw of the driving image|, degrees: how far a pair has to turn, whoever turns it.
+
+    No column of its own: AKD is given by strata of it.
+    """
+
+    name = "yaw_gap"
+    label = "yaw gap"
+    against = {"same": "target"}
+    of_references = True
+
+    def compare(self, generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Difference of the yaws of source images (in the place of generated ones) and targets."""
+        gap = generated[:, -NUM_ANGLES].astype(np.float64) - reference[:, -NUM_ANGLES].astype(np.float64)
+        return np.abs((gap + 180.0) % 360.0 - 180.0)

@@ -119,6 +119,20 @@ class Backend(Protocol):
         ...
 
 
+class OnwardBackend(Backend, Protocol):
+    """A backend that looks at images through what another one read in them, such as the landmarks of a face.
+
+    Attributes:
+        base: the other one. Backends whose bases have equal fingerprints share its look at an image.
+    """
+
+    base: Backend
+
+    def observe_with(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Look at frames as `observe` does, given what `base.observe` returns for them."""
+        ...
+
+
 class Metric(Protocol):
     """One column of the tables.
 
@@ -131,6 +145,9 @@ class Metric(Protocol):
         digits: decimals in the Markdown tables, as in the paper.
         against: task -> the image that generated ones are compared with (supplementary 3).
         of_sets: True when it compares two sets of images, not pairs.
+
+    A class may have more: `features_of`, the metric of sets whose stored features it compares; `of_references`, where
+    source images stand in the place of generated ones; `undefined(size_hw)`, why frames of a size give no number.
     """
 
     name: ClassVar[str]

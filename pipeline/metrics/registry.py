@@ -1,5 +1,6 @@
 """Metrics and backends by name, and the list of measurements a profile asks for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size, reason_of
@@ -18,6 +19,17 @@ METRICS = {
     "lpips": "pipeline.metrics.lpips:PerceptualDistance",
     "feature_distance": "pipeline.metrics.feature_distance:FeatureDistance",
 }
+
+# Columns beside the paper's, each measured by the backends of one of those; `yaw_gap` only sorts pairs.
+FURTHER = {
+    "psnr": "pipeline.metrics.psnr:PeakSignalToNoise",
+    "ms_ssim": "pipeline.metrics.ssim:MultiScaleSimilarity",
+    "kid": "pipeline.metrics.kid:KernelDistance",
+    "csim_driver": "pipeline.metrics.csim:DriverSimilarity",
+    "nme": "pipeline.metrics.akd:NormalisedError",
+    "yaw_gap": "pipeline.metrics.head_codes:YawGap",
+}
+FOLLOWS = {"psnr": "l1", "ms_ssim": "ssim", "kid": "fid", "csim_driver": "csim", "nme": "akd", "yaw_gap": "apd"}
 
 BACKENDS = {
     "pixels": "pipeline.metrics.backends.pixels:Pixels",
@@ -78,6 +90,7 @@ class Measure:
             "higher_is_better": self.metric.higher_is_better,
             "digits": self.metric.digits,
             "of_sets": self.metric.of_sets,
+            "features_of": getattr(self.metric, "features_of", ""),
             "tasks": sorted(self.metric.against),
             "weights_sha256": self.backend.weights_sha256 if self.backend else "",
             "reason": self.reason,
@@ -101,8 +114,28 @@ def wanted(settings: MetricParams, heads: tuple[str, str]) -> list[tuple[str, st
     return columns
 
 
+def further(columns: Sequence[tuple[str, str, str]], first_head: str) -> list[tuple[str, str, str]]:
+    """List (metric, backend, head) of the further columns, given the others; a tracker's are of the first head."""
+    return [
+        (name, backend, head)
+        for name, leader in FOLLOWS.items()
+        for metric, backend, head in columns
+        if metric == leader and head in ("", first_head)
+    ]
+
+
+def metric_named(name: str) -> type[Metric]:
+    """A metric's class.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    found: type[Metric] = resolve({**METRICS, **FURTHER}, name, "metric")
+    return found
+
+
 def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size, opening: Opening) -> list[Measure]:
-    """Open every backend once and pair it with its metrics, one measure a column of `wanted`.
+    """Open every backend once and pair it with its metrics, one measure a column of `wanted` and `further`.
 
     A backend is opened for the heads that it is to measure, which for most is none. One that cannot run does not stop
     the others: its measures carry the reason instead. One that aligns faces is given AKD's first backend, whatever
@@ -131,9 +164,11 @@ def open_measures(settings: MetricParams, heads: tuple[str, str], size_hw: Size,
             raise BackendUnavailable(f"faces are aligned by the points that AKD measures with: {reason}")
         return finder
 
-    for name, backend_name, head in columns:
+    for name, backend_name, head in [*columns, *further(columns, heads[0])]:
         backend, reason = open_once(backend_name)
-        metric = resolve(METRICS, name, "metric")
+        metric = metric_named(name)
+        if not reason and (undefined := getattr(metric, "undefined", None)) and (reason := undefined(size_hw)):
+            backend = None
         measure_id = metric.metric_id(backend_name, head, size_hw)
         measures.append(Measure(measure_id, metric, backend_name, head, backend, reason))
     return measures

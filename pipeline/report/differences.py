@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.metrics.fid import frechet_distance
 from pipeline.report.intervals.estimates import Estimate, holm, paired_difference, paired_distance_difference
 from pipeline.report.results import Cell, Members, Results
 from pipeline.report.rows import Row
@@ -28,8 +27,9 @@ def differences_csv(results: Results, references: Sequence[Row]) -> str:
         if np.isfinite(cell.value):
             columns.setdefault((cell.dataset, cell.task, cell.measure.id), {})[cell.row.key] = cell
     for (dataset, task, metric), cells in columns.items():
-        members = results.pairs.members(dataset, task)
-        assert members is not None  # a cell has a number
+        shared = results.shared(dataset, task, next(iter(cells.values())).measure)
+        assert shared is not None  # a cell has a number
+        members = shared[0]
         for reference in references:
             if reference.key in cells:
                 name = f"{dataset} {task} {metric} against {reference.label}"
@@ -61,7 +61,7 @@ def _difference(results: Results, members: Members, cell: Cell, reference: Row) 
     if cell.measure.of_sets:
         of_a, of_b = (one.features(*where, ids) for one in (a, b))
         return paired_distance_difference(
-            frechet_distance, of_a, of_b, a.reference(*where, ids), members.clusters, results.min_people
+            cell.measure.distance, of_a, of_b, a.reference(*where, ids), members.clusters, results.min_people
         )
     values_a, values_b = (one.values(*where, ids) for one in (a, b))
     return paired_difference(values_a, values_b, members.clusters, results.min_people)

@@ -1,4 +1,4 @@
-"""The form of Tables 1-3: which rows and columns stand where, and what is printed bold."""
+"""The form of Tables 1-3 and of the further columns: which rows and columns stand where, and what is printed bold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.report.results import Cell, Measured, Results
 from pipeline.report.rows import COMBINED, Row
+from pipeline.report.strata import strata_columns
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ TITLES = {
     1: "Table 1: quantitative results",
     2: "Table 2: additional metrics for same identity reconstruction",
     3: "Table 3: comparison between the two heads",
+    4: "Table 4: further columns, which the paper does not have",
 }
 PAPER_FIRST = ("geom_disp", "neural_codes")  # rows of the paper's Table 2
 
 
 def table_grids(results: Results, heads: tuple[str, str]) -> dict[int, list[Grid]]:
-    """Lay out the three tables, one grid a data set."""
+    """Lay out the tables, one grid a data set."""
     rows = results.rows
     first_five = [row for row in rows if row.kind != "control"]
     controls = [row for row in rows if row.kind == "control"]
@@ -61,6 +63,7 @@ def table_grids(results: Results, heads: tuple[str, str]) -> dict[int, list[Grid
         1: (table1_columns(results, heads[0]), [first_five, controls]),
         2: (table2_columns(results), [paper2, others2, same_controls]),
         3: (table3_columns(results, heads), [head2_first, controls]),
+        4: (table4_columns(results), [first_five, controls]),
     }
     return {
         table: [_grid(results, table, dataset, columns, blocks) for dataset in results.pairs.datasets]
@@ -86,6 +89,13 @@ def table3_columns(results: Results, heads: tuple[str, str]) -> list[Column]:
     """AED and APD by the tracker of either head, for both tasks."""
     measures = [results.measure(name, head) for head in heads for name in ("aed", "apd")]
     return [_column(task, m, of_head=True) for task in ("same", "cross") for m in measures]
+
+
+def table4_columns(results: Results) -> list[Column]:
+    """Same identity: PSNR, MS-SSIM, KID, NME and AKD by strata of the yaw gap; cross identity: KID, CSIM to driver."""
+    same = [results.measure(name) for name in ("psnr", "ms_ssim", "kid", "nme")] + strata_columns(results)
+    cross = [results.measure(name) for name in ("kid", "csim_driver")]
+    return [_column("same", m) for m in same] + [_column("cross", m) for m in cross]
 
 
 def _column(task: str, measure: Measured, of_head: bool = False) -> Column:

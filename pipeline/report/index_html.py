@@ -45,7 +45,7 @@ def page(
         parts.append(f"<h2>{TITLES[table]}</h2>")
         for grid in grids:
             parts += [f"<h3>{html.escape(grid.dataset)}</h3>", _table(grid, paper if beside else None)]
-        if not beside:
+        if not beside and paper.has(table):
             inner = "".join(_paper_table(grid, paper) for grid in grids if paper.dataset_of(grid))
             parts.append(f"<details><summary>{NOT_COMPARABLE}</summary>{inner}</details>")
         parts.append("<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in footers[table]) + "</ul>")

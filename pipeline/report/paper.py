@@ -45,6 +45,10 @@ class Paper:
         self._value = {(n.table, n.dataset, n.task, n.method, n.metric): n.value for n in numbers}
         self.methods = {t: list(dict.fromkeys(n.method for n in numbers if n.table == t)) for t in (1, 2, 3)}
 
+    def has(self, table: int) -> bool:
+        """Whether the paper has this table."""
+        return table in self.methods
+
     def of_cell(self, grid: Grid, column: Column, row: Row) -> str:
         """The paper's number for one of our cells, empty where the paper has none."""
         of_first = grid.table == 3 and row.paper and not row.paper.endswith(SECOND)

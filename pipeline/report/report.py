@@ -18,6 +18,7 @@ from pipeline.report.paper import Paper, read_paper
 from pipeline.report.plot_data import rows_csv
 from pipeline.report.results import Pairs, Results
 from pipeline.report.rows import Row, reference_rows
+from pipeline.report.strata import add_strata
 from pipeline.report.tables import markdown, scores_csv, table_csv
 from pipeline.store.provenance import write_text
 
@@ -38,7 +39,7 @@ def write_report(
     out: Path,
     own: Mapping[str, Brought] = NO_OWN,
 ) -> None:
-    """Write `tables/table{1,2,3}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
+    """Write `tables/table{1,2,3,4}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
 
     Args:
         params: all parameters; `bench`, `networks`, `recipes` and `report` are read.
@@ -56,6 +57,7 @@ def write_report(
     options, heads = params.report, (params.bench.head, params.bench.head2)
     references = reference_rows(options.reference, rows, params.bench)
     found = Results(rows, results, Pairs(pairs), options.min_people)
+    add_strata(found)
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
     crops = crop_lines(ledger)
@@ -75,7 +77,7 @@ def write_report(
         text = markdown(grids, published, options.paper_beside, footers[number], params.bench.name)
         write_text(folder / f"table{number}.md", text)
         write_text(folder / f"table{number}.csv", table_csv(grids))
-    write_text(folder / "scores.csv", scores_csv(found.cells()))
+    write_text(folder / "scores.csv", scores_csv([*found.cells(), *found.strata()]))
     write_text(folder / "differences.csv", differences_csv(found, references))
     write_text(out / "plots" / "rows.csv", rows_csv(found.cells(), heads[0]))
     shown = [(file.stem.replace("_", " "), picture(file, out, options.embed_pictures)) for file in _pictures(figures)]

@@ -1,9 +1,9 @@
 """Reads what `evaluate` wrote and estimates every cell: one number, its interval, or the reason for a dash."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,20 @@ import pyarrow as pa
 from pipeline.bench.features import AGAIN, Features, NotMeasured, refuse_unnamed
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.metrics.fid import frechet_distance
+from pipeline.metrics.kid import kernel_distance
 from pipeline.report.intervals.clusters import Clusters
 from pipeline.report.intervals.estimates import Estimate, estimate_distance, estimate_mean
 from pipeline.report.rows import NOT_EVALUATED, Row
+from pipeline.report.shared_pairs import SharedPairs, shared_pairs
 from pipeline.store.columns import numbers
 from pipeline.store.schema import PAIRS, SCORES, metadata_of, read_table
 from pipeline.store.seeds import seed_folders
+
+DISTANCES = {"fid": frechet_distance, "kid": kernel_distance}
+UNBIASED = {"kid"}  # may be below zero
+NONE_READ = "no pair could be read"
+NONE_SHARED = "no pair could be read in every row"
+YAW_GAP = "yaw_gap"  # no column: it sorts pairs into strata
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,17 @@ class Measured:
     tasks: tuple[str, ...]
     weights_sha256: str
     reason: str
+    features_of: str = ""  # of a metric of sets: the metric whose stored features it compares
+
+    @property
+    def distance(self) -> Callable[[np.ndarray, np.ndarray], float]:
+        """What it measures between two sets of features; of a metric of sets."""
+        return DISTANCES[self.name]
+
+    @property
+    def least(self) -> float:
+        """What an interval does not go below; of a metric of sets."""
+        return -np.inf if self.name in UNBIASED else 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,12 @@ class Members:
 
     ids: list[str]
     clusters: Clusters
+
+    def kept(self, here: np.ndarray) -> "Members":
+        """Some of them, by a mask (N,)."""
+        if here.all():
+            return self
+        return Members([name for name, kept in zip(self.ids, here, strict=True) if kept], self.clusters.kept(here))
 
 
 class Pairs:
@@ -106,6 +131,9 @@ class SeedResult:
         self.subset_sha256 = facts["subset_sha256"]
         self.measures = [Measured(**{**m, "tasks": tuple(m["tasks"])}) for m in json.loads(facts["measures"])]
         self._scores = _by_key(scores, ("dataset", "task", "metric"), numbers(scores.column("value")))
+        of_sets = [m for m in self.measures if m.of_sets]
+        stored = {(m.name, m.backend): m.id for m in of_sets}
+        self._stored = {m.id: stored[m.features_of or m.name, m.backend] for m in of_sets}
         self._features: dict[str, Features] = {}
 
     def reason(self, metric_id: str) -> str:
@@ -133,9 +161,10 @@ class SeedResult:
         Raises:
             NotMeasured: those of some pairs are not there.
         """
-        if metric_id not in self._features:
-            self._features[metric_id] = Features(self.folder, metric_id)
-        return self._features[metric_id].of_set(dataset, task, role, pair_ids)
+        stored = self._stored[metric_id]
+        if stored not in self._features:
+            self._features[stored] = Features(self.folder, stored)
+        return self._features[stored].of_set(dataset, task, role, pair_ids)
 
 
 class SeedFeatures(Sequence[np.ndarray]):
@@ -241,14 +270,28 @@ class Results:
         self.num_seeds = max(counts.values(), default=1)
         columns = zip(*(result.measures for result in self.of_row.values()), strict=True)
         self.measures = [next((m for m in of_rows if not m.reason), of_rows[0]) for of_rows in columns]
+        self._shared: dict[tuple[str, str, str], SharedPairs] = {}
         self._cells: dict[tuple[str, str, str, str], Cell] = {
             (dataset, task, row.key, measure.id): self._cell(dataset, task, row, measure)
             for dataset in pairs.datasets
             for measure in self.measures
+            if measure.name != YAW_GAP
             for task in ("same", "cross")
             for row in self.rows
             if task in measure.tasks and task in row.tasks
         }
+        self._strata: dict[tuple[str, str, str, str], Cell] = {}
+
+    def shared(self, dataset: str, task: str, measure: Measured) -> tuple[Members, SharedPairs] | None:
+        """The pairs that a column compares all rows on, and which those are; None where there are no pairs."""
+        members, where = self.pairs.members(dataset, task), (dataset, task, measure.id)
+        if members is None:
+            return None
+        if where not in self._shared:
+            rows = {row.key: self.of_row[row.key] for row in self.rows if task in row.tasks and row.key in self.of_row}
+            self._shared[where] = shared_pairs(rows, *where, measure.of_sets, members.ids)
+        found = self._shared[where]
+        return members.kept(found.here), found
 
     def cells(self) -> list[Cell]:
         """Every cell, dashes included."""
@@ -256,7 +299,16 @@ class Results:
 
     def cell(self, dataset: str, task: str, row: Row, measure: Measured) -> Cell | None:
         """One cell, or None where the row or the column does not stand in this task."""
-        return self._cells.get((dataset, task, row.key, measure.id))
+        where = (dataset, task, row.key, measure.id)
+        return self._cells.get(where) or self._strata.get(where)
+
+    def strata(self) -> list[Cell]:
+        """Cells of parts of columns, which only the further columns show."""
+        return list(self._strata.values())
+
+    def keep_strata(self, cells: Iterable[Cell]) -> None:
+        """Remember cells of parts of columns."""
+        self._strata = {(cell.dataset, cell.task, cell.row.key, cell.measure.id): cell for cell in cells}
 
     def measure(self, name: str, head: str = "") -> Measured:
         """Column that tables print, by metric name and head: the first of the metric's instruments."""
@@ -272,18 +324,22 @@ class Results:
         return [m for m in self.measures if (m.name, m.head) in shown and m not in measures]
 
     def _cell(self, dataset: str, task: str, row: Row, measure: Measured) -> Cell:
-        members, result = self.pairs.members(dataset, task), self.of_row.get(row.key)
+        shared, result = self.shared(dataset, task, measure), self.of_row.get(row.key)
         try:
             if result is None:
                 raise NotMeasured(row.absent or NOT_EVALUATED)
             if reason := result.reason(measure.id):
                 raise NotMeasured(reason)
-            if members is None:
+            if shared is None:
                 raise NotMeasured("no pairs")
+            members, pairs = shared
+            if row.key not in pairs.failed:  # scores of some pairs are not there: reading all says which
+                members = self.pairs.members(dataset, task) or members
             estimate = estimate_cell(result, dataset, task, measure, members, self.min_people)
+            estimate = replace(estimate, n_failed=pairs.failed[row.key], n_left_out=pairs.left_out(row.key))
         except NotMeasured as why:
             return Cell(dataset, task, row, measure, Estimate(np.nan, np.nan, np.nan, 0, 0, 0), str(why))
-        failed = "" if np.isfinite(estimate.value) else "no pair could be read"
+        failed = "" if np.isfinite(estimate.value) else NONE_READ if estimate.n_left_out == 0 else NONE_SHARED
         return Cell(dataset, task, row, measure, estimate, failed)
 
 
@@ -299,7 +355,12 @@ def estimate_cell(
     if measure.of_sets:
         where = (dataset, task, measure.id, ids)
         return estimate_distance(
-            frechet_distance, result.features(*where), result.reference(*where), members.clusters, min_people
+            measure.distance,
+            result.features(*where),
+            result.reference(*where),
+            members.clusters,
+            min_people,
+            measure.least,
         )
     return estimate_mean(result.values(dataset, task, measure.id, ids), members.clusters, min_people)
 

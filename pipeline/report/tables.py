@@ -1,4 +1,4 @@
-"""Tables 1-3 as Markdown and CSV, and every cell in long form."""
+"""Tables as Markdown and CSV, and every cell in long form."""
 
 import csv
 import io
@@ -18,7 +18,12 @@ NOT_COMPARABLE = (
     "The paper's numbers, not comparable with those above: other people, other resolution, other networks behind "
     "the metrics."
 )
-BLOCKS = {1: ("methods", "controls"), 2: ("paper's rows", "other rows", "controls"), 3: ("heads", "controls")}
+BLOCKS = {
+    1: ("methods", "controls"),
+    2: ("paper's rows", "other rows", "controls"),
+    3: ("heads", "controls"),
+    4: ("methods", "controls"),
+}
 
 
 def number(value: float, digits: int) -> str:
@@ -38,7 +43,14 @@ def cell_text(cell: Cell | None, bold: bool) -> str:
         return DASH
     value = number(estimate.value, digits)
     value = f"**{value}**" if bold else value
-    return f"{value} {interval_text(estimate, digits)}"
+    return " ".join(filter(None, [value, interval_text(estimate, digits), lost_text(estimate)]))
+
+
+def lost_text(estimate: Estimate) -> str:
+    """`(2 failed, 5 left out)`: pairs not in the number, by whose image could not be read; empty where all are."""
+    counts = ((estimate.n_failed, "failed"), (estimate.n_left_out, "left out"))
+    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"({said})" if said else ""
 
 
 def interval_text(estimate: Estimate, digits: int) -> str:
@@ -54,7 +66,7 @@ def markdown(grids: Sequence[Grid], paper: Paper, beside: bool, footer: Sequence
     parts = [f"# {TITLES[table]} ({bench})", ""]
     for grid in grids:
         parts += [f"## {grid.dataset}", "", *_grid_lines(grid, paper if beside else None), ""]
-    if not beside:
+    if not beside and paper.has(table):
         parts += [f"## {NOT_COMPARABLE}", ""]
         for grid in grids:
             if paper.dataset_of(grid):
@@ -107,11 +119,11 @@ def table_csv(grids: Sequence[Grid]) -> str:
 
 def scores_csv(cells: Iterable[Cell]) -> str:
     """Every cell in long form, dashes included: an empty value and its reason."""
-    head = "dataset task method row metric value ci_low ci_high n n_failed n_seeds seed_sd backend reason"
+    head = "dataset task method row metric value ci_low ci_high n n_failed n_left_out n_seeds seed_sd backend reason"
     lines = [head.split()]
     for cell in cells:
         e, m = cell.estimate, cell.measure
-        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed)]
+        numbers = [plain(e.value), plain(e.low), plain(e.high), str(e.n), str(e.n_failed), str(e.n_left_out)]
         numbers += [str(e.n_seeds), plain(e.seed_sd)]
         lines.append([cell.dataset, cell.task, cell.row.label, cell.row.key, m.id, *numbers, m.backend, cell.reason])
     return csv_text(lines)

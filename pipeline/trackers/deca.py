@@ -1,5 +1,7 @@
 """The tracker `deca`: FLAME from single images, as the paper fits it (yfeng95/DECA; docs/cards/deca.md)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,10 +31,11 @@ class DecaReader(FaceReader):
         """Find the similarity (1, 2, 3) from the frame to the crop."""
         return deca_crop.find_crop(torch.from_numpy(landmarks_px)[None])
 
-    def cut(self, frame_u8: np.ndarray, crop: Tensor) -> tuple[Tensor, Tensor]:
-        """Resample the frame; see `FaceReader.cut`."""
-        img = frames_to_tensor(torch.from_numpy(frame_u8[None]))
-        return deca_crop.cut(img, crop), deca_crop.tracker_map(crop, frame_u8.shape[:2])
+    def cut(self, frames_u8: np.ndarray, crops: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Resample the frames, on the network's device; see `FaceReader.cut`."""
+        to_crop = torch.cat(list(crops))
+        img = frames_to_tensor(torch.from_numpy(frames_u8).to(self.device))
+        return deca_crop.cut(img, to_crop), deca_crop.tracker_map(to_crop, frames_u8.shape[1:3])
 
     def to_fit(self, codes: Tensor, tracker_map: Tensor) -> HeadFit:
         """FLAME's fit of parameters (B, 236)."""

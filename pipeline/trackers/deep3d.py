@@ -1,5 +1,7 @@
 """The tracker `deep3d`: the Basel face from single images (sicxu/Deep3DFaceRecon_pytorch; docs/cards/deep3d.md)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,11 +32,11 @@ class Deep3dReader(FaceReader):
         """Align the face's five points."""
         return deep3d_crop.find_crop(landmarks_px, size_hw)
 
-    def cut(self, frame_u8: np.ndarray, crop: Deep3dCrop) -> tuple[Tensor, Tensor]:
-        """Resize the frame and cut the crop out; see `FaceReader.cut`."""
-        crop_u8 = deep3d_crop.cut(frame_u8, crop)
-        tracker_map = torch.from_numpy(deep3d_crop.tracker_map(crop))[None]
-        return frames_to_tensor(torch.from_numpy(crop_u8.copy())[None]), tracker_map
+    def cut(self, frames_u8: np.ndarray, crops: Sequence[Deep3dCrop]) -> tuple[Tensor, Tensor]:
+        """Resize the frames and cut the crops out; see `FaceReader.cut`."""
+        crops_u8 = np.stack([deep3d_crop.cut(frame, crop) for frame, crop in zip(frames_u8, crops, strict=True)])
+        tracker_map = torch.from_numpy(np.stack([deep3d_crop.tracker_map(crop) for crop in crops]))
+        return frames_to_tensor(torch.from_numpy(crops_u8).to(self.device)), tracker_map
 
     def to_fit(self, codes: Tensor, tracker_map: Tensor) -> HeadFit:
         """The Basel face's fit of coefficients (B, 257)."""

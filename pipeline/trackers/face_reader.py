@@ -1,6 +1,7 @@
 """What the published trackers have in common: landmarks by FAN, a crop around them, a network that reads the crop."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +16,11 @@ from pipeline.store.assets import hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.compute.devices import full_precision
 from pipeline.store.provenance import sha256_text
-from pipeline.trackers.fan import LandmarkFinder, find_fan
+from pipeline.trackers.fan import Faces, LandmarkFinder, find_fan
 from pipeline.trackers.protocol import OK, FitRows, TrackerUnavailable, unfitted
 from pipeline.trackers.released import load_released
 
-_BATCH = 16
+_BATCH = {"cpu": 16, "cuda": 64}  # crops a pass
 
 
 class FaceReader(ABC):
@@ -77,16 +78,19 @@ class FaceReader(ABC):
         weights = require(cls.asset)
         return cls(head, find_fan(device), weights, device)
 
-    @torch.no_grad()
     def read(self, frames_u8: np.ndarray, min_score: float) -> FitRows:
-        """Read (N, H, W, 3) uint8 RGB frames.
+        """Find the faces of (N, H, W, 3) uint8 RGB frames and read them; see `read_faces`."""
+        return self.read_faces(frames_u8, self.finder.look(frames_u8), min_score)
+
+    @torch.no_grad()
+    def read_faces(self, frames_u8: np.ndarray, faces: Faces, min_score: float) -> FitRows:
+        """Read (N, H, W, 3) uint8 RGB frames whose faces are known.
 
         Returns:
             Rows that are `ok`, or not fitted: `no_landmarks` (no face was found), `low_score` (it was found with less
             than `min_score`) or `no_crop` (its landmarks span nothing). Residuals are NaN.
         """
         size_hw = frames_u8.shape[1:3]
-        faces = self.finder.look(frames_u8)
         rows = unfitted(self.head, [OK if found else "no_landmarks" for found in faces.found])
         rows.score[:] = faces.score
         rows.landmarks[:] = px_to_ndc(torch.from_numpy(faces.landmarks_px), size_hw).numpy()
@@ -101,12 +105,13 @@ class FaceReader(ABC):
                 rows.status[row] = "no_crop"
                 continue
             usable.append(int(row))
-        for start in range(0, len(usable), _BATCH):
-            part = usable[start : start + _BATCH]
-            seen = [self.cut(frames_u8[row], crop) for row, crop in zip(part, crops[start:], strict=False)]
+        step = _BATCH[self.device.type]
+        for start in range(0, len(usable), step):
+            part = usable[start : start + step]
+            img, tracker_map = self.cut(frames_u8[part], crops[start : start + step])
             with full_precision(self.device):
-                codes = self.network(torch.cat([img for img, _ in seen]).to(self.device)).cpu()
-            fit = self.to_fit(codes, torch.cat([tracker_map for _, tracker_map in seen]))
+                codes = self.network(img.to(self.device)).cpu()
+            fit = self.to_fit(codes, tracker_map)
             for name in ("shape", "expression", "pose", "camera", "tracker_map"):
                 getattr(rows.fit, name)[part] = getattr(fit, name)
         return rows
@@ -120,8 +125,8 @@ class FaceReader(ABC):
         """Find the published crop around landmarks (68, 2) of an (H, W) frame; ValueError where there is none."""
 
     @abstractmethod
-    def cut(self, frame_u8: np.ndarray, crop: Any) -> tuple[Tensor, Tensor]:
-        """Cut it out of its frame: the network's input (1, 3, 224, 224) and `HeadFit.tracker_map` (1, 6)."""
+    def cut(self, frames_u8: np.ndarray, crops: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Cut B of them out of their frames: the network's input (B, 3, 224, 224) and `HeadFit.tracker_map` (B, 6)."""
 
     @abstractmethod
     def to_fit(self, codes: Tensor, tracker_map: Tensor) -> HeadFit:

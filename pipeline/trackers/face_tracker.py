@@ -13,6 +13,7 @@ from pipeline.params.fitting import FitParams
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_text
 from pipeline.trackers.face_reader import FaceReader
+from pipeline.trackers.fan import Faces
 from pipeline.trackers.protocol import OK, ClipInfo, FitRows, judge, landmark_residual
 
 
@@ -46,7 +47,23 @@ class FaceTracker:
 
     def fit_images(self, frames_u8: np.ndarray) -> FitRows:
         """Fit (N, H, W, 3) uint8 RGB images."""
-        rows = self.reader.read(frames_u8, self.params.min_score)
+        return self._fit(frames_u8, self.reader.finder.look(frames_u8))
+
+    @property
+    def finder_fingerprint(self) -> str:
+        """Hash of all that the faces depend on: trackers of several heads share those of one finder."""
+        return self.reader.finder.fingerprint
+
+    def find_faces(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        """Find the face of each image; see `SeesFaces`."""
+        return vars(self.reader.finder.look(frames_u8))
+
+    def fit_faces(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> FitRows:
+        """Fit images whose faces are known; see `SeesFaces`."""
+        return self._fit(frames_u8, Faces(**seen))
+
+    def _fit(self, frames_u8: np.ndarray, faces: Faces) -> FitRows:
+        rows = self.reader.read_faces(frames_u8, faces, self.params.min_score)
         read = [row for row, status in enumerate(rows.status) if status == OK]
         if read:
             landmarks = torch.from_numpy(rows.landmarks[read])

@@ -102,6 +102,27 @@ class Tracker(Protocol):
         ...
 
 
+class SeesFaces(Tracker, Protocol):
+    """A tracker that looks for faces first, which trackers of other heads may have found already.
+
+    Attributes:
+        finder_fingerprint: hash of all that the faces depend on.
+    """
+
+    @property
+    def finder_fingerprint(self) -> str:
+        """See above."""
+        ...
+
+    def find_faces(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
+        """Find the faces of frames (T, H, W, 3) uint8 RGB: arrays of T rows by name."""
+        ...
+
+    def fit_faces(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> FitRows:
+        """Fit frames given their faces."""
+        ...
+
+
 def unfitted(head: HeadModel, status: list[str]) -> FitRows:
     """Rows without a fit: NaN but for their status."""
 

@@ -4,9 +4,11 @@ A function takes a `Fixture` and returns its compared outputs; names are `Fixtur
 """
 
 CHECKS = {
+    "arcface": "tests.parity.instruments:check_arcface",
     "bilayer": "tests.parity.bilayer:check",
     "deca": "tests.parity.regressors:check_deca",
     "deep3d": "tests.parity.regressors:check_deep3d",
+    "fan": "tests.parity.instruments:check_fan",
     "fomm": "tests.parity.fomm:check",
     "fomm3d": "tests.parity.fomm3d:check",
     "headgan": "tests.parity.headgan:check",

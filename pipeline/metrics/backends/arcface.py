@@ -4,6 +4,7 @@ Convention: FAN's 68 points give five (eye centres, nose tip, mouth corners), an
 carries them to the 112 px template; every image is aligned by itself. Input RGB, (x - 127.5) / 127.5.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class ArcFace:
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
         self.net = ArcFaceONNX(model_file=str(weights))
-        self.landmarks = landmarks
+        self.base = landmarks
         self.weights_sha256 = hash_of(weights)
         code = code_sha256("pipeline.metrics.backends.arcface", through=("onnxruntime",))
         self.fingerprint = sha256_text(self.weights_sha256, landmarks.fingerprint, code)
@@ -40,7 +41,11 @@ class ArcFace:
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """Read (N, H, W, 3) uint8 RGB frames; NaN where no face was found to align."""
-        points_px = self.landmarks.observe(frames_u8)["landmarks_px"]
+        return self.observe_with(frames_u8, self.base.observe(frames_u8))
+
+    def observe_with(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Read frames whose landmarks FAN knows, in one pass."""
+        points_px = seen["landmarks_px"]
         ok = np.isfinite(points_px).all(1)
         embedding = np.full((len(frames_u8), self.net.output_shape[1]), np.nan, np.float32)
         if ok.any():

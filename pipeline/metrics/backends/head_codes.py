@@ -1,11 +1,13 @@
 """What head trackers have in common as backends of AED and APD: the codes that a `FaceReader` reads."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import torch
 
 from model.heads.head import load_head
+from pipeline.metrics.backends.fan import Fan, faces_of
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.store.assets import require
 from pipeline.store.closure import code_sha256
@@ -26,6 +28,7 @@ class HeadCodes:
 
     def __init__(self, reader: FaceReader, min_score: float) -> None:
         self.reader, self.min_score = reader, min_score
+        self.base = Fan(reader.finder)
         self.weights_sha256 = reader.weights_sha256
         code = code_sha256("pipeline.metrics.backends.head_codes")  # the reader's own is in its fingerprint
         self.fingerprint = sha256_text(reader.fingerprint, min_score, code)
@@ -44,6 +47,10 @@ class HeadCodes:
 
     def observe(self, frames_u8: np.ndarray) -> dict[str, np.ndarray]:
         """Fit every (H, W, 3) uint8 frame."""
-        fit = self.reader.read(frames_u8, self.min_score).fit
+        return self.observe_with(frames_u8, self.base.observe(frames_u8))
+
+    def observe_with(self, frames_u8: np.ndarray, seen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Fit frames whose faces FAN knows."""
+        fit = self.reader.read_faces(frames_u8, faces_of(seen), self.min_score).fit
         angles_deg = torch.rad2deg(self.reader.head.yaw_pitch_roll_rad(fit.pose))
         return {f"head_codes:{self.reader.head.name}": torch.cat([fit.expression, angles_deg], 1).numpy()}

@@ -23,6 +23,17 @@ ZERO = (
     "FID of `copy source` is 0 and says nothing: for same identity pairs stand in both directions, so that the sources "
     "and the targets are the same images; for cross identity the reference is the source image itself."
 )
+FURTHER = {
+    "psnr": "PSNR: mean over pairs, in dB; a pair of equal frames counts as 100.",
+    "kid": "KID: unbiased, by the polynomial kernel on FID's features of all pairs (n in scores.csv); zero on average "
+    "for independent sets of one kind, below zero where images belong together in pairs, the more so the fewer there "
+    "are.",
+    "nme": "NME: percent of the distance between the reference's outer eye corners.",
+    "akd_yaw_0_10": "AKD by yaw gap: pairs by the difference of the source's and the target's yaw, as APD's first "
+    "tracker reads it; n of each stratum in scores.csv.",
+    "csim_driver": "CSIM to driver: how much of the driving person is in the result; `copy source` shows what the two "
+    "people share.",
+}
 
 
 def footer_lines(
@@ -54,6 +65,7 @@ def footer_lines(
         *training,
         *_misses(results, columns, coverage_draws),
         *_of_fid(results, measures),
+        *(text for name, text in FURTHER.items() if any(m.name == name and not m.reason for m in measures)),
         f"Clips (subset) {results.subset_sha256[:SHORT]}, pairs {results.pairs.sha256[:SHORT]}, commit {commit()}.",
         "Measured on saved 8-bit frames by: " + "; ".join(_backend(m) for m in measures if not m.reason) + ".",
     ]
@@ -93,11 +105,17 @@ def _misses(results: Results, columns: Sequence[Column], draws: int) -> list[str
 
 
 def _coverage(results: Results, dataset: str, column: Column, row: Row, draws: int) -> tuple[float, float]:
-    """Coverage of one cell's interval, and what is asked; (1, 0) where there is no interval of a mean, or no spread."""
+    """Coverage of one cell's interval, and what is asked.
+
+    (1, 0) where there is no interval of a mean, or no spread, or where the column is a part of another.
+    """
     cell = results.cell(dataset, column.task, row, column.measure)
-    members = results.pairs.members(dataset, column.task)
-    if cell is None or members is None or column.measure.of_sets or not _has_width(cell.estimate):
+    if cell is None or column.measure not in results.measures or column.measure.of_sets:
         return 1.0, 0.0
+    shared = results.shared(dataset, column.task, column.measure)
+    if shared is None or not _has_width(cell.estimate):
+        return 1.0, 0.0
+    members = shared[0]
     values = results.of_row[row.key].values(dataset, column.task, column.measure.id, members.ids).mean(0)
     ok = np.isfinite(values)
     clusters = members.clusters.kept(ok)

@@ -27,6 +27,7 @@ class Estimate:
         low, high: 95% interval, NaN when there are too few people.
         n: pairs in the number.
         n_failed: pairs left out because an image could not be read.
+        n_left_out: pairs left out because another row's image could not be read.
         n_people: people in the number: sources, or drivers where they are fewer.
         p: of a difference: two-sided, from the same t as the interval; NaN elsewhere and without an interval.
         n_seeds: trainings that the number is the mean over, of a difference those of the row; 1 where none was trained.
@@ -42,6 +43,7 @@ class Estimate:
     p: float = np.nan
     n_seeds: int = 1
     seed_sd: float = np.nan
+    n_left_out: int = 0
 
 
 def estimate_mean(values: np.ndarray, clusters: Clusters, min_people: int) -> Estimate:
@@ -57,15 +59,20 @@ def estimate_mean(values: np.ndarray, clusters: Clusters, min_people: int) -> Es
 
 
 def estimate_distance(
-    distance: Distance, generated: OfSeeds, reference: np.ndarray, clusters: Clusters, min_people: int
+    distance: Distance,
+    generated: OfSeeds,
+    reference: np.ndarray,
+    clusters: Clusters,
+    min_people: int,
+    least: float = 0.0,
 ) -> Estimate:
     """Distance of two sets of (N, D) features, row i of both from pair i, with a jackknife over people.
 
     Of several seeds it is the mean of their distances. The interval is for the distance that is expected at this number
-    of pairs, and does not go below zero.
+    of pairs, and does not go below `least`.
     """
     found, _ = _distance(distance, [generated], reference, clusters, min_people)
-    low = max(found.low, 0.0) if np.isfinite(found.low) else np.nan
+    low = max(found.low, least) if np.isfinite(found.low) else np.nan
     return replace(found, low=low)
 
 

@@ -68,5 +68,6 @@ def test_both_stages_are_measured(tmp_path):
     assert {count for runs in found["runs"].values() for count in runs} == {"40", "80"}
     assert all(used["peak_bytes"] > 50e6 for runs in found["runs"].values() for used in runs.values())
     assert list(found["metrics"]) == ["", "fid[inception]", "aed[deca,flame]", "apd[deca,flame]", "l1[0-255]",
-                                      "ssim[gauss11]"]  # fmt: skip
+                                      "ssim[gauss11]", "psnr[db]", "kid[inception]",
+                                      "yaw_gap[deca,flame]"]  # fmt: skip
     assert evaluate.page(environment("benchmarks.evaluate", 2) | found)

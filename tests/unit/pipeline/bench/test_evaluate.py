@@ -102,7 +102,7 @@ def test_scores_do_not_depend_on_the_batch_and_keep_failures(world, pairs, tmp_p
     failed = {(r["pair_id"], r["metric"]) for r in tables[0].to_pylist() if np.isnan(r["value"])}
     assert {pair for pair, _ in failed} == {pairs.pair_id[2]}
     assert "l1[0-255]" not in {metric for _, metric in failed}
-    assert len(failed) == 6
+    assert len(failed) == 7
 
 
 def test_reference_images_are_looked_at_once(world, pairs, tmp_path):
@@ -148,15 +148,15 @@ def test_a_backend_that_fails_is_a_reason_and_the_other_columns_are_scored(
     scorer.read_references()
     judge.batches = generated
     scorer.save_and_score("mine", ("same", "cross"), [frames], out)
-    for metric in ("l1[0-255]", "ssim[gauss11]"):
+    for metric in ("l1[0-255]", "ssim[gauss11]", "psnr[db]"):
         np.testing.assert_array_equal(values(out, metric), values(whole, metric))
     table = read_table(out / "scores.parquet")
-    assert set(table["metric"].to_pylist()) == {"l1[0-255]", "ssim[gauss11]"}
+    assert set(table["metric"].to_pylist()) == {"l1[0-255]", "ssim[gauss11]", "psnr[db]"}
     assert not list((out / "features").glob("*"))
     reasons = {m["id"]: m["reason"] for m in json.loads(metadata_of(table)["measures"])}
     failed = {name for name, reason in reasons.items() if reason.startswith("judge cannot run (RuntimeError: out of")}
     assert failed == {name for name in reasons if "[judge" in name}
-    assert len(failed) == 7
+    assert len(failed) == 11
     assert "no number for " in capsys.readouterr().err
 
 
@@ -165,7 +165,8 @@ def test_a_comparison_that_fails_is_a_reason_too(world, pairs, tmp_path, monkeyp
     generated = encode_png(255 - pairs.select(pairs.task == "same").driving_u8[:])
     scorer_of(world, tmp_path / "a").save_and_score("mine", ("same",), [generated], tmp_path / "out")
     measures = json.loads(metadata_of(read_table(tmp_path / "out" / "scores.parquet"))["measures"])
-    assert {m["name"] for m in measures if "ZeroDivisionError" in m["reason"]} == {"fid", "csim", "akd", "aed", "apd"}
+    failed = {m["name"] for m in measures if "ZeroDivisionError" in m["reason"]}
+    assert failed == {"fid", "csim", "akd", "aed", "apd", "kid", "csim_driver", "nme", "yaw_gap"}
     assert len(values(tmp_path / "out", "l1[0-255]")) == len(generated)
 
 

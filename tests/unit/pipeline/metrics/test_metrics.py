@@ -18,7 +18,7 @@ from pipeline.metrics.fid import FrechetDistance, frechet_distance
 from pipeline.metrics.head_codes import ExpressionDistance, PoseDistance
 from pipeline.metrics.l1 import AbsoluteError
 from pipeline.metrics.protocols import Opening
-from pipeline.metrics.registry import BACKENDS, METRICS, open_measures
+from pipeline.metrics.registry import BACKENDS, FURTHER, METRICS, metric_named, open_measures
 from pipeline.metrics.ssim import StructuralSimilarity, ssim_map
 from pipeline.params.reports import MetricParams
 from pipeline.store.provenance import sha256_file
@@ -66,6 +66,18 @@ def test_fid_matches_scipy_and_is_zero_for_equal_sets():
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
     assert frechet_distance(a, a[::-1]) == pytest.approx(0.0, abs=1e-9)
     assert np.isnan(frechet_distance(a[:1], b))
+
+
+def test_fids_sums_are_float64_whatever_the_features_are():
+    """Inception's features are float32, far from zero against their spread: sums in float32 lose the distance."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(1000, 0.1, (200, 8)).astype(np.float32) for _ in range(2))
+    exact = [values.astype(np.longdouble) for values in (a, b)]
+    means = [values.mean(0) for values in exact]
+    covariances = [((v - m).T @ (v - m) / (len(v) - 1)).astype(np.float64) for v, m in zip(exact, means, strict=True)]
+    root = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(0)).sum()
+    expected = np.square(means[0] - means[1]).sum() + np.trace(covariances[0] + covariances[1]) - 2 * root
+    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_akd_matches_the_golden_value_and_counts_coordinates():
@@ -144,8 +156,8 @@ def test_pixel_metrics_are_perfect_for_equal_frames_and_do_not_depend_on_the_bat
 
 
 def test_every_plugin_resolves_and_names_itself():
-    for name in METRICS:
-        metric = resolve(METRICS, name, "metric")
+    for name in [*METRICS, *FURTHER]:
+        metric = metric_named(name)
         assert metric.name == name
         assert set(metric.against) <= {"same", "cross"}
     for name in BACKENDS:
@@ -201,7 +213,7 @@ def test_backends_without_weights_leave_a_reason(tmp_path, monkeypatch):
     opening = Opening({name: tmp_path for name in heads}, 0.5, torch.device("cpu"))
     measures = open_measures(MetricParams.model_validate(NO_WEIGHTS), heads, (64, 64), opening)
     by_name = {m.id: m for m in measures}
-    assert len(measures) == 10
+    assert len(measures) == 16
     assert by_name["l1[0-255]"].backend is not None
     assert by_name["ssim[gauss11]"].reason == ""
     assert "table of real frames" in by_name["apd[landmarks,two]"].reason

@@ -43,6 +43,8 @@ COLUMNS = ["fid[inception]", "fid[puppet_judge]", "csim[arcface]", "csim[puppet_
            "aed[puppet_tracker,one]", "aed[deca,one]", "aed[deep3d,two]", "aed[puppet_tracker,two]",
            "apd[puppet_tracker,one]", "apd[puppet_tracker,two]", "l1[0-255]", "ssim[gauss11]",
            "lpips[lpips_alex]"]  # fmt: skip
+FURTHER = ["psnr[db]", "ms_ssim[gauss11,5]", "kid[inception]", "kid[puppet_judge]", "nme_percent[fan]",
+           *(f"akd_px[fan,16x24]|yaw gap {gap}" for gap in ("0-10", "10-25", "25+"))]  # fmt: skip
 
 
 class StandIn(FakeJudge):
@@ -141,7 +143,7 @@ def test_an_instrument_is_opened_once_for_all_its_columns_and_heads(world):
 
 def test_scores_csv_has_every_column_in_the_order_of_params(world):
     lines = [x for x in lines_of(world, "scores.csv") if (x["dataset"], x["method"]) == ("first", NMFC.label)]
-    assert [x["metric"] for x in lines if x["task"] == "same"] == COLUMNS
+    assert [x["metric"] for x in lines if x["task"] == "same"] == COLUMNS + FURTHER
     backends = {x["metric"]: x["backend"] for x in lines}
     assert (backends["fid[inception]"], backends["fid[puppet_judge]"]) == ("inception", "puppet_judge")
 
@@ -209,11 +211,13 @@ def test_a_row_that_lacks_features_or_scores_of_one_column_has_a_dash_there(copi
     after = cells_of(copied)
     both = ("first", "second")
     lost = {(data, task, GEOM.label, "fid[puppet_judge]") for data in both for task in ("same", "cross")}
+    lost |= {(data, task, GEOM.label, "kid[puppet_judge]") for data in both for task in ("same", "cross")}
     lost |= {(data, "same", GEOM.label, "ssim[gauss11]") for data in both}
     assert {key for key in after if after[key] != before[key]} == lost
     assert all(after[key]["value"] == "" for key in lost)
     reasons = {key[3]: after[key]["reason"] for key in sorted(lost)}
     assert "has no features of fid[puppet_judge]: run `dvc repro evaluate" in reasons["fid[puppet_judge]"]
+    assert reasons["kid[puppet_judge]"] == reasons["fid[puppet_judge]"]
     assert "lacks ssim[gauss11] of 27 of 27 pairs of second same, first " in reasons["ssim[gauss11]"]
 
 
@@ -223,7 +227,8 @@ def test_a_row_scored_while_an_instrument_was_missing_has_its_own_dash(copied):
     before = cells_of(copied)
     report(copied)
     after = cells_of(copied)
-    assert {key[2:] for key in after if after[key] != before[key]} == {(NMFC.label, "fid[inception]")}
+    changed = {key[2:] for key in after if after[key] != before[key]}
+    assert changed == {(NMFC.label, "fid[inception]"), (NMFC.label, "kid[inception]")}
     assert after["first", "same", NMFC.label, "fid[inception]"]["reason"] == PUT
     assert "Dash in fid[inception]" not in (copied / "out" / "tables" / "table1.md").read_text()
 

@@ -1,6 +1,7 @@
 """The trackers `deca` and `deep3d` on random weights in the released layout: rows, maps, refusals, readings."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,10 +27,11 @@ from pipeline.store.fits import FitTable
 from pipeline.store.registry import resolve
 from pipeline.store.schema import INDEX, metadata_of, read_table, write_table
 from pipeline.trackers import deca_crop, deep3d_crop
-from pipeline.trackers.fan import Faces, FanLandmarks
+from pipeline.trackers.fan import Faces
 from pipeline.trackers.protocol import TrackerUnavailable
 from pipeline.trackers.released import load_released
 from pipeline.trackers.table import TRACKERS
+from pipeline.work.scratch import remove_pieces
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
 from tests.puppet_studio import codes, landmarks_px, person, studio
@@ -52,6 +54,7 @@ class GivenFaces:
 
     faces: Faces
     fingerprint: str = "given"
+    weights_sha256: str = "sha"
 
     def look(self, frames_u8: np.ndarray) -> Faces:
         assert frames_u8.shape[1:] == (*SIZE, 3)
@@ -72,6 +75,17 @@ def clip() -> tuple[np.ndarray, GivenFaces]:
     marks[1], marks[3] = np.nan, 40.0
     score = np.array([0.99, np.nan, 0.3, 0.9, 0.6], np.float32)
     return np.stack([frame.image for frame in frames]), GivenFaces(Faces(marks, score))
+
+
+def write_clip(folder: Path, split: str, frames_u8: np.ndarray) -> None:
+    with ClipWriter(folder, "png", 1 << 20) as writer:
+        shard, batch = writer.add(0, [encode_frame(frame, "png", 0) for frame in frames_u8])
+    row = {
+        "clip": CLIP, "dataset": "set", "split": split, "person": "p", "video": "test", "start": 0, "end": 5,
+        "fps": 25.0, "num_frames": 5, "source_width": 120, "source_height": 96, "crop_map": [1, 0, 0, 0, 1, 0],
+        "frame_index": list(range(5)), "shard": shard, "batch": batch,
+    }  # fmt: skip
+    write_table(folder / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
 
 
 @pytest.fixture(scope="module")
@@ -215,14 +229,7 @@ def test_a_clip_is_fitted_from_its_pack_to_its_table(name, opened, clip, heads, 
     opened(name)
     frames_u8, _ = clip
     for folder, split in {"train": "train", "eval": "test"}.items():
-        with ClipWriter(tmp_path / "clips" / folder, "png", 1 << 20) as writer:
-            shard, batch = writer.add(0, [encode_frame(frame, "png", 0) for frame in frames_u8])
-        row = {
-            "clip": CLIP, "dataset": "set", "split": split, "person": "p", "video": "test", "start": 0, "end": 5,
-            "fps": 25.0, "num_frames": 5, "source_width": 120, "source_height": 96, "crop_map": [1, 0, 0, 0, 1, 0],
-            "frame_index": list(range(5)), "shard": shard, "batch": batch,
-        }  # fmt: skip
-        write_table(tmp_path / "clips" / folder / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
+        write_clip(tmp_path / "clips" / folder, split, frames_u8)
     save_head(tmp_path / "head.npz", heads[name].arrays)
     made = []
     for run in ("first", "second"):
@@ -243,6 +250,32 @@ def test_a_clip_is_fitted_from_its_pack_to_its_table(name, opened, clip, heads, 
     assert fits.status.tolist() == STATUS
     rows = tracker.fit_images(frames_u8)
     assert torch.equal(fits.head_fit([0, 4]).expression, rows.fit.expression[[0, 4]])
+
+
+def test_the_faces_of_a_clip_are_found_once_for_all_heads(opened, clip, heads, params, tmp_path, monkeypatch):
+    """Both trackers fit one clip: the second takes the faces that the first kept, and fits the same as alone."""
+    frames_u8, finder = clip
+    for folder, split in {"train": "train", "eval": "test"}.items():
+        write_clip(tmp_path / "clips" / folder, split, frames_u8)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    looked, look = [], GivenFaces.look
+    monkeypatch.setattr(GivenFaces, "look", lambda self, frames: looked.append(len(frames)) or look(self, frames))
+    tables = {}
+    for name in (*NAMES, "deca"):
+        opened(name)
+        save_head(tmp_path / "head.npz", heads[name].arrays)
+        work = FitWork(workers=0, scheduler=None, clip_timeout_s=60, retry_failed=False)
+        settings = params.model_copy(update={"tracker": name, "min_score": params.min_score - 0.01 * len(tables)})
+        fit_clips(settings, tmp_path / "head.npz", tmp_path / "clips", {}, tmp_path / name, work, CPU)
+        tables[name] = FitTable(read_table(tmp_path / name / "eval.parquet"))
+    assert looked == [5], "training and test clip are the same frames of the same name"
+    for name in NAMES:
+        alone = opened(name).fit_images(frames_u8)
+        assert tables[name].status.tolist() == STATUS
+        assert torch.equal(tables[name].head_fit([0, 4]).pose, alone.fit.pose[[0, 4]])
+    (kept,) = (tmp_path / "data" / "scratch").glob("*/faces/*/*/*.npz")
+    assert remove_pieces(tmp_path / "data" / "scratch", "p") >= 1
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -340,40 +373,11 @@ def test_as_a_metric_it_reads_codes_and_degrees_and_judges_no_residual(name, ope
     assert backend.weights_sha256 == opened(name).weights_sha256
 
 
-def test_fan_gives_the_surest_face_in_our_pixels(tmp_path, monkeypatch):
-    """The package itself, on random weights: FAN's by path, and a detector that sees two faces in bright frames."""
-    from face_alignment.detection.sfd import sfd_detector
-    from face_alignment.models import FAN
-
-    class Detector:
-        reference_scale = 195
-
-        def __init__(self, device, path_to_detector, verbose):
-            assert path_to_detector == str(tmp_path / "s3fd.pth")
-
-        def detect_from_image(self, image):
-            return [np.array([20, 10, 60, 70, 0.9]), np.array([0, 0, 30, 30, 0.6])] if image.any() else []
-
-    monkeypatch.setattr(sfd_detector, "SFDDetector", Detector)
-    monkeypatch.setattr("face_alignment.detection.sfd.FaceDetector", Detector)
-    torch.manual_seed(0)
-    torch.save(FAN(4).state_dict(), tmp_path / "fan.pth")
-    (tmp_path / "s3fd.pth").write_bytes(b"boxes")
-    finder = FanLandmarks(tmp_path / "fan.pth", tmp_path / "s3fd.pth", CPU)
-    frames_u8 = np.zeros((2, 80, 100, 3), np.uint8)
-    frames_u8[0] = np.random.default_rng(0).integers(0, 255, (80, 100, 3))
-    with pytest.warns(UserWarning, match="No faces"):
-        faces = finder.look(frames_u8)
-    assert faces.found.tolist() == [True, False]
-    assert faces.score[0] == np.float32(0.9)
-    assert (faces.landmarks_px[0] % 1 == 0.5).all()
-    assert np.isnan(faces.landmarks_px[1]).all()
-
-
 def test_akd_reads_the_same_landmarks(clip):
     frames_u8, finder = clip
-    reading = Fan(finder, "sha").observe(frames_u8)["landmarks_px"]
-    np.testing.assert_array_equal(reading, finder.faces.landmarks_px.reshape(5, 136))
+    reading = Fan(finder).observe(frames_u8)
+    np.testing.assert_array_equal(reading["landmarks_px"], finder.faces.landmarks_px.reshape(5, 136))
+    np.testing.assert_array_equal(reading["score"][:, 0], finder.faces.score)
 
 
 def test_networks_that_measure_convolve_in_float32_on_cuda():
