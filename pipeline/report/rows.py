@@ -26,6 +26,7 @@ GUIDANCE_LABELS = {
 }
 COMBINED = "geom_disp+neural_codes"
 COPY_SOURCE = "copy_source"
+RETRAINED = ("headgan",)  # systems that the paper trained itself (section 4.1); of the others it shows released weights
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
@@ -176,7 +177,7 @@ def _baseline_row(system: str, label: str, row: PublishedRow, name_source: bool)
         f"{label} ({', '.join(said)})" if said else label,
         "baseline",
         absent=row.absent,
-        paper=label if row.source == OFFICIAL and not row.own_crop else "",
+        paper=label if (row.source != OFFICIAL) == (system in RETRAINED) and not row.own_crop else "",
         system=system,
         source=row.source,
         own_crop=row.own_crop,

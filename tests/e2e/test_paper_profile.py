@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.methods.table import BASELINES
+from pipeline.method_table import BASELINES
 from pipeline.reading import read_scores
 from pipeline.report.rows import GUIDANCE_LABELS
 from tests.e2e.project_copy import copy_project, run
