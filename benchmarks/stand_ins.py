@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pipeline.tools.weight_layouts import LAYOUTS
@@ -28,9 +29,8 @@ def write_release(path: Path, name: str, value: float = 0.5) -> Path:
     return path
 
 
-def write_onnx(path: Path, face_px: int = 112, value: float = 0.5) -> None:
-    """Write a network that averages a face's three planes and multiplies them by one matrix."""
-    import numpy as np
+def write_onnx(path: Path, face_px: int = 112, value: float | np.ndarray = 0.5) -> None:
+    """Write a network that averages a face's three planes and multiplies them by one matrix, of `value` everywhere."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     matrix = numpy_helper.from_array(np.full((3, EMBEDDING), value, np.float32), "matrix")

@@ -90,6 +90,12 @@ CARDS = {
         "SSIM with a Gaussian window of 11 px (sigma 1.5), K = 0.01 and 0.03, borders reflected; mean over channels",
         "mean over pairs", "1 is equal", PIXELS, "1 of `ground truth`",
         "Window and colours are not stated: torchmetrics' definition on RGB."),
+    "lpips": Card(
+        "squared differences of unit-normalised feature maps, weighted by channel, averaged over positions and summed "
+        "over layers",
+        "mean over pairs", "no unit", PIXELS, "0 of `ground truth`",
+        "The backbone is not stated; the metric's id names it. AlexNet is LPIPS v0.1; the puppet judge has no learned "
+        "weights of channels."),
     "feature_distance": Card(
         "squared difference of unit-normalised feature maps, summed over channels and averaged over places",
         "mean over the maps of five blocks, then over pairs",
@@ -98,12 +104,6 @@ CARDS = {
         "0 of equal images; what blur, noise and shifts cost is on its card",
         "Not in the paper, and not LPIPS: no number of it compares with one.",
     ),
-    "lpips": Card(
-        "squared differences of unit-normalised feature maps, weighted by channel, averaged over positions and summed "
-        "over layers",
-        "mean over pairs", "no unit", PIXELS, "0 of `ground truth`",
-        "The backbone is not stated; the metric's id names it. AlexNet is LPIPS v0.1; the puppet judge has no learned "
-        "weights of channels."),
     "psnr": Card("10 log10(255^2 / mean squared difference)", "mean over pairs of their decibels; equal frames are 100",
                  "dB", PIXELS, "100 of `ground truth`"),
     "ms_ssim": Card(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.methods.table import BASELINES
+from pipeline.method_table import BASELINES
 from pipeline.options import DeviceName, Fits, Heads, Models, PairList, ParamsFile, TestClips
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage

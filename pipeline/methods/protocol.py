@@ -81,8 +81,12 @@ class Adapter(Protocol):
         ...
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
-        """Why the released weights have no row where clips are fitted with these heads; empty where they have one."""
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
+        """Why the released weights have no row where clips are fitted so; empty where they have one.
+
+        Args:
+            fitted: head -> the tracker that fits it.
+        """
         ...
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:

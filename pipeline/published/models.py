@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.console import say
+from pipeline.method_table import BASELINES
 from pipeline.methods.published import PublishedRow, write_rows
 from pipeline.methods.release import OFFICIAL
-from pipeline.methods.table import BASELINES
 from pipeline.params.tree import Params
 from pipeline.store.assets import AssetMissing, require
 from pipeline.store.clips import FOLDERS
@@ -54,7 +54,8 @@ class Workshop:
         from pipeline.released.normalised import facts_in, load_released
 
         adapter = adapter_named(system)
-        reason = adapter.why_not_released((self._bench.head, self._bench.head2))
+        heads = (self._bench.head, self._bench.head2)
+        reason = adapter.why_not_released({head: self._params.fit_of(head).tracker for head in heads})
         if not reason:
             network = load_released(system, weights)
             save_model(out / OFFICIAL, system, network, None, 0, facts_in(weights), made=OFFICIAL)

@@ -7,9 +7,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.method_table import BASELINES
 from pipeline.methods.registry import ADAPTERS
 from pipeline.methods.release import System
-from pipeline.methods.table import BASELINES
 
 if TYPE_CHECKING:
     import torch

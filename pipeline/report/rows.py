@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
+from pipeline.method_table import BASELINES
 from pipeline.methods.published import PublishedRow, read_rows
 from pipeline.methods.release import OFFICIAL
-from pipeline.methods.table import BASELINES
 
 Kind = Literal["baseline", "own", "pwm", "control"]
 
@@ -26,6 +26,7 @@ GUIDANCE_LABELS = {
 }
 COMBINED = "geom_disp+neural_codes"
 COPY_SOURCE = "copy_source"
+RETRAINED = ("headgan",)  # systems that the paper trained itself (section 4.1); of the others it shows released weights
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
@@ -176,7 +177,7 @@ def _baseline_row(system: str, label: str, row: PublishedRow, name_source: bool)
         f"{label} ({', '.join(said)})" if said else label,
         "baseline",
         absent=row.absent,
-        paper=label if row.source == OFFICIAL and not row.own_crop else "",
+        paper=label if (row.source != OFFICIAL) == (system in RETRAINED) and not row.own_crop else "",
         system=system,
         source=row.source,
         own_crop=row.own_crop,

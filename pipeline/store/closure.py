@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("model", "pipeline", "stages")
 DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options", "pipeline.run_stage")
-DOORS = ("pipeline.assets", "pipeline.report.rows", "pipeline.methods.table")
+DOORS = ("pipeline.assets", "pipeline.report.rows", "pipeline.method_table")
 KEEPING = ("pipeline.store.assets", "pipeline.store.closure", "pipeline.store.scratch_root")
 PLUGIN_TABLES = ("pipeline.trackers.table",)  # nothing but a table, so that a key can leave the file out
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.

@@ -15,7 +15,7 @@ from model.method.files import save_model
 from model.training.loop import Losses
 from model.training.replicas import replicas
 from pipeline.console import say
-from pipeline.methods.table import OURS
+from pipeline.method_table import OURS
 from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.provenance import write_text

@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pipeline.heads.table import asset_of
+from pipeline.method_table import BASELINES
 from pipeline.methods.release import OFFICIAL
-from pipeline.methods.table import BASELINES
 from pipeline.metrics.weights import BACKEND_WEIGHTS
 from pipeline.params.data import FACES_SOUGHT
 from pipeline.params.networks import PerceptualSection

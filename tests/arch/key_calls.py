@@ -3,8 +3,8 @@
 import ast
 from functools import cache
 
+from pipeline.method_table import METHODS
 from pipeline.methods.registry import adapter_module
-from pipeline.methods.table import METHODS
 from pipeline.methods.teaching import teacher_module
 from pipeline.store.closure import module_file
 from tests.helpers import ROOT

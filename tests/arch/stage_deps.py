@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline.method_table import BASELINES, METHODS, OURS
 from pipeline.methods.registry import ADAPTERS, adapter_module
-from pipeline.methods.table import BASELINES, METHODS, OURS
 from pipeline.methods.teaching import teacher_module
 from pipeline.store.closure import closure, module_file
 from tests.helpers import ROOT

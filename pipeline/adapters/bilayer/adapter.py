@@ -39,7 +39,7 @@ class BiLayerAdapter:
         return BiLayer(config_of(BiLayerConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """Nothing stands in the way."""
         return ""
 

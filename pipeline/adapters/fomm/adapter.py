@@ -31,7 +31,7 @@ class FommAdapter:
         return Fomm(config_of(FommConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """Nothing stands in the way."""
         return ""
 

@@ -31,7 +31,7 @@ class Fomm3dAdapter:
         return Fomm3d(config_of(Fomm3dConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """Nothing stands in the way."""
         return ""
 

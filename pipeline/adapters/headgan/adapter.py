@@ -44,7 +44,7 @@ class HeadGanAdapter:
         return HeadGan(config_of(HeadGanConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """The released weights know LSFM's pictures."""
         return (
             "the released weights were trained on pictures of LSFM, which no profile fits: the paper trains HeadGAN "

@@ -34,7 +34,7 @@ class LsrAdapter:
         return Lsr(config_of(LsrConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """Nothing stands in the way."""
         return ""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model.baselines.pirender.network import PIRender, PIRenderConfig
 from model.heads.head import HeadModel
-from pipeline.adapters.pirender.coefficients import HEAD, REACH, at_source_scale, coefficients
+from pipeline.adapters.pirender.coefficients import HEAD, REACH, TRACKER, at_source_scale, coefficients
 from pipeline.methods.placement import resized
 from pipeline.methods.protocol import Driven, Table, View
 from pipeline.methods.sizes import config_of
@@ -35,11 +35,13 @@ class PIRenderAdapter:
         return PIRender(config_of(PIRenderConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
-        """It needs fits of the Basel Face Model."""
-        if HEAD in heads:
-            return ""
-        return f"it is driven by coefficients of head {HEAD}, and clips are fitted with {' and '.join(heads)} here"
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
+        """It needs Deep3DFaceRecon's fits of the Basel Face Model."""
+        if HEAD not in fitted:
+            return f"it is driven by coefficients of head {HEAD}, and clips are fitted with {' and '.join(fitted)} here"
+        if fitted[HEAD] != TRACKER:
+            return f"it is driven by the coefficients of tracker {TRACKER}, and {fitted[HEAD]} fits head {HEAD} here"
+        return ""
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
         """The source at the network's size, and the window's coefficients as of frames of that size."""

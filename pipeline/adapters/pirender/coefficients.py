@@ -17,6 +17,7 @@ from model.heads.fit import HeadFit
 from pipeline.trackers.deep3d_crop import find_crop
 
 HEAD = "bfm"
+TRACKER = "deep3d"  # whose camera and angles are meant
 REACH = 13  # frames before and after
 NUM_COEFFICIENTS, CROP_SCALE = 73, 70
 

@@ -34,7 +34,7 @@ class PwmAdapter:
         return build_animator(config, head)
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """No weights of the PWM are published."""
         return "the authors have published no weights"
 

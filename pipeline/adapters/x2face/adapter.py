@@ -29,7 +29,7 @@ class X2FaceAdapter:
         return X2Face(config_of(X2FaceConfig, config))
 
     @classmethod
-    def why_not_released(cls, heads: tuple[str, str]) -> str:
+    def why_not_released(cls, fitted: Mapping[str, str]) -> str:
         """Nothing stands in the way."""
         return ""
 

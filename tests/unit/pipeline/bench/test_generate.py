@@ -203,7 +203,8 @@ def of_seeds(world, head, tmp_path, monkeypatch):
         shutil.copytree(world / folder, tmp_path / folder)
     judge = FakeJudge()
     monkeypatch.setattr("pipeline.bench.opening.open_measures", lambda *_: make_measures(judge))
-    settings = {**vars(PARAMS), "bench": BENCH, "metrics": None, "fit": SimpleNamespace(min_score=0.5)}
+    fit = SimpleNamespace(min_score=0.5, landmark_fit=None)
+    settings = {**vars(PARAMS), "bench": BENCH, "metrics": None, "fit": fit}
     inputs = EvaluateInputs(clips=world / "clips", heads=tmp_path / "heads", pairs=world / "pairs.parquet")
 
     def evaluate(method: str, out: str) -> dict[str, bytes]:

@@ -157,6 +157,8 @@ def test_every_frame_has_a_row_that_places_the_head(world, head):
         expected = head.place_landmarks(fit)[:3]
         torch.testing.assert_close(head.place_landmarks(fits.head_fit(rows)), expected, atol=5e-3, rtol=0)
         np.testing.assert_allclose(fits.angles_deg(rows)[:, 0], np.rad2deg(fit.pose[:3, 1].numpy()), atol=3)
+        seen = np.stack([table.column("landmarks").to_pylist()[row] for row in rows]).reshape(3, 68, 2)
+        np.testing.assert_allclose(seen, expected.numpy(), atol=1e-4)  # what drives systems by landmarks
     missing = fits.row("p#test0#000010#000020", 3)
     assert np.isnan(table.column("yaw_deg").to_numpy()[missing])
     assert fits.head_fit([missing]).camera.isnan().all()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.stand_ins import write_release
-from pipeline.methods.table import BASELINES
+from pipeline.method_table import BASELINES
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
 from pipeline.metrics.weights import BACKEND_WEIGHTS
