@@ -340,4 +340,4 @@ def _panels(parts: BiLayerParts) -> dict[str, Tensor]:
         "low frequencies": parts.low, "sampled texture": parts.high,
     }  # fmt: skip
     panels = {caption: ((img + 1) / 2).clamp(0, 1) for caption, img in shown.items()}
-    return {**panels, "person": parts.person}
+    return {**panels, "person": parts.person.expand(-1, 3, -1, -1)}

@@ -196,6 +196,14 @@ def test_why_released_weights_give_no_row():
     assert other.endswith("of tracker deep3d, and landmarks fits head bfm here")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_panels_are_colour_images_that_a_contact_sheet_can_show(world, runner, method):
+    made = runner.animate(world.view(runner, *SOURCES), world.view(runner, *DRIVERS), SAME)
+    for caption, panel in made.panels.items():
+        assert panel.dim() == 4, caption
+        assert panel.shape[:2] == (len(SOURCES), 3), caption
+
+
 def test_a_method_that_is_not_there_is_named_with_its_file():
     with pytest.raises(ValueError, match="no method 'nobody': no pipeline/adapters/nobody/adapter.py"):
         adapter_named("nobody")
