@@ -104,9 +104,11 @@ def test_an_unknown_guidance_ends_in_one_message(reproduced):
 
 def test_the_profile_voxceleb_names_the_data_that_are_missing(tmp_path):
     project = copy_project(tmp_path / "project", ROOT / "profiles" / "voxceleb.yaml")
-    said = run("dvc", "repro", "crop", cwd=project, ok=False)
-    errors = [line for line in said.splitlines() if line.startswith("ERROR")]
-    assert errors == [f"ERROR: failed to reproduce 'crop': [Errno 2] No such file or directory: "
-                      f"'{tmp_path}/voxceleb/vox1.manifest.csv'"]  # fmt: skip
+    for missing, stage in (("heads", "weights"), ("vox1.manifest.csv", "landmarks")):
+        said = run("dvc", "repro", "crop", cwd=project, ok=False)
+        errors = [line for line in said.splitlines() if line.startswith("ERROR")]
+        assert errors == [f"ERROR: failed to reproduce '{stage}': [Errno 2] No such file or directory: "
+                          f"'{tmp_path}/voxceleb/{missing}'"]  # fmt: skip
+        (tmp_path / "voxceleb" / "heads").mkdir(parents=True, exist_ok=True)
     said = run(sys.executable, "-m", "pipeline.cli", "data", "scan", cwd=project, ok=False)
     assert said.splitlines() == ["error: VoxCeleb1: there is no folder ../voxceleb/vox1 to scan"]

@@ -66,8 +66,9 @@ def test_frames_of_anybodys_method_join_every_table(project, tmp_path):
         assert "Blend" in table(project, number)
     assert "Blend (`mine`): frames that were brought, not trained on data sets of these tables." in table(project, 1)
     scores = read_scores(project / "reports" / "small")
-    assert cells(scores, "Blend")["value"].notna().all()
     copied, control = cells(scores, "copies"), cells(scores, "copy source")
+    blend = cells(scores, "Blend")["value"]
+    assert blend.loc[control.index[control["value"].notna()]].notna().all()  # MS-SSIM is a dash at this size
     assert copied.loc[control.index, "value"].to_list() == pytest.approx(
         control["value"].to_list(), abs=1e-9, nan_ok=True
     )

@@ -27,5 +27,6 @@ def test_without_published_systems_the_tables_have_none_of_their_rows(reproduced
     assert "X2Face" in table.read_text()
     said = run("dvc", "exp", "run", "-S", "bench.baselines=[]", cwd=reproduced)
     assert not {stage.split("@")[0] for stage in ran(said)} & {"train", "controls", "fit", "crop", "pairs"}
-    assert not re.search("X2Face|Bi-Layer|LSR|FOMM|HeadGAN|PIRender", table.read_text())
+    ours = table.read_text().split("The paper's numbers")[0]
+    assert not re.search("X2Face|Bi-Layer|LSR|FOMM|HeadGAN|PIRender", ours)
     assert "PWM + NMFC" in table.read_text()
