@@ -21,6 +21,9 @@ def project(reproduced, tmp_path, monkeypatch):
     return reproduced
 
 
+PAPERS = {"fid", "csim", "akd_px", "aed", "apd", "l1", "ssim", "lpips"}  # columns of the paper; others stand beside
+
+
 def pwm(project, *command: str, ok: bool = True) -> str:
     return run(sys.executable, "-m", "pipeline.cli", *command, cwd=project, ok=ok)
 
@@ -74,6 +77,8 @@ def test_frames_of_anybodys_method_join_every_table(project, tmp_path):
     )
     perfect = cells(scores, "truth").xs("same", level="task")["value"].groupby("metric").first()
     for metric, value in perfect.items():
+        if metric.split("[")[0] not in PAPERS:
+            continue
         best = 1.0 if metric.split("[")[0].startswith(("csim", "ssim")) else 0.0
         assert value == pytest.approx(best, abs=1e-3), metric
     assert "no longer in bench.own" in pwm(project, "unscore", "copies")
