@@ -75,10 +75,10 @@ def test_frames_of_anybodys_method_join_every_table(project, tmp_path):
     assert copied.loc[control.index, "value"].to_list() == pytest.approx(
         control["value"].to_list(), abs=1e-9, nan_ok=True
     )
-    perfect = cells(scores, "truth").xs("same", level="task")["value"].groupby("metric").first()
-    for metric, value in perfect.items():
-        if metric.split("[")[0] not in PAPERS:
-            continue
+    perfect = cells(scores, "truth").xs("same", level="task")["value"].groupby("metric").first().dropna()
+    papers = {metric: value for metric, value in perfect.items() if metric.split("[")[0] in PAPERS}
+    assert {metric.split("[")[0] for metric in papers} == PAPERS
+    for metric, value in papers.items():
         best = 1.0 if metric.split("[")[0].startswith(("csim", "ssim")) else 0.0
         assert value == pytest.approx(best, abs=1e-3), metric
     assert "no longer in bench.own" in pwm(project, "unscore", "copies")
