@@ -13,9 +13,9 @@ from model.baselines.headgan.network import HeadGan, HeadGanConfig
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
 from model.heads.nmfc import nmfc
-from model.heads.retarget import retarget
 from model.render.area import interpolate_area
 from model.render.raster import rasterize
+from pipeline.methods.driving_fit import driving_fit
 from pipeline.methods.placement import resized
 from pipeline.methods.protocol import Driven, Table, View
 from pipeline.methods.sizes import config_of
@@ -54,10 +54,8 @@ class HeadGanAdapter:
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
         """The source at the network's size, and pictures of both heads."""
         fit_src, fit_drv = source.fit(), driving.fit(before=self._frames - 1)
-        of_window = HeadFit.cat([fit_src[[row]] for row in range(len(fit_src)) for _ in range(self._frames)])
-        own = retarget(of_window, fit_drv, True, self._head)
-        crossed = retarget(of_window, fit_drv, False, self._head)
-        pictures = self._render(choose(same.repeat_interleave(self._frames), own, crossed))
+        of_window = torch.arange(len(fit_src), device=same.device).repeat_interleave(self._frames)
+        pictures = self._render(driving_fit(fit_src[of_window], fit_drv, same[of_window], self._head))
         signals = {
             "driving_nmfc": pictures.unflatten(0, (-1, self._frames)).flatten(1, 2),
             "source_nmfc": self._render(fit_src),
@@ -69,12 +67,6 @@ class HeadGanAdapter:
         head, size = self._head, (SMOOTHING * self._size[0], SMOOTHING * self._size[1])
         fragments = rasterize(head.place(fit), head.triangles, size, perspective=head.perspective)
         return interpolate_area(fragments, nmfc(head.template), head.triangles, SMOOTHING)
-
-
-def choose(mask: Tensor, yes: HeadFit, no: HeadFit) -> HeadFit:
-    """Take rows of `yes` where the mask (B,) holds, of `no` elsewhere."""
-    rows = torch.where(mask, 0, len(yes)) + torch.arange(len(yes), device=mask.device)
-    return HeadFit.cat([yes, no])[rows]
 
 
 ADAPTER = HeadGanAdapter

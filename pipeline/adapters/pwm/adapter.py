@@ -1,17 +1,14 @@
 """The PWM is driven by fits: the source's, and the driving frame's with the source's shape where people differ."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from model.heads.retarget import retarget
 from model.pwm.animator import Animator, fit_signals
 from model.pwm.files import build_animator
+from pipeline.methods.driving_fit import driving_fit
 from pipeline.methods.protocol import Driven, Table, View
 
 
@@ -40,17 +37,8 @@ class PwmAdapter:
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
         """Fits of the sources and of the driving meshes; images stay as they are."""
-        fit_src, own = source.fit(), driving.fit()
-        if bool(same.all()):  # as in training
-            return Driven(source.images(), fit_signals(fit_src, retarget(fit_src, own, True, self._head)))
-        crossed = retarget(fit_src, own, False, self._head)
-        return Driven(source.images(), fit_signals(fit_src, choose(same, own, crossed)))
-
-
-def choose(mask: Tensor, yes: HeadFit, no: HeadFit) -> HeadFit:
-    """Take rows of `yes` where the mask (B,) holds, of `no` elsewhere."""
-    names = [field.name for field in fields(HeadFit)]
-    return HeadFit(*(torch.where(mask[:, None], getattr(yes, name), getattr(no, name)) for name in names))
+        fit_src = source.fit()
+        return Driven(source.images(), fit_signals(fit_src, driving_fit(fit_src, driving.fit(), same, self._head)))
 
 
 ADAPTER = PwmAdapter
