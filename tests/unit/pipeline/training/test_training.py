@@ -11,6 +11,7 @@ import torch
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
+from model.method.files import read_config
 from pipeline.params.tree import load_params
 from pipeline.report.rows import Row
 from pipeline.store import closure
@@ -104,6 +105,23 @@ def test_processes_take_shares_of_one_batch(inputs, tmp_path, monkeypatch):
     )
     assert alone != shared
     assert shared == pytest.approx(alone, rel=0.02)
+
+
+def test_a_published_system_is_trained_by_the_same_run(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = load_params(ROOT / "tests" / "data" / "small.yaml")
+    recipe = params.recipes["toy64"].model_copy(update={"iterations": 2, "batch_size": 2})
+    section, out = params.networks["toy64"].headgan, tmp_path / "model"
+    curve = train_row("toy64.headgan", "", recipe, section, inputs, out, torch.device("cpu"), "headgan")
+    assert curve[-1]["step"] == 2
+    config = read_config(out)
+    assert (config["method"], config["made"], config["native_px"], config["step"]) == ("headgan", "trained", SIDE, 2)
+    head = load_head(inputs.head)
+    assert config["head"] == {"name": head.name, "sha256": head.sha256}
+    assert config["provenance"]["network"] == section.model_dump(mode="json")
+    with pytest.raises(ValueError, match=r"fomm cannot be trained here: there is no pipeline\.adapters\.fomm\.teacher"):
+        train_row("toy64.fomm", "", recipe, section, inputs, out, torch.device("cpu"), "fomm")
 
 
 def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other(inputs, tmp_path, monkeypatch):
