@@ -36,8 +36,8 @@ def adopt_command(params: ParamsFile = Path("params.yaml"), data: DataFolder = P
 
     Afterwards `dvc repro` makes what is left: what did not agree, evaluation and reports.
     """
+    from pipeline.adoption.stages import adoptable, commit
     from pipeline.params.tree import load_params
-    from pipeline.tools.adopt import adoptable, commit
 
     found = list(adoptable(load_params(params), data))
     for finding in found:

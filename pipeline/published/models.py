@@ -23,9 +23,23 @@ class Workshop:
         device: name of the device to train on, as of the commands' option.
     """
 
-    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str) -> None:
+    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto") -> None:
         self._params, self._bench = params, params.bench
         self._clips, self._fits, self._heads, self._device = clips, fits, heads, device
+
+    def rows(self, system: str) -> list[PublishedRow]:
+        """Which rows a system has by the current parameters and imported files, and why some have no numbers.
+
+        Raises:
+            AssetRefused: the imported file is not the one on record.
+            ValueError: there is no system of this name.
+        """
+        if system not in BASELINES:
+            raise ValueError(f"there is no published system {system!r}: there are {', '.join(BASELINES)}")
+        rows: list[PublishedRow] = []
+        for source in self._bench.baselines:
+            rows += self._released(system) if source == OFFICIAL else [self._trained(system, source)]
+        return rows
 
     def write_models(self, system: str, out: Path) -> None:
         """Write a system's models, `out/<source>`, and which rows they give (`out/rows.json`).
@@ -34,50 +48,54 @@ class Workshop:
             AssetRefused: the imported file is not the one on record.
             ValueError: there is no system of this name, or its imported file is another one's.
         """
-        if system not in BASELINES:
-            raise ValueError(f"there is no published system {system!r}: there are {', '.join(BASELINES)}")
-        rows: list[PublishedRow] = []
-        for source in self._bench.baselines:
-            rows += self._released(system, out) if source == OFFICIAL else [self._trained(system, source, out)]
+        rows = self.rows(system)
         for row in rows:
+            if not row.absent and not row.own_crop:  # which is another row of the same model
+                make = self._take_over if row.source == OFFICIAL else self._train
+                make(system, row.source, out / row.source)
             say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
         write_rows(out, rows)
 
-    def _released(self, system: str, out: Path) -> Iterator[PublishedRow]:
+    def _released(self, system: str) -> Iterator[PublishedRow]:
+        from pipeline.methods.registry import adapter_named
+
         try:
-            weights = require(system)
+            require(system)
         except AssetMissing as missing:
             yield PublishedRow(OFFICIAL, absent=str(missing))
             return
-        from model.method.files import save_model
-        from pipeline.methods.registry import adapter_named
-        from pipeline.released.normalised import facts_in, load_released
-
         adapter = adapter_named(system)
         heads = (self._bench.head, self._bench.head2)
         reason = adapter.why_not_released({head: self._params.fit_of(head).tracker for head in heads})
-        if not reason:
-            network = load_released(system, weights)
-            save_model(out / OFFICIAL, system, network, None, 0, facts_in(weights), made=OFFICIAL)
         yield PublishedRow(OFFICIAL, absent=reason, notes=adapter.notes)
         if not reason and self._bench.own_crops and adapter.has_own_crop:
             yield PublishedRow(OFFICIAL, own_crop=True, notes=adapter.notes)
 
-    def _trained(self, system: str, recipe: str, out: Path) -> PublishedRow:
-        """Train a system as our rows are: the same recipe, pairs and seeds."""
-        section = self._params.networks[recipe].of(system)
-        if section is None:
+    def _trained(self, system: str, recipe: str) -> PublishedRow:
+        if self._params.networks[recipe].of(system) is None:
             return PublishedRow(recipe, absent=f"this version does not train it: networks.{recipe} has no {system}")
+        return PublishedRow(recipe)
+
+    def _take_over(self, system: str, source: str, out: Path) -> None:
+        """Write the model of an imported release."""
+        from model.method.files import save_model
+        from pipeline.released.normalised import facts_in, load_released
+
+        weights = require(system)
+        save_model(out, system, load_released(system, weights), None, 0, facts_in(weights), made=source)
+
+    def _train(self, system: str, recipe: str, out: Path) -> None:
+        """Train a system as our rows are: the same recipe, pairs and seeds."""
         from pipeline.store.compute.devices import device_named
         from pipeline.training.row import train_seeds
         from pipeline.training.run import TrainInputs
 
-        head = self._bench.head
+        section, head = self._params.networks[recipe].of(system), self._bench.head
+        assert section is not None  # as `_trained` found
         inputs = TrainInputs(
             clips=self._clips / FOLDERS["train"],
             fits=self._fits / head / f"{FOLDERS['train']}.parquet",
             head=self._heads / f"{head}.npz",
         )
-        job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out / recipe
+        job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
         train_seeds(*job, device_named(self._device), self._bench.seeds, system)
-        return PublishedRow(recipe)

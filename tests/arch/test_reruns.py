@@ -16,7 +16,7 @@ from tests.helpers import ROOT
 NO_STAGE = (
     "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py",
     "pipeline/reading.py", "pipeline/assets.py", "pipeline/method_table.py",
-    "pipeline/params", "pipeline/tools", "pipeline/fetching", "pipeline/puppet_training",
+    "pipeline/params", "pipeline/tools", "pipeline/adoption", "pipeline/fetching", "pipeline/puppet_training",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ ROW = "toy64.puppet.geom_disp"
 def adopt(project: Path) -> dict[str, str]:
     """What `pwm adopt` says of every stage."""
     said = run(sys.executable, "-m", "pipeline.cli", "adopt", cwd=project)
-    return dict(re.findall(r"^((?:heads|videos|crop|fit|pairs|train)\S*) +(.+)$", said, flags=re.MULTILINE))
+    return dict(re.findall(r"^((?:heads|videos|crop|fit|pairs|train|baseline)\S*) +(.+)$", said, flags=re.MULTILINE))
 
 
 def forget_how_it_was_made(project: Path) -> None:
@@ -33,7 +33,9 @@ def test_a_finished_run_is_taken_over_and_trains_nothing(reproduced):
     assert {stage.split("@")[0] for stage in to_run(reproduced)} >= {"videos", "crop", "fit", "train"}
     found = adopt(reproduced)
     assert set(found.values()) == {"taken over"}
-    assert {f"train@{ROW}", "train@toy64.puppet_face.geom_disp+neural_codes", "crop", "pairs"} <= set(found)
+    assert {f"train@{ROW}", "train@toy64.puppet_face.geom_disp+neural_codes", "crop", "pairs", "baseline@fomm"} <= set(
+        found
+    )
     assert {stage.split("@")[0] for stage in to_run(reproduced)} <= {
         "evaluate", "controls", "own", "headline", "figures", "report",
     }  # fmt: skip
@@ -70,6 +72,7 @@ def test_what_does_not_agree_is_left_with_the_reason(reproduced):
     assert found["crop"] == found["pairs"] == "taken over"
     assert "its step is 4, wanted now is 5" in found["train@toy64.puppet.nmfc"]
     assert "no trained model in" in found[f"train@{ROW}"]
+    assert found["baseline@fomm"] == "taken over"  # which has no model here, and the same reason as before
     assert {stage for stage in to_run(reproduced) if stage.startswith("train")} == {
         stage for stage in found if stage.startswith("train")
     }

@@ -31,7 +31,7 @@ def test_more_seeds_train_the_new_ones_and_widen_the_intervals(reproduced):
     (reproduced / "params.yaml").write_text(params.replace("  seeds: 1 ", "  seeds: 2 "))
     said = run("dvc", "repro", cwd=reproduced)
     stages = {stage.split("@")[0] for stage in re.findall(r"Running stage '(.*?)'", said)}
-    assert stages == {"train", "evaluate", "headline", "figures", "report"}
+    assert stages == {"train", "baseline", "evaluate", "headline", "figures", "report"}
     for kind, files in before.items():
         after = hashes(reproduced / "data" / kind / ROWS[0])
         assert {name: after[name] for name in files} == files  # the first seed's

@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.stand_ins import write_release
+from pipeline.adoption.stages import check_fit_weights
 from pipeline.assets import ASSETS
 from pipeline.cli import app
 from pipeline.metrics.protocols import Opening
@@ -16,7 +17,6 @@ from pipeline.params.tree import load_params
 from pipeline.store.assets import AssetMissing, AssetRefused, read_record, require
 from pipeline.store.closure import closure
 from pipeline.store.provenance import sha256_file
-from pipeline.tools.adopt import check_fit_weights
 from pipeline.training.run import perceptual_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT

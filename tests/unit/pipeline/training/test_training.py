@@ -12,14 +12,15 @@ from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.method.files import read_config
+from pipeline.adoption.models import check_published, check_row
 from pipeline.params.tree import load_params
+from pipeline.published.models import Workshop
 from pipeline.report.rows import Row
 from pipeline.store import closure
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.closure import SourceTree
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
-from pipeline.tools.adopt import check_row
 from pipeline.training import run
 from pipeline.training.augment import recolour
 from pipeline.training.row import train_row, train_seeds
@@ -204,6 +205,31 @@ def test_seeds_are_trainings_of_their_own_and_more_of_them_train_the_new_ones_al
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
     assert trained(1) == one  # what is not asked for any more goes
     assert steps == []
+
+
+def test_a_published_system_that_was_trained_is_taken_over_by_its_own_section(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    data, params = tmp_path / "data", load_params(ROOT / "tests" / "data" / "small.yaml")
+    places = {"clips/train": inputs.clips, "fits/puppet/train.parquet": inputs.fits, "heads/puppet.npz": inputs.head}
+    for here, there in places.items():
+        (data / here).parent.mkdir(parents=True, exist_ok=True)
+        (data / here).symlink_to(there)
+    bench = params.bench.model_copy(update={"baselines": ["toy64"]})
+    recipe = params.recipes["toy64"].model_copy(update={"iterations": 2, "batch_size": 2})
+    params = params.model_copy(update={"bench": bench, "recipes": {"toy64": recipe}})
+    made = Workshop(params, data / "clips", data / "fits", data / "heads", "cpu")
+    made.write_models("headgan", data / "models" / "headgan")
+    check_published(params, "headgan", data)
+    more = recipe.model_copy(update={"iterations": 3})
+    with pytest.raises(ValueError, match="headgan/toy64: its step is 2, wanted now is 3"):
+        check_published(params.model_copy(update={"recipes": {"toy64": more}}), "headgan", data)
+    path = data / "models" / "headgan" / "toy64" / "config.json"
+    config = json.loads(path.read_text())
+    config["provenance"]["network"]["generator"]["hidden"] = 3
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"its networks\.toy64\.headgan\.generator\.hidden is 3, wanted now is"):
+        check_published(params, "headgan", data)
 
 
 def test_a_model_is_taken_over_where_it_has_the_seeds_that_are_asked_for(inputs, tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.adapters.pwm.record import comparable
+from pipeline.adoption.agree import agree_settings
 from pipeline.params.tree import load_params
-from pipeline.tools.adopt import check_settings
 from tests.helpers import ROOT
 
 WHERE = "data/models/toy64.puppet.x"
@@ -36,7 +36,7 @@ def before_the_key(guidance: str) -> dict:
 def check(found: dict, wanted: dict) -> None:
     found, wanted = comparable(found), comparable(wanted)
     for part, section in SECTIONS.items():
-        check_settings(WHERE, section, found[part], wanted[part])
+        agree_settings(WHERE, section, found[part], wanted[part])
 
 
 @pytest.mark.parametrize("centre", ["by_coverage", "in_full"])
@@ -80,7 +80,7 @@ def test_a_key_that_every_row_reads_is_named(guidance, section, key, value, as_i
 ])  # fmt: skip
 def test_keys_that_one_of_both_lacks_are_named(found, wanted, said):
     with pytest.raises(ValueError, match="toy64") as refused:
-        check_settings(WHERE, "recipes.toy64", found, wanted)
+        agree_settings(WHERE, "recipes.toy64", found, wanted)
     assert said in str(refused.value)
 
 

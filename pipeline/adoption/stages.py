@@ -7,25 +7,20 @@ those that agree can be committed to dvc.lock as they lie, the others are left f
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from pipeline.params.networks import PwmSection
-from pipeline.params.recipe import Recipe
+from pipeline.adoption.agree import agree
+from pipeline.adoption.models import check_published, check_row
+from pipeline.method_table import BASELINES
 from pipeline.params.tree import Params
-from pipeline.report.rows import Row, pwm_rows
+from pipeline.report.rows import pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
-from pipeline.store.seeds import further_seeds, seed_folder
 from pipeline.trackers.weights import TRACKER_WEIGHTS
-
-if TYPE_CHECKING:
-    from model.heads.head import HeadModel
-    from pipeline.training.run import TrainInputs
 
 
 @dataclass(frozen=True)
@@ -58,17 +53,17 @@ def adoptable(params: Params, data: Path) -> Iterator[Finding]:
 def commit(stages: Sequence[str], project: Path) -> None:
     """Let DVC take the outputs of stages as they lie, whatever its lock file says.
 
-    The stage `weights`, which earlier layouts did not have, runs first: the others depend on its files.
+    The stages `weights` and `landmarks`, which earlier layouts did not have, run first: the others depend on their
+    files. Where videos come without landmarks, `landmarks` looks at all of them.
 
     Raises:
-        RuntimeError: DVC refuses; the message is its own.
+        RuntimeError: DVC refuses, and has said why.
     """
-    for command in (["repro", "--quiet", "weights"], ["commit", "--quiet", "--force", *stages]):
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *command], cwd=project, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"`dvc {command[0]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    before = ["weights", *(["landmarks"] if "crop" in stages else [])]
+    single = [["repro", "--quiet", "--single-item", stage] for stage in before]  # what they are made of lies there
+    for command in (*single, ["commit", "--quiet", "--force", *stages]):
+        if subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project, check=False).returncode:
+            raise RuntimeError(f"`dvc {' '.join(command)}` failed; it has said why")
 
 
 def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> None:
@@ -83,30 +78,7 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
         ValueError: the weights on record are others.
     """
     if own := TRACKER_WEIGHTS[tracker][:1]:
-        _agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
-
-
-def check_settings(where: str, section: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse a row of other parameters, by the first key that differs.
-
-    Args:
-        where: the row's folder, for messages.
-        section: where both stand in params.yaml, such as `recipes.toy64`.
-        found: what the row was trained by, as `pipeline.adapters.pwm.record.comparable` gives it.
-        wanted: what stands there now, likewise.
-
-    Raises:
-        ValueError: they differ; the message has the key, both values and what to do.
-    """
-    for key in [*wanted, *(key for key in found if key not in wanted)]:
-        old, new = found.get(key, "absent"), wanted.get(key, "absent")
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            check_settings(where, f"{section}.{key}", old, new)
-        elif old != new:
-            remedy = f"set it to {old}" if key in found and key in wanted else "use the version that trained it"
-            raise ValueError(
-                f"{where}: its {section}.{key} is {old}, wanted now is {new}: {remedy}, or train the row again"
-            )
+        agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 
 def _reason(check: Callable[[], None]) -> str:
@@ -133,6 +105,9 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
     yield "pairs", ["crop", *(f"fit@{head}" for head in heads)], partial(_check_pairs, params, data)
     for row in pwm_rows(bench, params.model):
         yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(check_row, params, row, data)
+    for system in BASELINES:
+        needed = ["crop", f"fit@{bench.head}"]
+        yield f"baseline@{system}", needed, partial(check_published, params, system, data)
 
 
 def _check_heads(heads: tuple[str, str], data: Path) -> None:
@@ -140,7 +115,7 @@ def _check_heads(heads: tuple[str, str], data: Path) -> None:
 
     for head in heads:
         found = load_head(data / "heads" / f"{head}.npz").name
-        _agree(f"{head}.npz", "head", found, head)
+        agree(f"{head}.npz", "head", found, head)
 
 
 def _check_corpus(params: Params, corpus: str, data: Path) -> None:
@@ -149,7 +124,7 @@ def _check_corpus(params: Params, corpus: str, data: Path) -> None:
     folder = data / "videos" / corpus
     found = read_table(folder / "people.parquet").to_pylist()
     plans = plan_corpus(params.puppets, params.puppets.corpora[corpus])
-    _agree(str(folder), "people", [(p["person"], p["video"], p["seed"]) for p in found],
+    agree(str(folder), "people", [(p["person"], p["video"], p["seed"]) for p in found],
            [(plan.person_id, plan.video, plan.seed) for plan in plans])  # fmt: skip
     absent = [plan.video for plan in plans if not (folder / "videos" / f"{plan.video}.mp4").is_file()]
     if absent:
@@ -165,7 +140,7 @@ def _check_clips(params: Params, data: Path) -> None:
         facts = metadata_of(read_table(path / "index.parquet", INDEX))
         read_table(path / "ledger.parquet", LEDGER)
         for name, value in wanted.items():
-            _agree(str(path), name, facts.get(name), value)
+            agree(str(path), name, facts.get(name), value)
         store = ClipStore(path)
         for clip in store.clips():
             shard, _ = store.place(clip)
@@ -181,12 +156,12 @@ def _check_fits(params: Params, head: str, data: Path) -> None:
         path = data / "fits" / head / f"{folder}.parquet"
         table = read_table(path)
         facts = metadata_of(table)
-        _agree(str(path), "head_sha256", facts.get("head_sha256"), arrays.sha256)
-        _agree(str(path), "tracker", facts.get("tracker"), params.fit_of(head).tracker)
+        agree(str(path), "head_sha256", facts.get("head_sha256"), arrays.sha256)
+        agree(str(path), "tracker", facts.get("tracker"), params.fit_of(head).tracker)
         check_fit_weights(str(path), params.fit_of(head).tracker, facts.get("weights_sha256"))
         store = ClipStore(data / "clips" / folder)
-        _agree(str(path), "clips", sorted(table.column("clip").unique().to_pylist()), sorted(store.clips()))
-        _agree(str(path), "frames", table.num_rows, sum(store.num_frames(clip) for clip in store.clips()))
+        agree(str(path), "clips", sorted(table.column("clip").unique().to_pylist()), sorted(store.clips()))
+        agree(str(path), "frames", table.num_rows, sum(store.num_frames(clip) for clip in store.clips()))
     if not (data / "fits" / head / "report.json").is_file():
         raise FileNotFoundError(f"there is no report in {data / 'fits' / head}")
 
@@ -199,52 +174,4 @@ def _check_pairs(params: Params, data: Path) -> None:
     index = read_table(data / "clips" / folder / "index.parquet", INDEX)
     drawn, _ = draw_pairs(index, [read_table(path) for path in fits], params.pairs)
     found = pairs_sha256(read_table(data / "pairs.parquet", PAIRS))
-    _agree("pairs.parquet", "sha256", found, pairs_sha256(drawn))
-
-
-def check_row(params: Params, row: Row, data: Path) -> None:
-    """Refuse a trained row that is not what `train` would make now, of all the seeds that are asked for.
-
-    Raises:
-        FileNotFoundError, ValueError: a model is missing, or another; the message says where and what.
-    """
-    from model.heads.head import load_head
-    from pipeline.training.run import TrainInputs
-
-    folder, head = data / "models" / row.key, data / "heads" / f"{row.head}.npz"
-    recipe, network, arrays = params.recipes[row.recipe], params.networks[row.recipe].pwm, load_head(head)
-    inputs = TrainInputs(
-        clips=data / "clips" / FOLDERS["train"], fits=data / "fits" / row.head / "train.parquet", head=head
-    )
-    seeds = recipe.seeds(params.bench.seeds)
-    for seed in seeds:
-        _check_model(seed_folder(folder, seed, seeds[0]), row, recipe.of_seed(seed), network, inputs, arrays)
-        if seed == seeds[0]:  # what is in the row's own folder says why it is another before its further seeds do
-            _agree(str(folder), "further seeds (bench.seeds)", further_seeds(folder), seeds[1:])
-
-
-def _check_model(
-    folder: Path, row: Row, recipe: Recipe, network: PwmSection, inputs: "TrainInputs", head: "HeadModel"
-) -> None:
-    from model.method.files import read_config
-    from model.pwm.files import load_animator
-    from pipeline.adapters.pwm.record import comparable
-    from pipeline.training.run import row_provenance
-
-    config = read_config(folder)
-    load_animator(folder, head)
-    _agree(str(folder), "step", config["step"], recipe.iterations)
-    made_from = comparable(config["provenance"])
-    wanted = comparable(row_provenance(row.key, row.guidance, recipe, network, inputs, head))
-    for part, section in (("recipe", f"recipes.{row.recipe}"), ("network", f"networks.{row.recipe}.pwm")):
-        check_settings(str(folder), section, made_from.pop(part), wanted.pop(part))
-    for name, value in wanted.items():
-        _agree(str(folder), name, made_from.get(name), value)
-    if not (folder / "curve.csv").is_file():
-        raise FileNotFoundError(f"there is no training curve in {folder}")
-
-
-def _agree(where: str, what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        shown, asked = (str(value)[:80] for value in (found, wanted))
-        raise ValueError(f"{where}: its {what} is {shown}, wanted now is {asked}")
+    agree("pairs.parquet", "sha256", found, pairs_sha256(drawn))

@@ -1,0 +1,1 @@
+"""Taking over a finished run that an earlier layout of this project made."""
