@@ -59,9 +59,10 @@ def commit(stages: Sequence[str], project: Path) -> None:
     Raises:
         RuntimeError: DVC refuses, and has said why.
     """
-    before = ["weights", *(["landmarks"] if "crop" in stages else [])]
-    single = [["repro", "--quiet", "--single-item", stage] for stage in before]  # what they are made of lies there
-    for command in (*single, ["commit", "--quiet", "--force", *stages]):
+    first = [["repro", "--quiet", "weights"]]
+    if "crop" in stages:  # what it looks at may itself be taken over, so nothing before it runs
+        first += [["repro", "--quiet", "--single-item", "landmarks"]]
+    for command in (*first, ["commit", "--quiet", "--force", *stages]):
         if subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project, check=False).returncode:
             raise RuntimeError(f"`dvc {' '.join(command)}` failed; it has said why")
 
