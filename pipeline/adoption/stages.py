@@ -14,13 +14,13 @@ from pathlib import Path
 
 from pipeline.adoption.agree import agree
 from pipeline.adoption.models import check_published, check_row
+from pipeline.instrument_table import INSTRUMENTS
 from pipeline.method_table import BASELINES
 from pipeline.params.tree import Params
 from pipeline.report.rows import pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
-from pipeline.trackers.weights import TRACKER_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
     Raises:
         ValueError: the weights on record are others.
     """
-    if own := TRACKER_WEIGHTS[tracker][:1]:
+    if own := INSTRUMENTS[tracker].weights[:1]:
         agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 
