@@ -52,9 +52,9 @@ def small(**changes: object) -> BiLayer:
 
 
 @pytest.fixture
-def given():
+def given(on_device):
     network = small()
-    return network, *drawn_inputs(network, SHAPES)
+    return on_device((network, *drawn_inputs(network, SHAPES)))
 
 
 @cache
