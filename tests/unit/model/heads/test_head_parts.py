@@ -52,11 +52,8 @@ def heads(tmp_path_factory):
 
 
 def rest(head: HeadModel) -> dict[str, torch.Tensor]:
-    return {
-        "shape": torch.zeros(1, head.num_shape, dtype=torch.float64),
-        "expression": torch.zeros(1, head.num_expression, dtype=torch.float64),
-        "pose": torch.zeros(1, head.num_pose, dtype=torch.float64),
-    }
+    counts = {"shape": head.num_shape, "expression": head.num_expression, "pose": head.num_pose}
+    return {codes: head.template.new_zeros(1, count) for codes, count in counts.items()}
 
 
 def owned(head: HeadModel, joint: str) -> torch.Tensor:
@@ -81,11 +78,11 @@ def moved(head: HeadModel, **codes: torch.Tensor) -> torch.Tensor:
 def test_a_code_adds_its_own_direction_of_the_basis(heads, kind, codes, on_device):
     head = on_device(heads(kind))
     basis = on_device(torch.from_numpy(getattr(head.arrays, f"{codes}_basis")).double())
-    still = head.vertices(**on_device(rest(head)))
+    still = head.vertices(**rest(head))
     for number in (0, len(basis) - 1):
         one = on_device(torch.zeros(1, len(basis), dtype=torch.float64))
         one[0, number] = 0.5
-        offset = (head.vertices(**(on_device(rest(head)) | {codes: one})) - still)[0]
+        offset = (head.vertices(**(rest(head) | {codes: one})) - still)[0]
         assert offset.abs().max() > 0
         torch.testing.assert_close(offset, 0.5 * basis[number], atol=1e-6, rtol=0)
 
@@ -93,11 +90,9 @@ def test_a_code_adds_its_own_direction_of_the_basis(heads, kind, codes, on_devic
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_root_turns_the_whole_head_rigidly(heads, kind, on_device):
     head = on_device(heads(kind))
-    pose = on_device(rest(head))["pose"].clone()
+    pose = rest(head)["pose"].clone()
     pose[0, :3] = on_device(torch.tensor([0.2, -0.5, 0.3]))
-    still, turned = (
-        head.vertices(**(on_device(rest(head)) | {"pose": p}))[0] for p in (on_device(rest(head))["pose"], pose)
-    )
+    still, turned = (head.vertices(**(rest(head) | {"pose": p}))[0] for p in (rest(head)["pose"], pose))
     rotation = head.head_rotation(pose)[0]
     expected = (still - still.mean(0)) @ rotation.T
     torch.testing.assert_close(turned - turned.mean(0), expected, atol=1e-6, rtol=1e-5)  # float32 weights
@@ -108,7 +103,7 @@ def test_the_root_turns_the_whole_head_rigidly(heads, kind, on_device):
 def test_a_joint_moves_what_hangs_on_it_and_nothing_else(heads, kind, joint, on_device):
     head = on_device(heads(kind))
     first = 3 * head.arrays.joint_names.tolist().index(joint)
-    pose = on_device(rest(head))["pose"].clone()
+    pose = rest(head)["pose"].clone()
     pose[0, first : first + 3] = on_device(torch.tensor([0.2, 0.3, 0.0]))
     distance, mine = moved(head, pose=pose), owned(head, joint)
     assert mine.any()
@@ -128,10 +123,10 @@ def test_each_eye_is_on_its_own_side_and_the_jaw_is_below(heads, kind, on_device
 @pytest.mark.parametrize("kind", ["ict", "ict_face"])
 def test_ict_opens_its_jaw_by_an_expression(heads, kind, on_device):
     head = on_device(heads(kind))
-    one = on_device(rest(head))["expression"].clone()
+    one = rest(head)["expression"].clone()
     one[0, head.arrays.expression_names.tolist().index("jawOpen")] = 1.0
-    still, opened = (head.landmarks_of(head.vertices(**(on_device(rest(head)) | {"expression": e})))[0]
-                     for e in (on_device(rest(head))["expression"], one))  # fmt: skip
+    still, opened = (head.landmarks_of(head.vertices(**(rest(head) | {"expression": e})))[0]
+                     for e in (rest(head)["expression"], one))  # fmt: skip
     assert opened[8, 1] < still[8, 1] - 1  # the chin falls by centimetres
     torch.testing.assert_close(opened[19], still[19], atol=0.05, rtol=0)  # the brow stays
 

@@ -28,10 +28,10 @@ def arrays(tmp_path_factory) -> HeadArrays:
     return import_flame(model, write_embedding(folder / "landmark_embedding.npy", embedding_arrays(flame)))
 
 
-@pytest.fixture
-def head(arrays, on_device) -> HeadModel:
+@pytest.fixture(scope="module")
+def head(arrays) -> HeadModel:
     few = slice(0, 5)  # codes: enough for derivatives, few enough for differences
-    made = HeadModel(
+    return HeadModel(
         replace(
             arrays,
             shape_basis=arrays.shape_basis[few],
@@ -40,8 +40,7 @@ def head(arrays, on_device) -> HeadModel:
             expression_low=arrays.expression_low[few],
             expression_high=arrays.expression_high[few],
         )
-    )
-    return on_device(made.double())
+    ).double()
 
 
 def truth(head: HeadModel, root_deg: list[list[float]], neck_deg: float = 0.0) -> HeadFit:
@@ -58,34 +57,34 @@ def truth(head: HeadModel, root_deg: list[list[float]], neck_deg: float = 0.0) -
     return HeadFit(shape, expression, pose, camera, WHOLE.expand(frames, 6))
 
 
-def test_rows_are_decas(on_device):
+def test_rows_are_decas():
     golden = np.load(DATA / "flame_lbs.npz")
-    axis_angle = on_device(torch.zeros(len(golden["contour_bin"]), 3, dtype=torch.float64))
-    axis_angle[:, 1] = on_device(torch.from_numpy(np.radians(golden["contour_yaw_degrees"])))
+    axis_angle = torch.zeros(len(golden["contour_bin"]), 3, dtype=torch.float64)
+    axis_angle[:, 1] = torch.from_numpy(np.radians(golden["contour_yaw_degrees"]))
     assert contour_rows(axis_angle_to_matrix(axis_angle)).tolist() == golden["contour_bin"].tolist()
 
 
-def test_every_row_is_reached_and_the_ends_hold(on_device):
-    yaw_deg = on_device(torch.arange(-60, 61, dtype=torch.float64))
-    axis_angle = on_device(torch.zeros(len(yaw_deg), 3, dtype=torch.float64))
+def test_every_row_is_reached_and_the_ends_hold():
+    yaw_deg = torch.arange(-60, 61, dtype=torch.float64)
+    axis_angle = torch.zeros(len(yaw_deg), 3, dtype=torch.float64)
     axis_angle[:, 1] = torch.deg2rad(yaw_deg)
     rows = contour_rows(axis_angle_to_matrix(axis_angle)).tolist()
     assert rows == [78] * 21 + list(range(78, 39, -1)) + list(range(40)) + [39] * 21
 
 
-def test_a_diverged_fit_has_landmarks_that_are_not_finite(head, on_device):
-    fit = on_device(truth(head, [[0, 5, 0], [0, 9, 0]]))
+def test_a_diverged_fit_has_landmarks_that_are_not_finite(head):
+    fit = truth(head, [[0, 5, 0], [0, 9, 0]])
     fit.pose[1, 1] = torch.nan
     points = LandmarkHead(head, ("root",)).points(fit.shape[0], fit.expression, fit.pose, fit.camera)
     assert points[0].isfinite().all()
     assert points[1].isnan().all()
 
 
-def test_landmarks_are_those_of_the_row_and_the_mesh(head, on_device):
+def test_landmarks_are_those_of_the_row_and_the_mesh(arrays, on_device):
+    head = on_device(HeadModel(arrays).double())
     fit = on_device(truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8], [0, -70, 0]], neck_deg=9.0))
     verts = head.vertices(fit.shape, fit.expression, fit.pose)
     found = head.landmarks_of(verts, fit.pose).cpu().numpy()
-    arrays = head.arrays
     seen = set()
     for frame in range(len(fit)):
         turn = np.eye(3)
@@ -97,11 +96,10 @@ def test_landmarks_are_those_of_the_row_and_the_mesh(head, on_device):
         triangles = np.concatenate([arrays.contour_triangles[row], arrays.landmark_triangles[17:]])
         places = np.concatenate([arrays.contour_barycentric[row], arrays.landmark_barycentric[17:]])
         expected = (verts[frame].cpu().numpy()[arrays.triangles[triangles]] * places[..., None]).sum(1)
-        np.testing.assert_allclose(found[frame], expected, atol=on_device.atol)
+        np.testing.assert_allclose(found[frame], expected, atol=1e-12)
     assert len(seen) == 4
-    torch.testing.assert_close(
-        head.place_landmarks(fit), head.project(on_device(torch.from_numpy(found)), fit.camera)[..., :2]
-    )
+    expected = head.project(on_device(torch.from_numpy(found)), fit.camera)[..., :2]
+    torch.testing.assert_close(head.place_landmarks(fit), expected)
 
 
 def test_landmarks_without_a_pose_are_refused(head):
@@ -141,22 +139,22 @@ def test_contours_that_do_not_fit_are_refused(arrays, change, message):
 
 
 @pytest.mark.parametrize("neck_deg", [0.0, 6.0])
-def test_gradients_agree_with_finite_differences(head, neck_deg, on_device):
-    fit = on_device(truth(head, [[4, 10.2, -3], [0, -20.3, 2]], neck_deg))
+def test_gradients_agree_with_finite_differences(head, neck_deg):
+    fit = truth(head, [[4, 10.2, -3], [0, -20.3, 2]], neck_deg)
     inputs = [t.clone().requires_grad_() for t in (fit.shape, fit.expression, fit.pose, fit.camera)]
     assert torch.autograd.gradcheck(head.vertices, inputs[:3], fast_mode=True)
     assert torch.autograd.gradcheck(lambda *codes: head.place(HeadFit(*codes, fit.tracker_map)), inputs, fast_mode=True)
     assert torch.autograd.gradcheck(lambda *codes: head.place_landmarks(HeadFit(*codes, fit.tracker_map)), inputs)
 
 
-def test_reduced_head_places_landmarks_as_the_head_does(head, on_device):
-    fit = on_device(truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8]], neck_deg=7.0))
+def test_reduced_head_places_landmarks_as_the_head_does(head):
+    fit = truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8]], neck_deg=7.0)
     ours = LandmarkHead(head, ("root", "jaw")).points(fit.shape[0], fit.expression, fit.pose, fit.camera)
     torch.testing.assert_close(ours, head.place_landmarks(fit), atol=1e-6, rtol=0)
 
 
-def test_reduced_heads_derivatives_match_differences(head, on_device):
-    fit = on_device(truth(head, [[4, 10.2, -3], [0, -20.3, 2]]))
+def test_reduced_heads_derivatives_match_differences(head):
+    fit = truth(head, [[4, 10.2, -3], [0, -20.3, 2]])
     reduced = LandmarkHead(head, ("root", "jaw"))
     model = reduced.linearise(fit.shape[0], fit.expression, fit.pose, fit.camera, with_shape=True)
 
@@ -167,18 +165,18 @@ def test_reduced_heads_derivatives_match_differences(head, on_device):
 
     inputs = (fit.shape[0], fit.expression, fit.pose[:, reduced.free_pose], fit.camera)
     by_shape, *by_frame = torch.autograd.functional.jacobian(place, inputs)
-    frames = on_device(torch.arange(2))
+    frames = torch.arange(2)
     by_frame = torch.cat([by[frames, :, :, frames] for by in by_frame], -1)
     torch.testing.assert_close(model.by_shape, by_shape, atol=1e-6, rtol=0)
     torch.testing.assert_close(model.by_frame, by_frame, atol=1e-5, rtol=0)
 
 
-def test_the_fitter_recovers_landmarks_of_a_turning_head(head, on_device):
+def test_the_fitter_recovers_landmarks_of_a_turning_head(head):
     settings = FitSettings(
         landmark_sigma=0.01, contour_weight=0.5, hidden_yaw_deg=35, huber_sigmas=1e3, shape_sigma=30.0,
         expression_sigma=30.0, joint_sigma_rad=3.0, identity_frames=16, identity_steps=15, frame_steps=10,
     )  # fmt: skip
-    fit = on_device(truth(head, [[2, yaw, 1] for yaw in range(-44, 45, 8)]))
-    found = LandmarkFitter(head, settings).fit(head.place_landmarks(fit), on_device(torch.ones(68, dtype=torch.bool)))
+    fit = truth(head, [[2, yaw, 1] for yaw in range(-44, 45, 8)])
+    found = LandmarkFitter(head, settings).fit(head.place_landmarks(fit), torch.ones(68, dtype=torch.bool))
     torch.testing.assert_close(found.points, head.place_landmarks(fit), atol=2e-3, rtol=0)
     assert (torch.rad2deg(found.pose[:, 1] - fit.pose[:, 1])).abs().max() < 1.0

@@ -19,6 +19,7 @@ from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import GuideInput
 from model.pwm.guidance import Guidance
 from model.render.raster import rasterize
+from tests.devices import Place
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config
 
@@ -36,10 +37,10 @@ def animator(
     return Animator(HeadModel(random_head()), config).eval()
 
 
-def made(model: Animator) -> torch.Tensor:
+def made(model: Animator, place: Place) -> torch.Tensor:
     source = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        return animate(model, source, fit_of(model.head, seed=1), fit_of(model.head)).image
+        return animate(place(model), *place((source, fit_of(model.head, seed=1), fit_of(model.head)))).image
 
 
 def centred_fragments(head: HeadModel, fit: HeadFit, size: tuple[int, int]) -> np.ndarray:
@@ -88,7 +89,7 @@ def test_every_level_sees_means_of_centred_fragments(finer, on_device):
 def guide_inputs(maps: torch.Tensor, coverage: torch.Tensor, middle: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """What the convolutions see `by_coverage` and `in_full`."""
     return tuple(
-        GuideInput(replace(generator_config(), nmfc_centre=centre), ("nmfc",), 3, middle)(maps, coverage)
+        GuideInput(replace(generator_config(), nmfc_centre=centre), ("nmfc",), 3, middle).to(maps)(maps, coverage)
         for centre in ("by_coverage", "in_full")
     )
 
@@ -152,7 +153,7 @@ def test_gradients_of_maps_and_coverage(on_device):
     assert torch.autograd.gradcheck(seen, drawn)
 
 
-def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path):
+def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path, on_device: Place):
     before = animator(generator={"nmfc_centre": "in_full"})
     save_animator(tmp_path, before, 1, {})
     file = tmp_path / "config.json"
@@ -160,8 +161,8 @@ def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path):
     assert stored["generator"].pop("nmfc_centre") == "in_full"
     file.write_text(json.dumps(stored))
     old = load_animator(tmp_path, before.head)
-    assert torch.equal(made(old), made(before))
-    assert not torch.allclose(made(old), made(animator()), atol=1e-4)
+    assert torch.equal(made(old, on_device), made(before, on_device))
+    assert not torch.allclose(made(old, on_device), made(animator(), on_device), atol=1e-4)
 
 
 def test_another_centre_is_refused():
@@ -184,7 +185,5 @@ def test_every_key_of_a_part_has_a_changed_value():
 def test_a_key_counts_where_it_changes_what_is_made(name, key, placed):
     where = "guidance" if key.startswith("code") else "generator"
     counts = key in keys_that_count(CHANGED, name)
-    assert (
-        torch.equal(made(placed(animator(name))), made(placed(animator(name, **{where: {key: CHANGED[key]}}))))
-        != counts
-    )
+    before, after = (made(animator(name, **changes), placed) for changes in ({}, {where: {key: CHANGED[key]}}))
+    assert torch.equal(before, after) != counts

@@ -254,9 +254,8 @@ def test_nmfc_are_taken_about_their_middle_and_stay_zero_off_the_mesh(placed):
     guide.source[:, :, :4], guide.coverage[:, 1, :4] = 0.0, 0.0
     source = placed(torch.rand(2, 3, *SIZE))
     generator(source, guide)
-    assert torch.allclose(
-        seen[0][:, 3:, 4:], 3.0 * (guide.source[:, :, 4:] - placed(MIDDLE)[:, None, None]), atol=placed.atol
-    )
+    wanted = 3.0 * (guide.source[:, :, 4:] - placed(MIDDLE)[:, None, None])
+    assert torch.allclose(seen[0][:, 3:, 4:], wanted, atol=placed.atol)
     assert not seen[0][:, 3:, :4].any()
 
 
@@ -285,13 +284,10 @@ def test_training_starts_close_to_the_warped_source(placed):
 def test_a_head_in_double_precision_guides_images_in_single_precision(name, on_device):
     torch.manual_seed(0)
     guidance = GuidanceConfig(name=name, render_px=16, code_dim=3, code_std=1.0, code_frequency=1.5)
-    model = Animator(
-        on_device(HeadModel(random_head()).double()), AnimatorConfig(guidance=guidance, generator=generator_config())
-    ).eval()
-    source, fits = (
-        on_device(torch.rand(2, 3, *SIZE)),
-        [on_device(fit_of(model.head, seed=1)), on_device(fit_of(model.head))],
-    )
+    config = AnimatorConfig(guidance=guidance, generator=generator_config())
+    model = on_device(Animator(HeadModel(random_head()).double(), config).eval())
+    source = on_device(torch.rand(2, 3, *SIZE))
+    fits = on_device([fit_of(model.head, seed=1), fit_of(model.head)])
     out = animate(model, source, *fits)
     assert {out.image.dtype, out.warped.dtype, out.guide.dtype} == {torch.float32}
     wanted = animate(on_device(animator(name).eval()), source, *fits)

@@ -26,7 +26,7 @@ def test_interpolated_positions_are_the_pixel_centres(on_device):
     found = rasterize(verts, triangles, size_hw)
     maps = interpolate(found, verts, triangles)
     assert maps.shape == (2, 3, 60, 84)
-    error = (maps[:, :2] - identity_grid(size_hw, dtype=torch.float64)).abs().amax(1)
+    error = (maps[:, :2] - identity_grid(size_hw, on_device.device, torch.float64)).abs().amax(1)
     assert error[found.covered].max() < 2 / 60 / 1024  # half a sub-pixel step each way
     assert not maps.permute(0, 2, 3, 1)[~found.covered].any()
     torch.testing.assert_close(maps[:, 2], found.depth)

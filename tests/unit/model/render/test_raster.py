@@ -110,7 +110,7 @@ def test_perspective_interpolates_the_point_that_projects_to_the_pixel(on_device
     found = rasterize(verts, triangles, size_hw, perspective=True)
     x, y, z = interpolate(found, corners[0], triangles)[0]
     inside = found.covered[0]
-    grid = identity_grid(size_hw, dtype=torch.float64)[0]
+    grid = identity_grid(size_hw, on_device.device, torch.float64)[0]
     assert inside.sum() > 500
     torch.testing.assert_close((x / z)[inside], grid[0][inside], atol=1e-3, rtol=0)
     torch.testing.assert_close((-y / z)[inside], grid[1][inside], atol=1e-3, rtol=0)

@@ -63,18 +63,18 @@ def truth(head: HeadModel, frames: int, seed: int = 0) -> HeadFit:
 
 
 @pytest.mark.parametrize("kind", ["jointed", "perspective"])
-def test_reduced_head_places_landmarks_as_the_head_does(kind, on_device):
-    head = on_device(head_of(kind))
-    fit = on_device(truth(head, 4))
+def test_reduced_head_places_landmarks_as_the_head_does(kind):
+    head = head_of(kind)
+    fit = truth(head, 4)
     fit = fit.replace(pose=fit.pose + 0.1)  # neck and eyes turn as well
     ours = LandmarkHead(head, ("root", "jaw")).points(fit.shape[0], fit.expression, fit.pose, fit.camera)
     torch.testing.assert_close(ours, head.place_landmarks(fit), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["jointed", "perspective"])
-def test_derivatives_match_differences(kind, on_device):
-    head = on_device(head_of(kind))
-    fit = on_device(truth(head, 2))
+def test_derivatives_match_differences(kind):
+    head = head_of(kind)
+    fit = truth(head, 2)
     reduced = LandmarkHead(head, ("root", "jaw"))
     model = reduced.linearise(fit.shape[0], fit.expression, fit.pose, fit.camera, with_shape=True)
     step = 1e-5
@@ -97,10 +97,10 @@ def test_derivatives_match_differences(kind, on_device):
     torch.testing.assert_close(torch.cat([model.by_shape, model.by_frame], -1), expected, atol=1e-7, rtol=1e-5)
 
 
-def test_known_codes_are_recovered(on_device):
-    head = on_device(head_of("jointed"))
-    fit = on_device(truth(head, 12))
-    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), on_device(ALL))
+def test_known_codes_are_recovered():
+    head = head_of("jointed")
+    fit = truth(head, 12)
+    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), ALL)
     torch.testing.assert_close(found.points, head.place_landmarks(fit), atol=1e-3, rtol=0)
     torch.testing.assert_close(found.shape, fit.shape[0], atol=0.05, rtol=0)
     torch.testing.assert_close(found.expression, fit.expression, atol=0.05, rtol=0)
@@ -108,10 +108,10 @@ def test_known_codes_are_recovered(on_device):
     assert found.error.max() < 1e-3
 
 
-def test_known_codes_are_recovered_under_perspective(on_device):
-    head = on_device(head_of("perspective"))
-    fit = on_device(truth(head, 12))
-    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), on_device(ALL))
+def test_known_codes_are_recovered_under_perspective():
+    head = head_of("perspective")
+    fit = truth(head, 12)
+    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), ALL)
     torch.testing.assert_close(found.points, head.place_landmarks(fit), atol=1e-3, rtol=0)
     angles, expected = head.yaw_pitch_roll_rad(found.pose), head.yaw_pitch_roll_rad(fit.pose)
     torch.testing.assert_close(angles, expected, atol=0.02, rtol=0)
@@ -119,12 +119,12 @@ def test_known_codes_are_recovered_under_perspective(on_device):
 
 
 @pytest.mark.parametrize(("axis", "turn"), [(0, 0.4), (0, -0.4), (1, 0.4), (1, -0.4), (2, 0.4), (2, -0.4)])
-def test_each_angle_keeps_its_sign(axis, turn, on_device):
-    head = on_device(head_of("jointed"))
-    fit = on_device(truth(head, 1)).replace(pose=on_device(torch.zeros(1, 15, dtype=torch.float64)))
+def test_each_angle_keeps_its_sign(axis, turn):
+    head = head_of("jointed")
+    fit = truth(head, 1).replace(pose=torch.zeros(1, 15, dtype=torch.float64))
     fit.pose[0, axis] = turn
-    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), on_device(ALL))
-    expected = on_device(torch.zeros(3, dtype=torch.float64))
+    found = LandmarkFitter(head, SETTINGS).fit(head.place_landmarks(fit), ALL)
+    expected = torch.zeros(3, dtype=torch.float64)
     expected[axis] = turn
     torch.testing.assert_close(found.pose[0, :3], expected, atol=0.03, rtol=0)
 
@@ -163,10 +163,10 @@ def test_minimum_agrees_with_scipy():
     np.testing.assert_allclose(ours, oracle.x, atol=2e-3)
 
 
-def test_landmarks_left_out_have_no_influence(on_device):
-    head = on_device(head_of("jointed"))
-    targets = head.place_landmarks(on_device(truth(head, 6)))
-    used = on_device(ALL).clone()
+def test_landmarks_left_out_have_no_influence():
+    head = head_of("jointed")
+    targets = head.place_landmarks(truth(head, 6))
+    used = ALL.clone()
     used[::7] = False
     spoiled = targets.clone()
     spoiled[:, ~used] += 0.5
@@ -174,15 +174,13 @@ def test_landmarks_left_out_have_no_influence(on_device):
     one, other = fitter.fit(targets, used), fitter.fit(spoiled, used)
     torch.testing.assert_close(one.points, other.points, atol=0, rtol=0)
     assert one.error[:, ~used].median() < 0.01
-    assert (fitter.fit(spoiled, on_device(ALL)).points - one.points).abs().max() > 1e-3
+    assert (fitter.fit(spoiled, ALL).points - one.points).abs().max() > 1e-3
 
 
-def test_the_averted_contour_counts_less(on_device):
-    head = on_device(head_of("jointed"))
+def test_the_averted_contour_counts_less():
+    head = head_of("jointed")
     fitter = LandmarkFitter(head, replace(SETTINGS, hidden_yaw_deg=40))
-    weights = fitter._visibility(
-        on_device(torch.tensor([[0.0, 0.6, 0.0] + [0.0] * 12, [0.0] * 15], dtype=torch.float64))
-    )
+    weights = fitter._visibility(torch.tensor([[0.0, 0.6, 0.0] + [0.0] * 12, [0.0] * 15], dtype=torch.float64))
     right = fitter.rest[:17, 0] > 0  # turned to the viewer's right, the right side is averted
     assert weights[0, :17][right].max() < 0.1
     assert (weights[0, :17][~right] == 0.5).all()
@@ -190,37 +188,35 @@ def test_the_averted_contour_counts_less(on_device):
     assert (weights[:, 17:] == 1).all()
 
 
-def test_one_outlier_barely_moves_a_robust_fit(on_device):
-    head = on_device(head_of("jointed"))
-    targets = head.place_landmarks(on_device(truth(head, 4)))
+def test_one_outlier_barely_moves_a_robust_fit():
+    head = head_of("jointed")
+    targets = head.place_landmarks(truth(head, 4))
     spoiled = targets.clone()
     spoiled[:, 40] += 0.3
     error = {}
     for sigmas in (2.0, 1e3):
-        found = LandmarkFitter(head, replace(SETTINGS, huber_sigmas=sigmas)).fit(spoiled, on_device(ALL))
+        found = LandmarkFitter(head, replace(SETTINGS, huber_sigmas=sigmas)).fit(spoiled, ALL)
         error[sigmas] = (found.points - targets).norm(dim=-1).mean().item()
     assert error[2.0] < 0.3 * error[1e3]
 
 
-def test_identity_is_shared_and_results_repeat(on_device):
-    head = on_device(head_of("jointed"))
-    targets = head.place_landmarks(on_device(truth(head, 20)))
+def test_identity_is_shared_and_results_repeat():
+    head = head_of("jointed")
+    targets = head.place_landmarks(truth(head, 20))
     fitter = LandmarkFitter(head, SETTINGS)
-    one, two = fitter.fit(targets, on_device(ALL)), fitter.fit(targets, on_device(ALL))
+    one, two = fitter.fit(targets, ALL), fitter.fit(targets, ALL)
     assert one.shape.shape == (head.num_shape,)
     assert torch.equal(one.expression, two.expression)
     assert torch.equal(one.camera, two.camera)
 
 
 @pytest.mark.parametrize("kind", ["jointed", "perspective"])
-def test_images_fitted_side_by_side_are_clips_of_one_frame(kind, on_device):
-    head = on_device(head_of(kind))
-    targets = head.place_landmarks(on_device(truth(head, 6)))
-    targets[2:] += 0.01 * on_device(
-        torch.randn(4, 68, 2, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
-    )
+def test_images_fitted_side_by_side_are_clips_of_one_frame(kind):
+    head = head_of(kind)
+    targets = head.place_landmarks(truth(head, 6))
+    targets[2:] += 0.01 * torch.randn(4, 68, 2, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
     fitter = LandmarkFitter(head, SETTINGS)
-    used = on_device(ALL).clone()
+    used = ALL.clone()
     used[::9] = False
     each = fitter.fit_each(targets, used)
     assert each.shape.shape == (6, head.num_shape)
@@ -237,8 +233,6 @@ def test_unusable_targets_are_refused(targets):
         LandmarkFitter(head_of("jointed"), SETTINGS).fit(targets, ALL)
 
 
-def test_a_point_cloud_that_is_no_face_ends_finite(on_device):
-    found = LandmarkFitter(on_device(head_of("jointed")), SETTINGS).fit(
-        on_device(torch.zeros(2, 68, 2)), on_device(ALL)
-    )
+def test_a_point_cloud_that_is_no_face_ends_finite():
+    found = LandmarkFitter(head_of("jointed"), SETTINGS).fit(torch.zeros(2, 68, 2), ALL)
     assert found.points.isfinite().all()
