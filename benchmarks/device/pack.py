@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from benchmarks.device.settings import HEAD
 from pipeline.console import say
 from pipeline.options import CORES
-from pipeline.params.tree import load_params
+from pipeline.params.tree import ParamsError, load_params
 from pipeline.store.provenance import ROOT, commit, sha256_file, versions, write_json
 
 LARGEST_MIB = 55.0  # what device machines take along
@@ -39,7 +39,10 @@ def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_
     path = folder / "params.yaml"
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)
-    load_params(path)
+    try:
+        load_params(path)
+    except ParamsError as error:
+        raise typer.BadParameter(str(error)) from error
     return path
 
 
