@@ -1,6 +1,6 @@
 """Can the PWM learn eight frames by heart? `python -m benchmarks.overfit` says how near it comes.
 
-Eight frames of one puppet with their true fits, every pair of them a training pair; network and rates are params.yaml's.
+Eight frames of one puppet with their true fits, every pair of them a training pair; the rest is of params.yaml.
 Without rivals, augmentation or new pairs nothing but the model stands between the loss and zero: a warp, a level or
 a gradient that is wrong shows here as a floor under L1.
 """

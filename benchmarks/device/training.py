@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +35,7 @@ class Trained:
         step: how many iterations it has had.
         network: the animator, in training mode.
         adapter: what drives it.
-        curve: its losses so far, as `model.training.loop.train` returns them; empty where it was stopped midway.
+        curve: its losses so far, as `model.training.loop.train` returns them.
     """
 
     step: int
@@ -91,7 +90,7 @@ def train_to(goal: int, until: float, params: Params, run: Run, place: Place) ->
         driven = adapter.drive(*pairs.views(), torch.ones(len(pairs.source), dtype=torch.bool))
         return Batch(driven.source, pairs.driving, driven.signals)
 
-    step, curve = [goal], []
+    step = [goal]
 
     def report(done: int, _losses: Losses) -> None:
         step[0] = done
@@ -100,6 +99,9 @@ def train_to(goal: int, until: float, params: Params, run: Run, place: Place) ->
 
     config = replace(train_config(recipe, section), iterations=goal)
     store = CheckpointStore(place.states(params, run))
-    with batches_ahead(drawn, goal, place.device) as batch_at, suppress(SystemExit):  # it was asked to stop
-        curve = train(lesson, batch_at, config, place.device, store, report)
+    with batches_ahead(drawn, goal, place.device) as batch_at:
+        try:
+            curve = train(lesson, batch_at, config, place.device, store, report)
+        except SystemExit:  # it was asked to stop, which may have been with its last steps
+            curve = (store.load() or {"curve": []})["curve"]
     return Trained(step[0], made, adapter, curve)
