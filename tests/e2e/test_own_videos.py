@@ -68,4 +68,5 @@ def test_tables_have_no_dash_but_for_absent_systems(finished):
     measured = {cell["metric"].partition("[")[0] for cell in cells}
     assert measured >= {"fid", "csim", "akd_px", "aed", "apd", "l1", "ssim", "feature_distance"}
     dashes = [(cell["row"], cell["task"], cell["metric"], cell["reason"]) for cell in cells if not cell["value"]]
-    assert [dash for dash in dashes if not dash[2].startswith(("ms_ssim", "akd_px yaw"))] == []
+    # Frames of 64 px are too small for MS-SSIM, and four people need not turn as far as every stratum asks.
+    assert [dash for dash in dashes if not dash[2].startswith("ms_ssim") and "|yaw gap" not in dash[2]] == []
