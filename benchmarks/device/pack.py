@@ -35,7 +35,7 @@ def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_
     tree["data"].update(root=str(folder), heads="heads", second=None)
     tree["data"]["first"].update(folder=f"videos/{CORPUS}", watch=f"videos/{CORPUS}")
     tree["crop"].update(size_px=size_px)
-    tree["crop"]["tube"].update(min_frames=min(frames, tree["crop"]["tube"]["min_frames"]))
+    tree["crop"]["tube"].update(min_frames=frames // 2)  # videos of 30 frames a second are shorter
     path = folder / "params.yaml"
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)
@@ -90,7 +90,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of the set; it must not exist")] = Path("device_set"),
     size_px: Annotated[int, typer.Option(help="side of the clips")] = 256,
     frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 32,
-    train_people: Annotated[int, typer.Option(help="who are trained on")] = 48,
+    train_people: Annotated[int, typer.Option(help="who are trained on")] = 44,
     test_people: Annotated[int, typer.Option(help="who are held out; their clips are lossless")] = 8,
     texture_px: Annotated[int, typer.Option(help="side of the puppets' textures")] = 768,
     workers: Annotated[int, typer.Option(help="processes")] = CORES,

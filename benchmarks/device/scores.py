@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from pipeline.store.schema import read_table
 JUDGE = ROOT / "pipeline" / "puppets" / "assets" / "judge.safetensors"
 PAIRS = PairParams(seed=1, per_person=8)  # of each task
 SHOWN = {"same": 4, "cross": 2}  # pairs of the contact sheet
-Pair = dict[str, object]
+Pair = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ class Bench:
         parts = []
         for first in range(0, len(pairs), batch):
             some = pairs[first : first + batch]
-            views = [self._view(some, side) for side in ("source", "driving")]
+            source, driving = (self._view(some, side) for side in ("source", "driving"))
             alike = torch.tensor([pair["task"] == "same" for pair in some], device=self._device)
-            driven = trained.adapter.drive(*views, alike)
+            driven = trained.adapter.drive(source, driving, alike)
             parts.append(tensor_to_frames(trained.network(driven.source, driven.signals).image.float()).cpu())
         return torch.cat(parts).numpy()
 
