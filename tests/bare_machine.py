@@ -47,12 +47,12 @@ def write_wheels(folder: Path) -> None:
                     wheel.write(str(file.locate()), file.as_posix())
 
 
-def run_bare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m ...` in the project; FOLDER gets the hook."""
+def run_bare(folder: Path, *arguments: str, beside: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python -m ...` in the project; FOLDER gets the hook, `beside` is a folder of unpacked wheels."""
     hook = folder / "hook"
     hook.mkdir(exist_ok=True)
     (hook / "sitecustomize.py").write_text(HOOK)
-    env = {**os.environ, "PYTHONPATH": str(hook), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, filter(None, (hook, beside)))), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )

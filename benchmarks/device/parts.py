@@ -14,7 +14,17 @@ from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import write_json, write_text
 
-TESTS = ("pytest", "-q", "-rs", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-m", "gpu", "tests/unit")
+TESTS = (
+    "pytest",
+    "-q",
+    "-rs",
+    "-p",
+    "no:cacheprovider",
+    "--continue-on-collection-errors",
+    "-m",
+    "gpu",
+    "tests/unit/model",
+)
 NOTHING_CHOSEN = 5  # pytest's status
 LAST_LINES = 60
 # Module -> its options, and those of a quick look. Whole runs are for the machines that reports/benchmarks names.
@@ -35,14 +45,15 @@ def tests(out: Path) -> list[str]:
 
 
 def timings(given: argparse.Namespace) -> list[str]:
-    """Run the timings, whose pages go to `benchmarks` below --out; returns those that failed."""
+    """Run the timings that were asked for; pages go to `benchmarks` below --out. Returns those that failed."""
     params = of_puppets(given.profile, given.work / "params.yaml")
     beside = {
         "train": ("--params", str(params), "--device", given.device),
         "generate": ("--only", SHOWN[given.quick]),
     }
     failed, folder = [], given.out / "benchmarks"
-    for name, options in TIMINGS.items():
+    for name in given.timings:
+        options = TIMINGS[name]
         say(f"device: timing {name}")
         done = _run((f"benchmarks.{name}", "--out", str(folder), *options[given.quick].split(), *beside.get(name, ())))
         if done.returncode:
