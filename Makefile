@@ -9,7 +9,7 @@ GOLDEN ?= ../shared/data/golden
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv repro test slow check parity clean
+.PHONY: help venv repro test slow check parity device clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,14 @@ check: $(READY)  ## style, layers and types
 
 parity: $(READY)  ## golden checks against published code, on the folder GOLDEN
 	python -m tests.parity "$(GOLDEN)"
+
+# Of the system's Python where there is no .venv: a bare machine builds none.
+DEVICE_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+MINUTES ?= 9
+PARTS ?= tests timings runs
+RUNS ?=
+device:  ## on a machine with a GPU: tests, timings and reference runs, for MINUTES (docs/device.md)
+	$(DEVICE_PYTHON) -m benchmarks.device --parts $(PARTS) --minutes $(MINUTES) --runs $(RUNS)
 
 clean:  ## forget what was made (imported assets and DVC's cache stay)
 	rm -rf reports/*/figures

@@ -52,9 +52,9 @@ def small(**changes: object) -> BiLayer:
 
 
 @pytest.fixture
-def given():
+def given(on_device):
     network = small()
-    return network, *drawn_inputs(network, SHAPES)
+    return on_device((network, *drawn_inputs(network, SHAPES)))
 
 
 @cache
@@ -146,11 +146,11 @@ def test_the_enhancer_brings_the_rendered_source_nearer_when_its_net_follows_the
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_it_enhances_whatever_mode_the_caller_is_in(given, mode: Callable):
+def test_it_enhances_whatever_mode_the_caller_is_in(given, on_device, mode: Callable):
     network, source, signals = given
     expected = network(source, signals).image.detach()
     with mode():
-        inside = network(*drawn_inputs(network, SHAPES))  # inputs that are made inside, too
+        inside = network(*on_device(drawn_inputs(network, SHAPES)))  # inputs that are made inside, too
     assert torch.equal(inside.image, expected)
     assert (inside.own.enhanced_texture - inside.own.texture).abs().max() > 1e-3
 
@@ -158,7 +158,7 @@ def test_it_enhances_whatever_mode_the_caller_is_in(given, mode: Callable):
 def test_no_step_leaves_the_texture(given):
     _, source, signals = given
     with torch.no_grad():
-        own = small(enhancer_steps=0)(source, signals).own
+        own = small(enhancer_steps=0).to(source.device)(source, signals).own
     assert torch.equal(own.enhanced_texture, own.texture)
     assert torch.equal(own.enhanced, own.plain)
 
@@ -166,7 +166,7 @@ def test_no_step_leaves_the_texture(given):
 def test_the_background_lies_where_the_network_sees_no_person(given):
     network, source, signals = given
     with torch.no_grad():
-        black, white = network(source, signals), small(background=1.0)(source, signals)
+        black, white = network(source, signals), small(background=1.0).to(source.device)(source, signals)
     person = black.panels["person"]
     torch.testing.assert_close(white.image - black.image, (1 - person).expand_as(source), rtol=0, atol=1e-6)
     composited = (over_black(black.own.enhanced, person) + 1) / 2

@@ -50,19 +50,19 @@ def test_it_is_the_published_function_in_float64_and_a_small_change_is_seen(tmp_
 
 
 @torch.inference_mode()
-def test_a_batch_is_its_pairs_one_by_one():
-    network, (source, driving) = small(), pair()
+def test_a_batch_is_its_pairs_one_by_one(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair())
     together = network(source, {"driving": driving})
     assert together.image.shape == source.shape
     for i in range(2):
         alone = network(source[i : i + 1], {"driving": driving[i : i + 1]})
-        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=1e-12)
+        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=on_device.atol)
         for name, panel in alone.panels.items():
-            torch.testing.assert_close(together.panels[name][i : i + 1], panel, rtol=0, atol=1e-12)
+            torch.testing.assert_close(together.panels[name][i : i + 1], panel, rtol=0, atol=on_device.atol)
 
 
-def test_a_gradient_reaches_every_weight_and_both_images():
-    network, (source, driving) = small(), pair(1)
+def test_a_gradient_reaches_every_weight_and_both_images(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     source.requires_grad_(), driving.requires_grad_()
     network(source, {"driving": driving}).image.sum().backward()
     without = {name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()}
@@ -72,19 +72,19 @@ def test_a_gradient_reaches_every_weight_and_both_images():
 
 
 @torch.no_grad()
-def test_the_same_image_twice_moves_nothing_and_corners_are_as_configured():
-    network, (source, _) = small(), pair(1)
+def test_the_same_image_twice_moves_nothing_and_corners_are_as_configured(on_device):
+    network, (source, _) = on_device(small()), on_device(pair(1))
     inside = network(source, {"driving": source}).own
     torch.testing.assert_close(inside.deformation[0], position_grid((16, 16), source), rtol=0, atol=1e-9)
     unmoved = network.generator.dense_motion_network.down(source)[:, None].expand_as(inside.sparse_deformed)
     torch.testing.assert_close(inside.sparse_deformed, unmoved, rtol=0, atol=1e-9)
-    edges = small(align_corners=False)(source, {"driving": source}).own
+    edges = on_device(small(align_corners=False))(source, {"driving": source}).own
     assert (edges.sparse_deformed - unmoved).abs().max() > 0.01  # the documented zoom of less than a pixel
 
 
 @torch.no_grad()
-def test_relative_motion_from_the_driving_frame_itself_moves_nothing():
-    network, (source, driving) = small(), pair(1)
+def test_relative_motion_from_the_driving_frame_itself_moves_nothing(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     still = network(source, {"driving": driving, "driving_first": driving}).own
     torch.testing.assert_close(still.driving.value, still.source.value)
     torch.testing.assert_close(still.driving.jacobian, still.source.jacobian)
@@ -103,35 +103,37 @@ def test_relative_motion_is_scaled_by_the_size_of_the_faces():
 
 
 @torch.no_grad()
-def test_the_scale_of_movement_is_used_when_asked_for():
-    source, driving = pair(1)
+def test_the_scale_of_movement_is_used_when_asked_for(on_device):
+    source, driving = on_device(pair(1))
     signals = {"driving": driving, "driving_first": source.flip(-1)}
-    plain, scaled = (small(adapt_movement_scale=on)(source, signals).own for on in (False, True))
-    first = small().kp_detector(source.flip(-1)).value
+    plain, scaled = (on_device(small(adapt_movement_scale=on))(source, signals).own for on in (False, True))
+    first = on_device(small()).kp_detector(source.flip(-1)).value
     scale = movement_scale(plain.source.value, first)
     torch.testing.assert_close(
         scaled.driving.value - scaled.source.value, scale * (plain.driving.value - plain.source.value)
     )
 
 
-def test_a_keypoint_is_fetched_from_where_it_is_in_the_source():
-    source, driving = (Keypoints(torch.tensor([[[x, y]]]), torch.eye(2)[None, None]) for x, y in ((0.5, -1), (-0.5, 1)))
+def test_a_keypoint_is_fetched_from_where_it_is_in_the_source(placed):
+    source, driving = (
+        Keypoints(placed(torch.tensor([[[x, y]]])), placed(torch.eye(2))[None, None]) for x, y in ((0.5, -1), (-0.5, 1))
+    )
     motions = sparse_motions(source, driving, (5, 5))
     assert motions.shape == (1, 2, 5, 5, 2)
     torch.testing.assert_close(motions[0, 0], position_grid((5, 5), source.value))
     torch.testing.assert_close(motions[0, 1, 4, 1], source.value[0, 0])  # the pixel at (-0.5, 1)
 
 
-def test_positions_are_x_y_z_of_the_heat():
-    heat = torch.zeros(1, 1, 3, 5, 9)
+def test_positions_are_x_y_z_of_the_heat(placed):
+    heat = placed(torch.zeros(1, 1, 3, 5, 9))
     heat[0, 0, 2, 1, 4] = 1
     assert expected_position(heat)[0, 0].tolist() == [0, -0.5, 1]
 
 
-def test_the_small_image_keeps_a_constant_inside():
-    small_image = AntiAlias(3, 0.25)(torch.ones(1, 3, 64, 64))
+def test_the_small_image_keeps_a_constant_inside(placed):
+    small_image = placed(AntiAlias(3, 0.25))(placed(torch.ones(1, 3, 64, 64)))
     assert small_image.shape == (1, 3, 16, 16)
-    torch.testing.assert_close(small_image[..., 2:-2, 2:-2], torch.ones(1, 3, 12, 12))
+    torch.testing.assert_close(small_image[..., 2:-2, 2:-2], placed(torch.ones(1, 3, 12, 12)))
     assert small_image[..., 0, 0].max() < 0.5  # black outside
 
 

@@ -62,20 +62,20 @@ def test_each_configuration_has_the_published_tensors(config, generator, without
 
 @both_decoders
 @torch.inference_mode()
-def test_a_batch_is_its_pairs_one_by_one(decoder):
-    network, (source, driving) = small(decoder), pair()
+def test_a_batch_is_its_pairs_one_by_one(decoder, on_device):
+    network, (source, driving) = on_device(small(decoder)), on_device(pair())
     together = network(source, {"driving": driving})
     assert together.image.shape == source.shape
     assert 0 < together.image.min() < together.image.max() < 1
     for i in range(2):
         alone = network(source[i : i + 1], {"driving": driving[i : i + 1]})
-        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=1e-12)
-        torch.testing.assert_close(together.own.mask[i : i + 1], alone.own.mask, rtol=0, atol=1e-12)
+        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=on_device.atol)
+        torch.testing.assert_close(together.own.mask[i : i + 1], alone.own.mask, rtol=0, atol=on_device.atol)
 
 
 @both_decoders
-def test_a_gradient_reaches_every_weight_and_both_images(decoder):
-    network, (source, driving) = small(decoder), pair(1)
+def test_a_gradient_reaches_every_weight_and_both_images(decoder, on_device):
+    network, (source, driving) = on_device(small(decoder)), on_device(pair(1))
     source.requires_grad_(), driving.requires_grad_()
     network(source, {"driving": driving}).image.sum().backward()
     without = {name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()}
@@ -87,16 +87,16 @@ def test_a_gradient_reaches_every_weight_and_both_images(decoder):
 
 @both_decoders
 @torch.no_grad()
-def test_the_same_image_twice_moves_nothing(decoder):
-    network, (source, _) = small(decoder), pair(1)
+def test_the_same_image_twice_moves_nothing(decoder, on_device):
+    network, (source, _) = on_device(small(decoder)), on_device(pair(1))
     inside = network(source, {"driving": source}).own
-    torch.testing.assert_close(inside.deformation[0], position_grid((4, 8, 8), source), rtol=0, atol=1e-12)
-    torch.testing.assert_close(inside.mask.sum(1), torch.ones(1, 4, 8, 8, dtype=torch.float64))
+    torch.testing.assert_close(inside.deformation[0], position_grid((4, 8, 8), source), rtol=0, atol=on_device.atol)
+    torch.testing.assert_close(inside.mask.sum(1), on_device(torch.ones(1, 4, 8, 8, dtype=torch.float64)))
 
 
 @torch.no_grad()
-def test_relative_motion_from_the_driving_frame_itself_moves_nothing():
-    network, (source, driving) = small(), pair(1)
+def test_relative_motion_from_the_driving_frame_itself_moves_nothing(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     still = network(source, {"driving": driving, "driving_first": driving}).own
     torch.testing.assert_close(still.driving.value, still.source.value)
     absolute = network(source, {"driving": driving}).own
@@ -105,51 +105,57 @@ def test_relative_motion_from_the_driving_frame_itself_moves_nothing():
 
 
 @torch.no_grad()
-def test_of_the_driving_image_only_its_pose_and_expression_are_used():
-    network, (source, driving) = small(), pair(1)
+def test_of_the_driving_image_only_its_pose_and_expression_are_used(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     made = network(source, {"driving": driving}).own
     canonical = network.kp_detector(source)
     torch.testing.assert_close(made.canonical.value, canonical.value)
     torch.testing.assert_close(made.driving.value, place(canonical, network.he_estimator(driving)).value)
 
 
-def test_the_detector_of_beta_sees_the_whole_image():
-    source, driving = pair(1)
+def test_the_detector_of_beta_sees_the_whole_image(on_device):
+    source, driving = on_device(pair(1))
     seen = []
-    network = small(ORIGINAL, kp_scale=1)
+    network = on_device(small(ORIGINAL, kp_scale=1))
     network.kp_detector.kp.register_forward_hook(lambda module, given, out: seen.append(out.shape))
     assert network(source, {"driving": driving}).image.shape == source.shape
     assert seen == [(1, 3, 4, PX, PX)]
 
 
-def test_angles_are_means_over_bins_and_named_the_wrong_way_round():
-    logits = torch.full((66, 66), -1e4).fill_diagonal_(1e4)
+def test_angles_are_means_over_bins_and_named_the_wrong_way_round(on_device):
+    logits = on_device(torch.full((66, 66), -1e4)).fill_diagonal_(1e4)
     assert to_degrees(logits).tolist() == list(range(-99, 99, 3))
-    network = small()
+    network = on_device(small())
     with torch.no_grad():
-        before = network.he_estimator(pair()[0])
+        before = network.he_estimator(on_device(pair())[0])
         network.he_estimator.fc_roll.bias += 1
-        after = network.he_estimator(pair()[0])
+        after = network.he_estimator(on_device(pair())[0])
     torch.testing.assert_close(after.yaw, before.yaw + 1)
     torch.testing.assert_close(after.roll, before.roll)
 
 
-def test_keypoints_are_turned_by_roll_then_yaw_then_pitch_and_moved():
-    yaw, pitch, roll = torch.tensor([[20.0, -50], [5, 30], [-10, 80]], dtype=torch.float64)
+def test_keypoints_are_turned_by_roll_then_yaw_then_pitch_and_moved(on_device):
+    yaw, pitch, roll = on_device(torch.tensor([[20.0, -50], [5, 30], [-10, 80]], dtype=torch.float64))
     angles = torch.stack([pitch, yaw, roll], 1) * PUBLISHED_PI / 180
-    expected = torch.from_numpy(Rotation.from_euler("XYZ", angles.numpy()).as_matrix())
+    expected = on_device(torch.from_numpy(Rotation.from_euler("XYZ", angles.cpu().numpy()).as_matrix()))
     torch.testing.assert_close(rotation(yaw, pitch, roll), expected)
-    points = torch.rand(2, 5, 3, dtype=torch.float64)
-    bins = torch.full((2, 66), -1e4, dtype=torch.float64)
+    points = on_device(torch.rand(2, 5, 3, dtype=torch.float64))
+    bins = on_device(torch.full((2, 66), -1e4, dtype=torch.float64))
     at_33_deg = bins.clone()
     at_33_deg[:, 44] = 1e4
     at_rest = bins.clone()
     at_rest[:, 33] = 1e4
-    pose = Pose(at_33_deg, at_rest, at_rest, torch.tensor([[1.0, 2, 3]] * 2).double(), torch.ones(2, 15).double())
+    pose = Pose(
+        at_33_deg,
+        at_rest,
+        at_rest,
+        on_device(torch.tensor([[1.0, 2, 3]] * 2).double()),
+        on_device(torch.ones(2, 15).double()),
+    )
     found = place(Keypoints(points), pose).value
     turn = Rotation.from_euler("y", 33 * PUBLISHED_PI / 180)
-    expected = turn.apply(points.flatten(0, 1).numpy()).reshape(2, 5, 3) + [2, 3, 4]
-    torch.testing.assert_close(found, torch.from_numpy(expected))
+    expected = turn.apply(points.flatten(0, 1).cpu().numpy()).reshape(2, 5, 3) + [2, 3, 4]
+    torch.testing.assert_close(found, on_device(torch.from_numpy(expected)))
 
 
 def test_what_it_cannot_be_or_animate_is_refused_by_name():

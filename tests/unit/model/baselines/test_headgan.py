@@ -44,18 +44,18 @@ def test_the_tensors_are_the_published_ones(audio, manifest):
 
 
 @pytest.mark.parametrize("audio", [0, 5])
-def test_a_batch_of_two_is_two_calls(audio):
-    assert_two_are_twice_one(*small(audio))
+def test_a_batch_of_two_is_two_calls(audio, on_device):
+    assert_two_are_twice_one(*on_device(small(audio)))
 
 
 @pytest.mark.parametrize("audio", [0, 5])
-def test_everything_learns(audio):
-    assert without_gradient(*small(audio)) == set()
+def test_everything_learns(audio, placed):
+    assert without_gradient(*placed(small(audio))) == set()
 
 
-def test_only_the_network_that_hears_needs_and_uses_sound():
-    deaf, source, signals = small(0)
-    hears, *_ = small(5)
+def test_only_the_network_that_hears_needs_and_uses_sound(placed):
+    deaf, source, signals = placed(small(0))
+    hears, *_ = placed(small(5))
     louder = {**signals, "audio": signals["audio"] + 1}
     silent = {name: value for name, value in signals.items() if name != "audio"}
     with torch.no_grad():
@@ -65,8 +65,8 @@ def test_only_the_network_that_hears_needs_and_uses_sound():
         hears(source, silent)
 
 
-def test_the_image_is_in_0_to_1_and_the_panels_show_the_warp_and_its_mask():
-    network, source, signals = small(0)
+def test_the_image_is_in_0_to_1_and_the_panels_show_the_warp_and_its_mask(placed):
+    network, source, signals = placed(small(0))
     with torch.no_grad():
         made = network(source, signals)
     assert 0 <= made.image.min() < made.image.max() <= 1
@@ -75,12 +75,12 @@ def test_the_image_is_in_0_to_1_and_the_panels_show_the_warp_and_its_mask():
     assert 0 <= made.panels["mask"].min() < made.panels["mask"].max() <= 1
 
 
-def test_the_flow_is_in_pixels_and_the_rim_is_repeated():
-    img = torch.rand(1, 2, 6, 9, dtype=torch.float64)
-    flow = torch.zeros(1, 2, 6, 9, dtype=torch.float64)
+def test_the_flow_is_in_pixels_and_the_rim_is_repeated(on_device):
+    img = on_device(torch.rand(1, 2, 6, 9, dtype=torch.float64))
+    flow = on_device(torch.zeros(1, 2, 6, 9, dtype=torch.float64))
     flow[:, 0], flow[:, 1] = 2, -1
     expected = F.pad(img, (0, 2, 1, 0), mode="replicate")[:, :, :6, 2:]
-    torch.testing.assert_close(warp_px(img, flow), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(warp_px(img, flow), expected, rtol=0, atol=on_device.atol)
 
 
 def test_wrong_signals_and_sizes_are_refused():

@@ -12,7 +12,7 @@ from model.training.loop import Players, train_step
 from model.training.perceptual import Perceptual
 from tests.toy_networks import Trunk, train_config
 
-SIDE, CPU = 32, torch.device("cpu")
+SIDE = 32
 WEIGHTS = {"perceptual": 1.0, "adversarial": 0.5, "feature_matching": 2.0, "pixel": 10.0, "warped": 0.7}
 
 
@@ -32,8 +32,8 @@ def batch() -> Batch:
     return Batch(source, target, {"driving_nmfc": driving, "source_nmfc": picture})
 
 
-def test_image_and_warped_source_are_measured_in_the_images_range():
-    taught, pairs = lesson(), batch()
+def test_image_and_warped_source_are_measured_in_the_images_range(placed):
+    taught, pairs = placed(lesson()), placed(batch())
     taught.network.eval()
     made = taught.network(pairs.source, pairs.signals)
     terms = taught.losses(pairs).terms
@@ -44,27 +44,30 @@ def test_image_and_warped_source_are_measured_in_the_images_range():
 
 
 @pytest.mark.parametrize("term", WEIGHTS)
-def test_each_weight_counts(term: str):
-    whole, without = (made.losses(batch()).of["generator"].item() for made in (lesson(), lesson(**{term: 0.0})))
+def test_each_weight_counts(term: str, placed):
+    whole, without = (
+        made.losses(placed(batch())).of["generator"].item()
+        for made in (placed(lesson()), placed(lesson(**{term: 0.0})))
+    )
     assert abs(whole - without) > 1e-3
 
 
-def test_the_warped_source_teaches_the_flow_alone():
-    taught = lesson(perceptual=0.0, adversarial=0.0, feature_matching=0.0)
+def test_the_warped_source_teaches_the_flow_alone(placed):
+    taught = placed(lesson(perceptual=0.0, adversarial=0.0, feature_matching=0.0))
     parts = taught.network.generator
-    taught.losses(batch()).of["generator"].backward()
+    taught.losses(placed(batch())).of["generator"].backward()
     assert all(p.grad is not None for p in parts.rendering_network.parameters())
     flow = [p.grad.abs().sum() for p in parts.flow_network.parameters() if p.grad is not None]
     assert torch.stack(flow).sum() > 0
 
 
-def test_players_learn_at_their_own_rates_and_one_step_moves_every_part():
-    taught = lesson()
+def test_players_learn_at_their_own_rates_and_one_step_moves_every_part(placed):
+    taught = placed(lesson())
     rates = {name: [group.rate for group in groups] for name, groups in taught.players().items()}
     assert rates == {"generator": [1e-3], "discriminator": [2e-3]}
-    players = Players.make(taught, train_config(), CPU)
+    players = Players.make(taught, train_config(), placed.device)
     moved = {**dict(taught.network.named_parameters()), **{f"d.{k}": v for k, v in taught.rivals.named_parameters()}}
     before = {k: v.clone() for k, v in moved.items()}
-    train_step(players, batch(), train_config(), CPU)
+    train_step(players, placed(batch()), train_config(), placed.device)
     still = [k for k, v in moved.items() if torch.equal(v, before[k])]
     assert [k for k in still if not k.endswith("logits.bias")] == []  # inside the hinge its gradients cancel

@@ -20,9 +20,9 @@ SHAPES = {"source_contour": (3, 28, 28), "driving_contour": (3, 28, 28)}
 
 
 @pytest.fixture
-def small():
+def small(on_device):
     network = lively(Lsr(SMALL), scales_itself=True)
-    return network, *drawn_inputs(network, SHAPES)
+    return on_device((network, *drawn_inputs(network, SHAPES)))
 
 
 def test_the_released_network_has_its_size():

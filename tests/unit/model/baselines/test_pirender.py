@@ -20,9 +20,9 @@ SHAPES = {"coefficients": (73, 27)}
 
 
 @pytest.fixture
-def small():
+def small(on_device):
     network = lively(PIRender(SMALL))
-    return network, *drawn_inputs(network, SHAPES)
+    return on_device((network, *drawn_inputs(network, SHAPES)))
 
 
 def test_the_released_network_has_its_size():

@@ -34,17 +34,17 @@ def test_it_is_the_published_function_in_float64_and_a_small_change_is_seen(tmp_
 
 
 @torch.inference_mode()
-def test_a_batch_is_its_pairs_one_by_one():
-    network, (source, driving) = small(), pair()
+def test_a_batch_is_its_pairs_one_by_one(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair())
     together = network(source, {"driving": driving})
     assert together.image.shape == source.shape
     for i in range(2):
         alone = network(source[i : i + 1], {"driving": driving[i : i + 1]})
-        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=1e-12)
+        torch.testing.assert_close(together.image[i : i + 1], alone.image, rtol=0, atol=on_device.atol)
 
 
-def test_a_gradient_reaches_every_weight_and_both_images():
-    network, (source, driving) = small(), pair(1)
+def test_a_gradient_reaches_every_weight_and_both_images(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     source.requires_grad_(), driving.requires_grad_()
     network(source, {"driving": driving}).image.sum().backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()] == []
@@ -53,8 +53,8 @@ def test_a_gradient_reaches_every_weight_and_both_images():
 
 
 @torch.no_grad()
-def test_no_flow_is_the_source_and_a_full_flow_looks_outside():
-    network, (source, driving) = small(), pair(1)
+def test_no_flow_is_the_source_and_a_full_flow_looks_outside(on_device):
+    network, (source, driving) = on_device(small()), on_device(pair(1))
     for part in (network.unwrapped, network.sampler):
         part.netG["model"].up[2].weight.zero_()
     made = network(source, {"driving": driving})
@@ -63,7 +63,7 @@ def test_no_flow_is_the_source_and_a_full_flow_looks_outside():
     # Twice tanh of a large number is 0.76, here 11.8 pixels: the 11 rightmost look outside.
     network.sampler.netG["model"].up[2] = torch.nn.Conv2d(4, 2, 3, padding=1).double()
     network.sampler.netG["model"].up[2].weight.zero_()
-    network.sampler.netG["model"].up[2].bias.copy_(torch.tensor([50.0, 0.0]))
+    network.sampler.netG["model"].up[2].bias.copy_(on_device(torch.tensor([50.0, 0.0])))
     made = network(source, {"driving": driving})
     assert made.own.drive_raw[:, 0].min() == 1
     assert not made.image[..., -11:].any()
@@ -71,15 +71,15 @@ def test_no_flow_is_the_source_and_a_full_flow_looks_outside():
 
 
 @torch.no_grad()
-def test_a_skip_is_rectified_and_its_input_stays_as_it_was():
-    level = Level(4, 8, None, skips=True).eval()
-    given = torch.randn(1, 4, 8, 8)
+def test_a_skip_is_rectified_and_its_input_stays_as_it_was(placed):
+    level = placed(Level(4, 8, None, skips=True).eval())
+    given = placed(torch.randn(1, 4, 8, 8))
     kept = given.clone()
     out = level(given)
     assert out.shape == (1, 8, 8, 8)
     assert torch.equal(given, kept)
     assert torch.equal(out[:, 4:], torch.where(given > 0, given, 0.2 * given))
-    assert Level(4, 8, None, skips=False).eval()(given).shape == (1, 4, 8, 8)
+    assert placed(Level(4, 8, None, skips=False).eval())(given).shape == (1, 4, 8, 8)
 
 
 @pytest.mark.parametrize(("signals", "message"), [

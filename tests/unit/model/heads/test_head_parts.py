@@ -52,11 +52,8 @@ def heads(tmp_path_factory):
 
 
 def rest(head: HeadModel) -> dict[str, torch.Tensor]:
-    return {
-        "shape": torch.zeros(1, head.num_shape, dtype=torch.float64),
-        "expression": torch.zeros(1, head.num_expression, dtype=torch.float64),
-        "pose": torch.zeros(1, head.num_pose, dtype=torch.float64),
-    }
+    counts = {"shape": head.num_shape, "expression": head.num_expression, "pose": head.num_pose}
+    return {codes: head.template.new_zeros(1, count) for codes, count in counts.items()}
 
 
 def owned(head: HeadModel, joint: str) -> torch.Tensor:
@@ -78,12 +75,12 @@ def moved(head: HeadModel, **codes: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("codes", ["shape", "expression"])
-def test_a_code_adds_its_own_direction_of_the_basis(heads, kind, codes):
-    head = heads(kind)
-    basis = torch.from_numpy(getattr(head.arrays, f"{codes}_basis")).double()
+def test_a_code_adds_its_own_direction_of_the_basis(heads, kind, codes, on_device):
+    head = on_device(heads(kind))
+    basis = on_device(torch.from_numpy(getattr(head.arrays, f"{codes}_basis")).double())
     still = head.vertices(**rest(head))
     for number in (0, len(basis) - 1):
-        one = torch.zeros(1, len(basis), dtype=torch.float64)
+        one = on_device(torch.zeros(1, len(basis), dtype=torch.float64))
         one[0, number] = 0.5
         offset = (head.vertices(**(rest(head) | {codes: one})) - still)[0]
         assert offset.abs().max() > 0
@@ -91,10 +88,10 @@ def test_a_code_adds_its_own_direction_of_the_basis(heads, kind, codes):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_root_turns_the_whole_head_rigidly(heads, kind):
-    head = heads(kind)
+def test_the_root_turns_the_whole_head_rigidly(heads, kind, on_device):
+    head = on_device(heads(kind))
     pose = rest(head)["pose"].clone()
-    pose[0, :3] = torch.tensor([0.2, -0.5, 0.3])
+    pose[0, :3] = on_device(torch.tensor([0.2, -0.5, 0.3]))
     still, turned = (head.vertices(**(rest(head) | {"pose": p}))[0] for p in (rest(head)["pose"], pose))
     rotation = head.head_rotation(pose)[0]
     expected = (still - still.mean(0)) @ rotation.T
@@ -103,11 +100,11 @@ def test_the_root_turns_the_whole_head_rigidly(heads, kind):
 
 @pytest.mark.parametrize("kind", JOINTED)
 @pytest.mark.parametrize("joint", ["neck", "jaw", "eye_left", "eye_right"])
-def test_a_joint_moves_what_hangs_on_it_and_nothing_else(heads, kind, joint):
-    head = heads(kind)
+def test_a_joint_moves_what_hangs_on_it_and_nothing_else(heads, kind, joint, on_device):
+    head = on_device(heads(kind))
     first = 3 * head.arrays.joint_names.tolist().index(joint)
     pose = rest(head)["pose"].clone()
-    pose[0, first : first + 3] = torch.tensor([0.2, 0.3, 0.0])
+    pose[0, first : first + 3] = on_device(torch.tensor([0.2, 0.3, 0.0]))
     distance, mine = moved(head, pose=pose), owned(head, joint)
     assert mine.any()
     assert (~mine).any()
@@ -116,16 +113,16 @@ def test_a_joint_moves_what_hangs_on_it_and_nothing_else(heads, kind, joint):
 
 
 @pytest.mark.parametrize("kind", JOINTED)
-def test_each_eye_is_on_its_own_side_and_the_jaw_is_below(heads, kind):
-    head = heads(kind)
+def test_each_eye_is_on_its_own_side_and_the_jaw_is_below(heads, kind, on_device):
+    head = on_device(heads(kind))
     centre = {joint: head.template[owned(head, joint)].mean(0) for joint in ("eye_left", "eye_right", "jaw")}
     assert centre["eye_left"][0] > 0 > centre["eye_right"][0]  # the person's left is the viewer's right
     assert centre["jaw"][1] < centre["eye_left"][1]
 
 
 @pytest.mark.parametrize("kind", ["ict", "ict_face"])
-def test_ict_opens_its_jaw_by_an_expression(heads, kind):
-    head = heads(kind)
+def test_ict_opens_its_jaw_by_an_expression(heads, kind, on_device):
+    head = on_device(heads(kind))
     one = rest(head)["expression"].clone()
     one[0, head.arrays.expression_names.tolist().index("jawOpen")] = 1.0
     still, opened = (head.landmarks_of(head.vertices(**(rest(head) | {"expression": e})))[0]
@@ -145,15 +142,17 @@ def test_joints_that_a_head_lacks_cannot_be_posed(heads, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_agree_with_finite_differences(heads, kind):
-    arrays = heads(kind).arrays
+def test_gradients_agree_with_finite_differences(heads, kind, on_device):
+    arrays = on_device(heads(kind)).arrays
     few = slice(0, FEW)
     names = ("shape_basis", "expression_basis", "expression_names", "expression_low", "expression_high")
-    head = HeadModel(replace(arrays, **{name: getattr(arrays, name)[few] for name in names})).double()
+    head = on_device(HeadModel(replace(arrays, **{name: getattr(arrays, name)[few] for name in names})).double())
     g = torch.Generator().manual_seed(0)
-    camera = torch.tensor([[0.1, -0.1, -1.0]] if head.perspective else [[0.1, 0.2, -0.3]], dtype=torch.float64)
-    whole = torch.tensor([[0.9, 0.1, 0.0, 0, 1.1, 0.2]], dtype=torch.float64)
-    inputs = [0.2 * torch.randn(1, n, generator=g, dtype=torch.float64) for n in (FEW, FEW, head.num_pose)]
+    camera = on_device(
+        torch.tensor([[0.1, -0.1, -1.0]] if head.perspective else [[0.1, 0.2, -0.3]], dtype=torch.float64)
+    )
+    whole = on_device(torch.tensor([[0.9, 0.1, 0.0, 0, 1.1, 0.2]], dtype=torch.float64))
+    inputs = [0.2 * on_device(torch.randn(1, n, generator=g, dtype=torch.float64)) for n in (FEW, FEW, head.num_pose)]
     inputs = [t.requires_grad_() for t in (*inputs, camera)]
     assert torch.autograd.gradcheck(head.vertices, inputs[:3], fast_mode=True)
     assert torch.autograd.gradcheck(lambda *c: head.place(HeadFit(*c, whole)), inputs, fast_mode=True)

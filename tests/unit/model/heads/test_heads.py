@@ -17,66 +17,70 @@ from tests.parity.flame_lbs import flame_like
 DATA = ROOT / "tests" / "data"
 
 
-def test_skinning_and_projection_agree_with_flame():
+def test_skinning_and_projection_agree_with_flame(placed):
     golden = dict(np.load(DATA / "flame_lbs.npz"))
-    head = HeadModel(flame_like(golden))
+    head = placed(HeadModel(flame_like(golden)))
     pose = np.concatenate([golden[k] for k in ("global_pose", "neck_pose", "jaw_pose", "eye_pose")], 1)
-    verts = head.vertices(*(torch.from_numpy(a) for a in (golden["shape"], golden["expression"], pose)))
-    assert np.abs(verts.numpy() - golden["vertices"]).max() <= golden["tolerance"]
-    projected = head.project(torch.from_numpy(golden["vertices"]).float(), torch.from_numpy(golden["cam"]))
-    assert np.abs(projected.numpy() - golden["projected"]).max() <= 1e-5
+    verts = head.vertices(*(placed(torch.from_numpy(a)) for a in (golden["shape"], golden["expression"], pose)))
+    assert np.abs(verts.cpu().numpy() - golden["vertices"]).max() <= golden["tolerance"]
+    projected = head.project(
+        placed(torch.from_numpy(golden["vertices"])).float(), placed(torch.from_numpy(golden["cam"]))
+    )
+    assert np.abs(projected.cpu().numpy() - golden["projected"]).max() <= 1e-5
 
 
-def test_perspective_camera_and_angles_agree_with_deep3d():
+def test_perspective_camera_and_angles_agree_with_deep3d(placed):
     golden = np.load(DATA / "deep3d_camera.npz")
-    rotation = euler_to_matrix(torch.from_numpy(golden["angles"]))
-    assert np.abs(rotation.transpose(1, 2).numpy() - golden["rotation"]).max() <= 1e-5
-    posed = torch.from_numpy(golden["vertices"]) @ rotation.transpose(1, 2)
-    ndc = deep3d_perspective(posed, torch.from_numpy(golden["translation"]))
+    rotation = euler_to_matrix(placed(torch.from_numpy(golden["angles"])))
+    assert np.abs(rotation.transpose(1, 2).cpu().numpy() - golden["rotation"]).max() <= 1e-5
+    posed = placed(torch.from_numpy(golden["vertices"])) @ rotation.transpose(1, 2)
+    ndc = deep3d_perspective(posed, placed(torch.from_numpy(golden["translation"])))
     px = (ndc[..., :2] + 1) * 112
     px[..., 1] = 224 - px[..., 1]  # the golden has y up
-    assert np.abs(px.numpy() - golden["projected"]).max() <= 1e-3
+    assert np.abs(px.cpu().numpy() - golden["projected"]).max() <= 1e-3
 
 
-def test_skinning_gradients_agree_with_finite_differences():
-    head = HeadModel(random_head()).double()
-    inputs = [torch.randn(2, n, dtype=torch.float64).mul(0.3).requires_grad_() for n in (4, 3, 15)]
+def test_skinning_gradients_agree_with_finite_differences(on_device):
+    head = on_device(HeadModel(random_head()).double())
+    inputs = [on_device(torch.randn(2, n, dtype=torch.float64)).mul(0.3).requires_grad_() for n in (4, 3, 15)]
     assert torch.autograd.gradcheck(head.vertices, inputs, fast_mode=True)
 
 
-def test_orthographic_camera_flips_y_once():
-    projected = scaled_orthographic(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[0.1, 2.0, 3.0]]))
-    assert torch.allclose(projected, torch.tensor([[[0.3, -0.5, -0.3]]]))
+def test_orthographic_camera_flips_y_once(placed):
+    projected = scaled_orthographic(placed(torch.tensor([[[1.0, 2.0, 3.0]]])), placed(torch.tensor([[0.1, 2.0, 3.0]])))
+    assert torch.allclose(projected, placed(torch.tensor([[[0.3, -0.5, -0.3]]])))
 
 
 @pytest.mark.parametrize(("axis", "name"), [(1, "yaw"), (0, "pitch"), (2, "roll")])
-def test_signs_of_the_angles(axis, name):
-    axis_angle = torch.zeros(1, 3)
+def test_signs_of_the_angles(axis, name, placed):
+    axis_angle = placed(torch.zeros(1, 3))
     axis_angle[0, axis] = 0.4
     rotation = axis_angle_to_matrix(axis_angle)[0]
-    nose, top = rotation @ torch.tensor([0.0, 0.0, 1.0]), rotation @ torch.tensor([0.0, 1.0, 0.0])
+    nose, top = rotation @ placed(torch.tensor([0.0, 0.0, 1.0])), rotation @ placed(torch.tensor([0.0, 1.0, 0.0]))
     angles = dict(zip(("yaw", "pitch", "roll"), matrix_to_yaw_pitch_roll(rotation).tolist(), strict=True))
     assert angles.pop(name) == pytest.approx(0.4, abs=1e-6)
     assert all(abs(a) < 1e-6 for a in angles.values())
     assert {"yaw": nose[0] > 0, "pitch": nose[1] < 0, "roll": top[0] < 0}[name]
 
 
-def test_rotation_logarithm_inverts_the_exponential():
-    axis_angle = torch.cat([torch.randn(20, 3, dtype=torch.float64), torch.zeros(1, 3, dtype=torch.float64)])
+def test_rotation_logarithm_inverts_the_exponential(on_device):
+    axis_angle = torch.cat(
+        [on_device(torch.randn(20, 3, dtype=torch.float64)), on_device(torch.zeros(1, 3, dtype=torch.float64))]
+    )
     axis_angle *= (2.5 / axis_angle.norm(dim=-1, keepdim=True).clamp_min(1e-9)).clamp(max=1.0)
     assert torch.allclose(matrix_to_axis_angle(axis_angle_to_matrix(axis_angle)), axis_angle, atol=1e-9)
 
 
-def test_placing_a_head_applies_the_tracker_map_last():
-    head = HeadModel(random_head())
-    codes = [torch.randn(1, n) * 0.2 for n in (4, 3, 15)]
-    camera = torch.tensor([[0.05, 1.0, -2.0]])
-    plain = head.place(HeadFit(*codes, camera, torch.tensor([[1.0, 0, 0, 0, 1, 0]])))
-    moved = head.place(HeadFit(*codes, camera, torch.tensor([[0.5, 0, 0.1, 0, 2.0, -0.3]])))
+def test_placing_a_head_applies_the_tracker_map_last(placed):
+    head = placed(HeadModel(random_head()))
+    codes = [placed(torch.randn(1, n)) * 0.2 for n in (4, 3, 15)]
+    camera = placed(torch.tensor([[0.05, 1.0, -2.0]]))
+    plain = head.place(HeadFit(*codes, camera, placed(torch.tensor([[1.0, 0, 0, 0, 1, 0]]))))
+    moved = head.place(HeadFit(*codes, camera, placed(torch.tensor([[0.5, 0, 0.1, 0, 2.0, -0.3]]))))
     assert torch.allclose(moved[..., 0], 0.5 * plain[..., 0] + 0.1, atol=1e-6)
     assert torch.allclose(moved[..., 1], 2.0 * plain[..., 1] - 0.3, atol=1e-6)
-    landmarks = head.place_landmarks(HeadFit(*codes, camera, torch.tensor([[0.5, 0, 0.1, 0, 2.0, -0.3]])))
-    assert torch.allclose(landmarks, head.landmarks_of(moved)[..., :2], atol=1e-6)
+    landmarks = head.place_landmarks(HeadFit(*codes, camera, placed(torch.tensor([[0.5, 0, 0.1, 0, 2.0, -0.3]]))))
+    assert torch.allclose(landmarks, head.landmarks_of(moved)[..., :2], atol=placed.atol)
 
 
 def test_npz_round_trip_is_exact_and_byte_stable(tmp_path):
@@ -103,7 +107,7 @@ def test_wrong_files_are_refused_by_name(tmp_path):
         replace(random_head(), camera="fisheye").check()
 
 
-def test_codes_of_another_length_are_refused():
-    head = HeadModel(random_head())
+def test_codes_of_another_length_are_refused(placed):
+    head = placed(HeadModel(random_head()))
     with pytest.raises(ValueError, match="shape has 5 codes, this head has 4"):
-        head.vertices(torch.zeros(1, 5), torch.zeros(1, 3), torch.zeros(1, 15))
+        head.vertices(placed(torch.zeros(1, 5)), placed(torch.zeros(1, 3)), placed(torch.zeros(1, 15)))

@@ -80,25 +80,26 @@ def test_a_diverged_fit_has_landmarks_that_are_not_finite(head):
     assert points[1].isnan().all()
 
 
-def test_landmarks_are_those_of_the_row_and_the_mesh(head):
-    fit = truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8], [0, -70, 0]], neck_deg=9.0)
+def test_landmarks_are_those_of_the_row_and_the_mesh(arrays, on_device):
+    head = on_device(HeadModel(arrays).double())
+    fit = on_device(truth(head, [[0, 0, 0], [5, 20.3, -4], [3, -12.2, 8], [0, -70, 0]], neck_deg=9.0))
     verts = head.vertices(fit.shape, fit.expression, fit.pose)
-    found = head.landmarks_of(verts, fit.pose).numpy()
-    arrays = head.arrays
+    found = head.landmarks_of(verts, fit.pose).cpu().numpy()
     seen = set()
     for frame in range(len(fit)):
         turn = np.eye(3)
         for joint in (0, 1):  # root, then neck
-            turn = turn @ axis_angle_to_matrix(fit.pose[frame, 3 * joint : 3 * joint + 3]).numpy()
+            turn = turn @ axis_angle_to_matrix(fit.pose[frame, 3 * joint : 3 * joint + 3]).cpu().numpy()
         yaw = round(min(39.0, np.degrees(np.arctan2(-turn[2, 0], np.hypot(turn[0, 0], turn[1, 0])))))
         row = yaw if yaw >= 0 else min(78, 39 - yaw)
         seen.add(row)
         triangles = np.concatenate([arrays.contour_triangles[row], arrays.landmark_triangles[17:]])
         places = np.concatenate([arrays.contour_barycentric[row], arrays.landmark_barycentric[17:]])
-        expected = (verts[frame].numpy()[arrays.triangles[triangles]] * places[..., None]).sum(1)
+        expected = (verts[frame].cpu().numpy()[arrays.triangles[triangles]] * places[..., None]).sum(1)
         np.testing.assert_allclose(found[frame], expected, atol=1e-12)
     assert len(seen) == 4
-    np.testing.assert_allclose(head.place_landmarks(fit), head.project(torch.from_numpy(found), fit.camera)[..., :2])
+    expected = head.project(on_device(torch.from_numpy(found)), fit.camera)[..., :2]
+    torch.testing.assert_close(head.place_landmarks(fit), expected)
 
 
 def test_landmarks_without_a_pose_are_refused(head):

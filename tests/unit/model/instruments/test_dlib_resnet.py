@@ -31,7 +31,7 @@ def planes(frames_u8: np.ndarray) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_the_network_does_what_its_layers_say(tmp_path):
+def test_the_network_does_what_its_layers_say(tmp_path, on_device):
     """In float64, scale and shift apart from the convolutions, shortcuts filled up by hand."""
     numbers = {name: torch.from_numpy(values).double() for name, values in random_numbers(1).items()}
     images = faces(0, 2)
@@ -54,7 +54,8 @@ def test_the_network_does_what_its_layers_say(tmp_path):
             both[:, :, : y.shape[2], : y.shape[3]] += y
             x, block = both.relu(), block + 1
     expected = x.mean((2, 3)) @ numbers["descriptor"]
-    found = network(convert(write_resnet(tmp_path / "random.dat", 1)))(planes(images))
+    net = on_device(network(convert(write_resnet(tmp_path / "random.dat", 1))))
+    found = net(on_device(planes(images))).cpu()
     assert expected.abs().mean() > 0.01
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-5 * float(expected.abs().max()))
 
@@ -95,10 +96,10 @@ def test_the_mean_face_itself_is_cut_out_unchanged():
     torch.testing.assert_close(chip, image[:, :, 31:181, 60:210], rtol=0, atol=2e-4)
 
 
-def test_chips_do_not_depend_on_the_batch_and_shrink_without_aliases():
+def test_chips_do_not_depend_on_the_batch_and_shrink_without_aliases(on_device):
     rng = np.random.default_rng(1)
-    images = torch.from_numpy(rng.random((3, 3, 700, 520), dtype=np.float32))
-    marks = torch.cat([landmarks_at(turned_face(rng, side, 0.3, (260, 350))) for side in (60, 150, 480)])
+    images = on_device(torch.from_numpy(rng.random((3, 3, 700, 520), dtype=np.float32)))
+    marks = on_device(torch.cat([landmarks_at(turned_face(rng, side, 0.3, (260, 350))) for side in (60, 150, 480)]))
     chips = face_chips(images, marks)
     alone = torch.cat([face_chips(images[i : i + 1], marks[i : i + 1]) for i in range(3)])
     assert torch.equal(chips, alone)
@@ -106,7 +107,7 @@ def test_chips_do_not_depend_on_the_batch_and_shrink_without_aliases():
     assert chips[2][inside].std() < 0.4 * images.std()  # noise, shrunk almost five times, averages out
     assert chips[0][inside].std() > 0.4 * images.std()
     with pytest.raises(ValueError, match="finite landmarks"):
-        face_chips(images[:1], torch.full((1, 68, 2), float("nan")))
+        face_chips(images[:1], on_device(torch.full((1, 68, 2), float("nan"))))
 
 
 def test_descriptors_are_dlibs(monkeypatch):

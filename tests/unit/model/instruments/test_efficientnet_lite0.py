@@ -35,18 +35,19 @@ def images(seed: int, count: int, height: int, width: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_maps_and_features_have_their_sizes(net):
-    maps = net.features(images(0, 2, 64, 96))
+def test_maps_and_features_have_their_sizes(on_device):
+    net = on_device(random_network())
+    maps = net.features(on_device(images(0, 2, 64, 96)))
     assert [tuple(found.shape) for found in maps] == [
         (2, 16, 32, 48), (2, 24, 16, 24), (2, 40, 8, 12), (2, 112, 4, 6), (2, 320, 2, 3)
     ]  # fmt: skip
-    assert net.pooled(images(0, 2, 224, 224)).shape == (2, 1280)
-    assert net(images(0, 1, 224, 224)).shape == (1, 1000)
+    assert net.pooled(on_device(images(0, 2, 224, 224))).shape == (2, 1280)
+    assert net(on_device(images(0, 1, 224, 224))).shape == (1, 1000)
 
 
 @torch.no_grad()
-def test_images_do_not_depend_on_the_batch(net):
-    batch = images(1, 4, 64, 48)
+def test_images_do_not_depend_on_the_batch(on_device):
+    net, batch = on_device((random_network(), images(1, 4, 64, 48)))
     alone = torch.cat([net.pooled(one[None]) for one in batch])
     torch.testing.assert_close(net.pooled(batch), alone, rtol=0, atol=1e-4 * float(alone.max()))
     assert float((alone[0] - alone[1]).abs().max()) > 0.01 * float(alone.max())
@@ -56,9 +57,9 @@ def test_images_do_not_depend_on_the_batch(net):
 
 
 @torch.no_grad()
-def test_the_distance_is_zero_for_equal_images_and_symmetric(net):
-    a, b = images(2, 2, 64, 64), images(3, 2, 64, 64)
-    torch.testing.assert_close(net.distance(a, a), torch.zeros(2))
+def test_the_distance_is_zero_for_equal_images_and_symmetric(on_device):
+    net, a, b = on_device((random_network(), images(2, 2, 64, 64), images(3, 2, 64, 64)))
+    torch.testing.assert_close(net.distance(a, a), torch.zeros_like(net.distance(a, b)))
     torch.testing.assert_close(net.distance(a, b), net.distance(b, a))
     assert (net.distance(a, b) > 0.001).all()
     with pytest.raises(ValueError, match="differ in shape"):

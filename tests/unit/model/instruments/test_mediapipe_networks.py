@@ -17,12 +17,12 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 6), (3, 2, 6), (3, 2, 7), (5, 2, 8), (1, 1, 5)])
-def test_padding_is_tensorflows(kernel, stride, size):
+def test_padding_is_tensorflows(kernel, stride, size, on_device):
     torch.manual_seed(0)
-    conv = SameConv(2, 3, kernel, stride).double()
+    conv = on_device(SameConv(2, 3, kernel, stride).double())
     x = torch.randn(1, 2, size, size + 2, dtype=torch.float64)
-    out = conv(x)[0].detach().numpy()
-    weight, bias = (value.detach().numpy() for value in (conv.weight, conv.bias))
+    out = conv(on_device(x))[0].detach().cpu().numpy()
+    weight, bias = (value.detach().cpu().numpy() for value in (conv.weight, conv.bias))
     shape = [-(-side // stride) for side in x.shape[2:]]
     assert out.shape == (3, *shape)
     before = [max((n - 1) * stride + kernel - side, 0) // 2 for n, side in zip(shape, x.shape[2:], strict=True)]
@@ -37,11 +37,11 @@ def test_padding_is_tensorflows(kernel, stride, size):
             assert np.allclose(out[:, row, column], total, atol=1e-12)
 
 
-def test_a_block_that_widens_and_halves_keeps_what_it_saw():
-    block = DepthwiseBlock(2, 5, 2, torch.nn.ReLU())
+def test_a_block_that_widens_and_halves_keeps_what_it_saw(placed):
+    block = placed(DepthwiseBlock(2, 5, 2, torch.nn.ReLU()))
     for value in block.parameters():
         torch.nn.init.zeros_(value)
-    x = torch.rand(1, 2, 4, 6)
+    x = placed(torch.rand(1, 2, 4, 6))
     out = block(x)
     assert out.shape == (1, 5, 2, 3)
     assert torch.equal(out[:, :2], torch.nn.functional.max_pool2d(x, 2))
@@ -103,11 +103,11 @@ def test_one_network_is_not_taken_for_the_other(tmp_path):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.inference_mode()
-def test_images_of_a_batch_do_not_see_each_other(name):
+def test_images_of_a_batch_do_not_see_each_other(name, on_device):
     _, build, size, low = NETWORKS[name]
     torch.manual_seed(1)
-    network = build().double().eval()
-    img = torch.rand(3, 3, size, size, dtype=torch.float64) * (1 - low) + low
+    network = on_device(build().double().eval())
+    img = on_device(torch.rand(3, 3, size, size, dtype=torch.float64) * (1 - low) + low)
     together = network(img)
     for row in range(3):
         for alone, both in zip(network(img[[row]]), together, strict=True):

@@ -19,6 +19,7 @@ from model.pwm.files import load_animator, save_animator
 from model.pwm.generator import GuideInput
 from model.pwm.guidance import Guidance
 from model.render.raster import rasterize
+from tests.devices import Place
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import EVERY, MIDDLE, SIZE, animate, fit_of, generator_config
 
@@ -36,20 +37,20 @@ def animator(
     return Animator(HeadModel(random_head()), config).eval()
 
 
-def made(model: Animator) -> torch.Tensor:
+def made(model: Animator, place: Place) -> torch.Tensor:
     source = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        return animate(model, source, fit_of(model.head, seed=1), fit_of(model.head)).image
+        return animate(place(model), *place((source, fit_of(model.head, seed=1), fit_of(model.head)))).image
 
 
 def centred_fragments(head: HeadModel, fit: HeadFit, size: tuple[int, int]) -> np.ndarray:
     """NMFC (B, h, w, 3) of every fragment about their middle, times `SCALE`, in float64; zero off the mesh."""
     fragments = rasterize(head.place(fit), head.triangles, size)
-    template = head.template.double().numpy()
+    template = head.template.double().cpu().numpy()
     values = (template - template.min(0)) / np.ptp(template, 0).max()
-    corners = values[head.triangles.numpy()[fragments.triangle.numpy().clip(0)]]
-    seen = np.einsum("bhwk,bhwkc->bhwc", fragments.barycentric.double().numpy(), corners)
-    return np.where(fragments.covered.numpy()[..., None], SCALE * (seen - values.mean(0)), 0.0)
+    corners = values[head.triangles.cpu().numpy()[fragments.triangle.cpu().numpy().clip(0)]]
+    seen = np.einsum("bhwk,bhwkc->bhwc", fragments.barycentric.double().cpu().numpy(), corners)
+    return np.where(fragments.covered.cpu().numpy()[..., None], SCALE * (seen - values.mean(0)), 0.0)
 
 
 def area_means(fine: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -60,9 +61,13 @@ def area_means(fine: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("finer", [1, 2])  # of the maps beside the image
-def test_every_level_sees_means_of_centred_fragments(finer):
-    model = animator().double()
-    head, driving, source = model.head, fit_of(model.head).to(torch.float64), fit_of(model.head, seed=1)
+def test_every_level_sees_means_of_centred_fragments(finer, on_device):
+    model = on_device(animator().double())
+    head, driving, source = (
+        model.head,
+        on_device(fit_of(model.head)).to(torch.float64),
+        on_device(fit_of(model.head, seed=1)),
+    )
     source = source.to(torch.float64)
     generator, seen = model.generator, []
     for spade in [module.spade for module in generator.modules_coarse_to_fine] + [generator.last.spade]:
@@ -71,45 +76,45 @@ def test_every_level_sees_means_of_centred_fragments(finer):
     generator.encoder.register_forward_pre_hook(lambda _m, args: encoded.append(args[0][:, 3:]))
     size = (finer * SIZE[0], finer * SIZE[1])
     maps = model.guidance(head, source, driving, size)
-    generator(torch.rand(2, 3, *SIZE, dtype=torch.float64), maps)
+    generator(on_device(torch.rand(2, 3, *SIZE, dtype=torch.float64)), maps)
 
     fine = (48, 72) if finer == 1 else (64, 96)
     wanted = centred_fragments(head, driving, fine)
     assert [tuple(guide.shape[-2:]) for guide in seen] == [(4, 6), (8, 12), (16, 24)]
     for guide in seen:
-        assert np.abs(guide.numpy() - area_means(wanted, tuple(guide.shape[-2:]))).max() < 1e-5
-    assert np.abs(encoded[0].numpy() - area_means(centred_fragments(head, source, fine), SIZE)).max() < 1e-5
+        assert np.abs(guide.cpu().numpy() - area_means(wanted, tuple(guide.shape[-2:]))).max() < 1e-5
+    assert np.abs(encoded[0].cpu().numpy() - area_means(centred_fragments(head, source, fine), SIZE)).max() < 1e-5
 
 
 def guide_inputs(maps: torch.Tensor, coverage: torch.Tensor, middle: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """What the convolutions see `by_coverage` and `in_full`."""
     return tuple(
-        GuideInput(replace(generator_config(), nmfc_centre=centre), ("nmfc",), 3, middle)(maps, coverage)
+        GuideInput(replace(generator_config(), nmfc_centre=centre), ("nmfc",), 3, middle).to(maps)(maps, coverage)
         for centre in ("by_coverage", "in_full")
     )
 
 
-def test_whole_pixels_and_the_background_are_bit_for_bit_what_they_are_in_full():
-    model = animator()
-    maps = model.guidance(model.head, fit_of(model.head, seed=1), fit_of(model.head), SIZE)
+def test_whole_pixels_and_the_background_are_bit_for_bit_what_they_are_in_full(placed):
+    model = placed(animator())
+    maps = model.guidance(model.head, placed(fit_of(model.head, seed=1)), placed(fit_of(model.head)), SIZE)
     for values, coverage in ((maps.driving, maps.coverage[:, :1]), (maps.source, maps.coverage[:, 1:])):
-        found, before = guide_inputs(values, coverage, MIDDLE)
+        found, before = guide_inputs(values, coverage, placed(MIDDLE))
         whole, off, part = coverage == 1, coverage == 0, (coverage > 0) & (coverage < 1)
         assert min(whole.sum(), off.sum(), part.sum()) > 20
         assert torch.equal(found[(whole | off).expand_as(found)], before[(whole | off).expand_as(found)])
         assert not found[off.expand_as(found)].any()
-        assert (found - before).abs().amax(1, keepdim=True)[part].min() > SCALE * MIDDLE.max() / FACTOR**2 / 2
+        assert (found - before).abs().amax(1, keepdim=True)[part].min() > SCALE * placed(MIDDLE).max() / FACTOR**2 / 2
 
 
-def test_an_outline_is_no_longer_as_strong_as_the_whole_middle():
+def test_an_outline_is_no_longer_as_strong_as_the_whole_middle(placed):
     """The shipped head in its frame at the size of the toys: half a pixel loses half the middle."""
-    head = load_head(ROOT / "pipeline" / "puppets" / "assets" / "puppet.npz")
+    head = placed(load_head(ROOT / "pipeline" / "puppets" / "assets" / "puppet.npz"))
     config = GuidanceConfig(name="nmfc", render_px=128, code_dim=1, code_std=1.0, code_frequency=1.0)
     low, high = head.template.amin(0), head.template.amax(0)
     x, y, _ = (-(low + high) / 2).tolist()
     fit = HeadFit(
-        torch.zeros(1, head.num_shape), torch.zeros(1, head.num_expression), torch.zeros(1, head.num_pose),
-        torch.tensor([[1.4 / (high - low)[1].item(), x, y]]), torch.tensor([[1.0, 0, 0, 0, 1, 0]]),
+        *(placed(torch.zeros(1, count)) for count in (head.num_shape, head.num_expression, head.num_pose)),
+        placed(torch.tensor([[1.4 / (high - low)[1].item(), x, y]])), placed(torch.tensor([[1.0, 0, 0, 0, 1, 0]])),
     )  # fmt: skip
     maps = Guidance(head, config)(head, fit, fit, (64, 80))
     found, before = guide_inputs(maps.driving, maps.coverage[:, :1], nmfc(head.template).mean(0))
@@ -119,32 +124,36 @@ def test_an_outline_is_no_longer_as_strong_as_the_whole_middle():
 
 
 @pytest.mark.parametrize("size", [SIZE, (20, 36)])
-def test_coverage_is_of_both_meshes_and_exact(size):
-    model = animator()
-    source, driving = fit_of(model.head, seed=1), fit_of(model.head)
+def test_coverage_is_of_both_meshes_and_exact(size, on_device):
+    model = on_device(animator())
+    source, driving = on_device(fit_of(model.head, seed=1)), on_device(fit_of(model.head))
     maps = model.guidance(model.head, source, driving, size)
     factor = -(-40 // size[0])
     for found, fit in zip(maps.coverage.unbind(1), (driving, source), strict=True):
         covered = rasterize(model.head.place(fit), model.head.triangles, (factor * size[0], factor * size[1])).covered
-        counts = covered.numpy().reshape(2, size[0], factor, size[1], factor).sum((2, 4))
-        assert np.array_equal(found.numpy(), (counts / np.float32(factor**2)).astype(np.float32))
+        counts = covered.cpu().numpy().reshape(2, size[0], factor, size[1], factor).sum((2, 4))
+        assert np.array_equal(found.cpu().numpy(), (counts / np.float32(factor**2)).astype(np.float32))
     assert maps.coverage.shape == (2, 2, *size)
     assert maps.to(torch.float64).coverage.dtype == torch.float64
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if "nmfc" not in GUIDANCE_PARTS[name]])
-def test_other_guidance_renders_no_coverage(name):
-    model = animator(name)
-    assert model.guidance(model.head, fit_of(model.head), fit_of(model.head), SIZE).coverage.shape == (2, 0, *SIZE)
+def test_other_guidance_renders_no_coverage(name, placed):
+    model = placed(animator(name))
+    assert model.guidance(model.head, placed(fit_of(model.head)), placed(fit_of(model.head)), SIZE).coverage.shape == (
+        2,
+        0,
+        *SIZE,
+    )
 
 
-def test_gradients_of_maps_and_coverage():
-    seen = GuideInput(generator_config(), ("nmfc",), 3, MIDDLE).double()
-    drawn = [torch.rand(2, count, 4, 6, dtype=torch.float64, requires_grad=True) for count in (3, 1)]
+def test_gradients_of_maps_and_coverage(on_device):
+    seen = on_device(GuideInput(generator_config(), ("nmfc",), 3, MIDDLE).double())
+    drawn = [on_device(torch.rand(2, count, 4, 6, dtype=torch.float64, requires_grad=True)) for count in (3, 1)]
     assert torch.autograd.gradcheck(seen, drawn)
 
 
-def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path):
+def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path, on_device: Place):
     before = animator(generator={"nmfc_centre": "in_full"})
     save_animator(tmp_path, before, 1, {})
     file = tmp_path / "config.json"
@@ -152,8 +161,8 @@ def test_a_model_from_before_the_key_generates_what_it_did(tmp_path: Path):
     assert stored["generator"].pop("nmfc_centre") == "in_full"
     file.write_text(json.dumps(stored))
     old = load_animator(tmp_path, before.head)
-    assert torch.equal(made(old), made(before))
-    assert not torch.allclose(made(old), made(animator()), atol=1e-4)
+    assert torch.equal(made(old, on_device), made(before, on_device))
+    assert not torch.allclose(made(old, on_device), made(animator(), on_device), atol=1e-4)
 
 
 def test_another_centre_is_refused():
@@ -173,7 +182,8 @@ def test_every_key_of_a_part_has_a_changed_value():
 
 @pytest.mark.parametrize("key", CHANGED)
 @pytest.mark.parametrize("name", EVERY)
-def test_a_key_counts_where_it_changes_what_is_made(name, key):
+def test_a_key_counts_where_it_changes_what_is_made(name, key, placed):
     where = "guidance" if key.startswith("code") else "generator"
     counts = key in keys_that_count(CHANGED, name)
-    assert torch.equal(made(animator(name)), made(animator(name, **{where: {key: CHANGED[key]}}))) != counts
+    before, after = (made(animator(name, **changes), placed) for changes in ({}, {where: {key: CHANGED[key]}}))
+    assert torch.equal(before, after) != counts

@@ -23,6 +23,7 @@ from model.pwm.output import OUTPUTS
 from model.training.loop import Players, train_step
 from pipeline.adapters.pwm.record import comparable
 from pipeline.params.tree import load_params
+from tests.devices import Place
 from tests.helpers import ROOT, random_head
 from tests.toy_networks import (
     EVERY,
@@ -49,15 +50,15 @@ def paper_animator(name: str) -> Animator:
     return Animator(HeadModel(random_head()), AnimatorConfig(guidance=guidance, generator=paper()))
 
 
-def test_the_image_is_one_convolution_of_the_realigned_features():
+def test_the_image_is_one_convolution_of_the_realigned_features(placed):
     torch.manual_seed(0)
-    generator = Generator(paper(), ("disp",), 0, 2, MIDDLE).eval()
+    generator = placed(Generator(paper(), ("disp",), 0, 2, MIDDLE).eval())
     realigned: list[torch.Tensor] = []
     generator.modules_coarse_to_fine[-1].register_forward_hook(lambda _m, _a, out: realigned.append(out[0]))
-    out = generator(torch.rand(2, 3, *SIZE), maps())
+    out = generator(placed(torch.rand(2, 3, *SIZE)), placed(maps()))
     last = generator.last.image
     wanted = torch.sigmoid(F.conv2d(realigned[0], last.weight, last.bias, padding=2))
-    assert torch.allclose(out.image, wanted, atol=1e-6)
+    assert torch.allclose(out.image, wanted, atol=placed.atol)
     assert {name.partition(".")[0] for name, _ in generator.last.named_parameters()} == {"image"}
 
 
@@ -69,10 +70,10 @@ def test_levels_below_the_last_have_spade_and_displacement_and_no_others():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_last_predicted_displacement_warps_the_source(name):
-    model = paper_animator(name)
-    source = torch.rand(2, 3, *SIZE)
-    out = animate(model, source, fit_of(model.head, seed=1), fit_of(model.head))
+def test_the_last_predicted_displacement_warps_the_source(name, placed):
+    model = placed(paper_animator(name))
+    source = placed(torch.rand(2, 3, *SIZE))
+    out = animate(model, source, placed(fit_of(model.head, seed=1)), placed(fit_of(model.head)))
     assert [tuple(d.shape) for d in out.disps] == [(2, 2, 4, 6), (2, 2, 8, 12), (2, 2, 16, 24)]
     assert out.disps[1].abs().max() > 1e-3
     assert torch.equal(out.disps[2], resize_disp(out.disps[1], SIZE))
@@ -111,35 +112,35 @@ def few_frames(head: HeadModel) -> Batch:
     return Batch(source, driving, fit_signals(fit_of(head, seed=1), fit_of(head, seed=2)))
 
 
-def train(model: Animator, channels_last: bool, steps: int) -> list[float]:
-    _, discriminator, perceptual = networks()
+def train(placed: Place, model: Animator, channels_last: bool, steps: int) -> list[float]:
+    _, discriminator, perceptual = placed(networks())
     config = train_config(channels_last=channels_last)
     weights = replace(LOSSES, adversarial=0.0, feature_matching=0.0)
     lesson = PwmLesson(model.train(), discriminator, perceptual, weights, replace(RATES, generator=5e-3))
-    players = Players.make(lesson, config, torch.device("cpu"))
-    batch = few_frames(model.head)
-    return [train_step(players, batch, config, torch.device("cpu"))["pixel"] for _ in range(steps)]
+    players = Players.make(lesson, config, placed.device)
+    batch = placed(few_frames(model.head))
+    return [train_step(players, batch, config, placed.device)["pixel"] for _ in range(steps)]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_the_papers_output_learns_a_few_frames(channels_last):
-    pixel = train(paper_animator("geom_disp+neural_codes"), channels_last, 60)
+def test_the_papers_output_learns_a_few_frames(channels_last, placed):
+    pixel = train(placed, placed(paper_animator("geom_disp+neural_codes")), channels_last, 60)
     assert pixel[-1] < 0.4 * pixel[0]
 
 
-def test_the_layout_in_memory_changes_nothing_but_last_digits():
-    first = paper_animator("geom_disp")
+def test_the_layout_in_memory_changes_nothing_but_last_digits(placed):
+    first = placed(paper_animator("geom_disp"))
     second = copy.deepcopy(first)
-    assert train(first, False, 3) == pytest.approx(train(second, True, 3), rel=1e-3)
+    assert train(placed, first, False, 3) == pytest.approx(train(placed, second, True, 3), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_gradients_reach_every_part(name):
-    model = paper_animator(name)
-    _, discriminator, perceptual = networks()
+def test_gradients_reach_every_part(name, placed):
+    model = placed(paper_animator(name))
+    _, discriminator, perceptual = placed(networks())
     lesson = PwmLesson(model, discriminator, perceptual, LOSSES, RATES)
-    players = Players.make(lesson, train_config(), torch.device("cpu"))
-    train_step(players, few_frames(model.head), train_config(), torch.device("cpu"))
+    players = Players.make(lesson, train_config(), placed.device)
+    train_step(players, placed(few_frames(model.head)), train_config(), placed.device)
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not still
 

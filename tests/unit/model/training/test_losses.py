@@ -18,20 +18,23 @@ def scores(*logits: list[float]) -> list[PatchScores]:
     return [PatchScores([torch.tensor(v)], torch.tensor(v)) for v in logits]
 
 
-def test_hinge_by_hand():
-    real, made = scores([2.0, 0.5], [-1.0]), scores([-3.0, 0.0], [0.5])
+def test_hinge_by_hand(placed):
+    real, made = placed(scores([2.0, 0.5], [-1.0])), placed(scores([-3.0, 0.0], [0.5]))
     # scale 1: mean(0, 0.5) + mean(0, 1); scale 2: 2 + 1.5
     assert discriminator_hinge(real, made).item() == pytest.approx(0.25 + 0.5 + 2.0 + 1.5)
     assert generator_hinge(made).item() == pytest.approx(1.5 - 0.5)
 
 
-def test_feature_matching_by_hand_moves_only_the_made_image():
-    real, made = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([0.0, 5.0], requires_grad=True)
+def test_feature_matching_by_hand_moves_only_the_made_image(placed):
+    real, made = (
+        placed(torch.tensor([1.0, 2.0], requires_grad=True)),
+        placed(torch.tensor([0.0, 5.0], requires_grad=True)),
+    )
     loss = feature_matching([PatchScores([real], real)], [PatchScores([made], made)])
     assert loss.item() == pytest.approx(2.0)
     loss.backward()
     assert real.grad is None
-    assert torch.equal(made.grad, torch.tensor([-0.5, 0.5]))
+    assert torch.equal(made.grad, placed(torch.tensor([-0.5, 0.5])))
 
 
 def networks() -> tuple[Discriminator, Perceptual]:
@@ -50,9 +53,9 @@ def weights(**changes: float) -> LossConfig:
     return LossConfig(perceptual_scales=3, **(values | changes))
 
 
-def test_perceptual_by_its_definition():
-    _, perceptual = networks()
-    out, target = images()
+def test_perceptual_by_its_definition(placed):
+    _, perceptual = placed(networks())
+    out, target = placed(images())
     trunk, wanted = perceptual.backbone, 0.0
     for scale in range(3):
         a, b = (F.avg_pool2d(x, 2**scale) for x in (out.image, target))
@@ -73,10 +76,10 @@ def test_perceptual_backbone_stays_frozen():
     assert not any(p.requires_grad for p in perceptual.parameters())
 
 
-def test_shared_passes_equal_separate_ones():
-    discriminator, perceptual = networks()
+def test_shared_passes_equal_separate_ones(placed):
+    discriminator, perceptual = placed(networks())
     discriminator.eval()  # spectral norm estimates stand still
-    out, target = images()
+    out, target = placed(images())
     config = weights()
     found = step_losses(out.image, out.warped, target, discriminator, perceptual, config)
     assert perceptual.backbone.calls == 2 * 3  # target once, I_o and I_w together, at three scales
@@ -97,21 +100,21 @@ def test_shared_passes_equal_separate_ones():
     assert found.of["discriminator"].item() == pytest.approx((image[1] + config.warped * warped[1]).item(), rel=1e-5)
     got = torch.autograd.grad(found.of["generator"], (out.image, out.warped))
     for mine, naive in zip(got, torch.autograd.grad(wanted_generator, (out.image, out.warped)), strict=True):
-        assert torch.allclose(mine, naive, atol=1e-6)
+        assert torch.allclose(mine, naive, atol=placed.atol)
 
 
-def test_terms_are_reported_unweighted_for_both_images():
-    discriminator, perceptual = networks()
-    out, target = images()
+def test_terms_are_reported_unweighted_for_both_images(placed):
+    discriminator, perceptual = placed(networks())
+    out, target = placed(images())
     terms = step_losses(out.image, out.warped, target, discriminator, perceptual, weights()).terms
     assert terms["pixel"].item() == pytest.approx((out.image - target).abs().mean().item())
     assert terms["pixel_warped"].item() == pytest.approx((out.warped - target).abs().mean().item())
     assert len(terms) == 8
 
 
-def test_discriminator_scales_see_halved_images():
-    discriminator, _ = networks()
-    image = torch.rand(3, 3, *SIZE)
+def test_discriminator_scales_see_halved_images(placed):
+    discriminator, _ = placed(networks())
+    image = placed(torch.rand(3, 3, *SIZE))
     judged = discriminator(image)
     assert [tuple(s.logits.shape) for s in judged] == [(3, 1, 4, 6), (3, 1, 2, 3)]
     assert [tuple(f.shape) for f in judged[0].features] == [(3, 4, 8, 12), (3, 6, 4, 6)]
@@ -120,8 +123,8 @@ def test_discriminator_scales_see_halved_images():
     assert torch.allclose(discriminator(image)[1].logits, half.logits)
 
 
-def test_parts_of_a_stacked_batch():
-    stacked = [PatchScores([torch.arange(6.0)], torch.arange(6.0))]
+def test_parts_of_a_stacked_batch(placed):
+    stacked = [PatchScores([placed(torch.arange(6.0))], placed(torch.arange(6.0)))]
     assert [g[0].logits.tolist() for g in groups(stacked, 3)] == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
 
 

@@ -93,37 +93,37 @@ def test_loss_that_is_not_finite_stops_before_any_update(tmp_path: Path):
     assert all(torch.equal(v, before[k]) for k, v in made.network.named_parameters())
 
 
-def test_one_step_moves_every_part_of_both_networks():
-    taught = lesson()
-    players = Players.make(taught, train_config(), CPU)
+def test_one_step_moves_every_part_of_both_networks(placed):
+    taught = placed(lesson())
+    players = Players.make(taught, train_config(), placed.device)
     moved = {**dict(taught.network.named_parameters()), **{f"d.{k}": v for k, v in taught.rivals.named_parameters()}}
     before = {k: v.clone() for k, v in moved.items()}
-    train_step(players, batch_at(0), train_config(), CPU)
+    train_step(players, placed(batch_at(0)), train_config(), placed.device)
     still = [k for k, v in moved.items() if torch.equal(v, before[k])]
     assert [k for k in still if not k.endswith("logits.bias")] == []  # inside the hinge its gradients cancel
 
 
 @pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}])
-def test_other_arithmetic_gives_the_same_losses(changes: dict[str, object]):
+def test_other_arithmetic_gives_the_same_losses(changes: dict[str, object], placed):
     losses = []
     for config in (train_config(), train_config(**changes)):
-        players = Players.make(lesson(), config, CPU)
-        losses.append(train_step(players, batch_at(0), config, CPU))
+        players = Players.make(placed(lesson()), config, placed.device)
+        losses.append(train_step(players, placed(batch_at(0)), config, placed.device))
     assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.02)
 
 
-def test_each_player_follows_its_own_loss():
-    taught = lesson()
-    players = Players.make(taught, train_config(), CPU)
+def test_each_player_follows_its_own_loss(placed):
+    taught = placed(lesson())
+    players = Players.make(taught, train_config(), placed.device)
     taught.network.eval(), taught.rivals.eval()
-    batch = batch_at(0)
-    train_step(players, batch, train_config(), CPU)
-    animator, discriminator, perceptual = networks()
+    batch = placed(batch_at(0))
+    train_step(players, batch, train_config(), placed.device)
+    animator, discriminator, perceptual = placed(networks())
     animator.eval(), discriminator.eval()
     out = animator(batch.source, batch.signals).own
     step_losses(out.image, out.warped, batch.target, discriminator, perceptual, LOSSES).of["discriminator"].backward()
     for mine, alone in zip(taught.rivals.parameters(), discriminator.parameters(), strict=True):
-        assert torch.allclose(mine.grad, alone.grad, atol=1e-6)
+        assert torch.allclose(mine.grad, alone.grad, atol=placed.atol)
 
 
 def test_rates_drop_and_the_codes_have_their_own():
@@ -136,13 +136,13 @@ def test_rates_drop_and_the_codes_have_their_own():
     assert players.adams["generator"].param_groups[1]["params"] == [players.lesson.network.guidance.codes]
 
 
-def test_overfitting_one_pair_reproduces_it(tmp_path: Path):
-    smooth = torch.nn.functional.interpolate(torch.rand(2, 3, 2, 3), size=SIZE, mode="bilinear")
-    batch = dataclasses.replace(batch_at(0), source=smooth, target=smooth.flip(-1))
+def test_overfitting_one_pair_reproduces_it(tmp_path: Path, placed):
+    smooth = torch.nn.functional.interpolate(placed(torch.rand(2, 3, 2, 3)), size=SIZE, mode="bilinear")
+    batch = dataclasses.replace(placed(batch_at(0)), source=smooth, target=smooth.flip(-1))
     losses = dataclasses.replace(LOSSES, perceptual=0.0, adversarial=0.0, feature_matching=0.0)
     config = train_config(iterations=40, lr_drop_steps=(), log_every=1)
-    taught = lesson(rates=dataclasses.replace(RATES, generator=1e-2), losses=losses)
-    curve = train(taught, lambda _: batch, config, CPU, CheckpointStore(tmp_path), ignore)
+    taught = placed(lesson(rates=dataclasses.replace(RATES, generator=1e-2), losses=losses))
+    curve = train(taught, lambda _: batch, config, placed.device, CheckpointStore(tmp_path), ignore)
     copied = (batch.source - batch.target).abs().mean().item()
     assert curve[-1]["pixel"] < 0.5 * min(copied, curve[0]["pixel"])
 

@@ -1,0 +1,116 @@
+"""The packed set of the reference runs: `python -m benchmarks.device.pack`, on any machine with the whole project.
+
+Renders puppets, cuts and fits them by the stages' own code, and keeps what training and scoring read: clips, fits and
+head, in the stores' own formats. Some minutes on two cores at the default size.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ruamel.yaml import YAML
+
+from benchmarks.device.settings import HEAD
+from pipeline.console import say
+from pipeline.options import CORES
+from pipeline.params.tree import ParamsError, load_params
+from pipeline.store.provenance import ROOT, commit, sha256_file, versions, write_json
+
+LARGEST_MIB = 55.0  # what device machines take along
+CORPUS = "reference"
+
+
+def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_people: int, texture_px: int) -> Path:
+    """Write params.yaml of one small corpus below a folder."""
+    yaml = YAML()
+    tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    corpora = tree["puppets"]["corpora"]
+    one = {**next(iter(corpora.values())), "train_people": train_people, "test_people": test_people}
+    tree["puppets"].update(frames=frames, texture_size=texture_px, corpora={CORPUS: one})
+    tree["bench"].update(corpora=[CORPUS], baselines=["official"])
+    tree["data"].update(root=str(folder), heads="heads", second=None)
+    tree["data"]["first"].update(folder=f"videos/{CORPUS}", watch=f"videos/{CORPUS}")
+    tree["crop"].update(size_px=size_px)
+    tree["crop"]["tube"].update(min_frames=frames // 2)  # videos of 30 frames a second are shorter
+    path = folder / "params.yaml"
+    with path.open("w", encoding="utf-8") as stream:
+        yaml.dump(tree, stream)
+    try:
+        load_params(path)
+    except ParamsError as error:
+        raise typer.BadParameter(str(error)) from error
+    return path
+
+
+def run_stages(folder: Path, params: Path, workers: int) -> None:
+    """Render, cut and fit."""
+    common = ["--params", str(params), "--workers", str(workers)]
+    head = folder / "heads" / f"{HEAD}.npz"
+    head.parent.mkdir()
+    shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / head.name, head)
+    forgotten = folder / "forgotten.txt"
+    forgotten.write_text("")
+    fits = folder / "fits" / HEAD
+    for stage, options in {
+        "videos": ["--corpus", CORPUS, "--out", str(folder / "videos" / CORPUS)],
+        "crop": ["--out", str(folder / "clips"), "--forgotten", str(forgotten)],
+        "fit": ["--head", HEAD, "--clips", str(folder / "clips"), "--heads", str(head.parent), "--out", str(fits),
+                "--report", str(fits / "report.json")],
+    }.items():  # fmt: skip
+        say(f"pack: {stage}")
+        subprocess.run([sys.executable, "-m", f"stages.{stage}", *common, *options], cwd=ROOT, check=True)
+
+
+def keep(folder: Path, out: Path, params: Path) -> float:
+    """Copy what the runs read into a new folder `out`; returns its size in MiB."""
+    for split in ("train", "eval"):
+        shutil.copytree(folder / "clips" / split, out / "clips" / split)
+        (out / "fits" / HEAD).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "fits" / HEAD / f"{split}.parquet", out / "fits" / HEAD / f"{split}.parquet")
+    (out / "heads").mkdir()
+    shutil.copyfile(folder / "heads" / f"{HEAD}.npz", out / "heads" / f"{HEAD}.npz")
+    files = [path for path in sorted(out.rglob("*")) if path.is_file()]
+    settings = load_params(params)
+    made_from = {
+        "commit": commit(),
+        "versions": versions(),
+        "crop": settings.crop.model_dump(mode="json"),
+        "puppets": settings.puppets.model_dump(mode="json"),
+        "files": {path.relative_to(out).as_posix(): sha256_file(path) for path in files},
+    }
+    write_json(out / "set.json", made_from)
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 2**20
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of the set; it must not exist")] = Path("device_set"),
+    size_px: Annotated[int, typer.Option(help="side of the clips")] = 256,
+    frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 32,
+    train_people: Annotated[int, typer.Option(help="who are trained on")] = 44,
+    test_people: Annotated[int, typer.Option(help="who are held out; their clips are lossless")] = 8,
+    texture_px: Annotated[int, typer.Option(help="side of the puppets' textures")] = 768,
+    workers: Annotated[int, typer.Option(help="processes")] = CORES,
+) -> None:
+    """Make the packed set, at most 55 MiB."""
+    if out.exists():
+        raise typer.BadParameter(f"{out} is there already: remove it, or choose another --out")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        params = parameters(folder, size_px, frames, train_people, test_people, texture_px)
+        run_stages(folder, params, workers)
+        size = keep(folder, folder / "set", params)
+        if size > LARGEST_MIB:
+            raise typer.BadParameter(
+                f"the set has {size:.0f} MiB, more than {LARGEST_MIB:.0f}: fewer people or frames, please"
+            )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder / "set", out)
+    say(f"pack: {out} has {size:.1f} MiB")
+
+
+if __name__ == "__main__":
+    typer.run(main)

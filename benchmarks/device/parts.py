@@ -1,0 +1,87 @@
+"""The parts of a session on a device machine: the tests that need a GPU, the timings, the reference runs."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.device.machine import described
+from benchmarks.device.runs import work_through
+from benchmarks.device.settings import ALL, Run, of_puppets
+from benchmarks.device.training import Place
+from pipeline.console import say
+from pipeline.params.tree import load_params
+from pipeline.store.compute.devices import device_named
+from pipeline.store.provenance import write_json, write_text
+
+TESTS = (
+    "pytest",
+    "-q",
+    "-rs",
+    "-p",
+    "no:cacheprovider",
+    "--continue-on-collection-errors",
+    "-m",
+    "gpu",
+    "tests/unit/model",
+)
+NOTHING_CHOSEN = 5  # pytest's status
+LAST_LINES = 60
+# Module -> its options, and those of a quick look. Whole runs are for the machines that reports/benchmarks names.
+TIMINGS = {
+    "raster": ("--size 256 --batch 8 --batch 32 --budget-s 0.3", "--size 32 --batch 1 --channels 2 --repeats 1"),
+    "heads": ("--batch 8 --batch 32", "--batch 1 --repeats 1 --budget-s 0.01"),
+    "train": ("", "--steps 1"),
+    "generate": ("--budget-s 3", "--batch 1 --repeats 1 --budget-s 0.01"),
+}
+SHOWN = {False: "pwm 256 px", True: "pwm 64 px"}  # the row of benchmarks.generate, quick or not
+
+
+def tests(out: Path) -> list[str]:
+    """Run the tests that are marked `gpu`, and keep the end of what they say; returns what failed."""
+    done = _run(TESTS)
+    write_text(out / "gpu_tests.txt", "\n".join(done.stdout.splitlines()[-LAST_LINES:]) + "\n")
+    return [] if done.returncode in (0, NOTHING_CHOSEN) else ["tests"]
+
+
+def timings(given: argparse.Namespace) -> list[str]:
+    """Run the timings that were asked for; pages go to `benchmarks` below --out. Returns those that failed."""
+    params = of_puppets(given.profile, given.work / "params.yaml")
+    beside = {
+        "train": ("--params", str(params), "--device", given.device),
+        "generate": ("--only", SHOWN[given.quick]),
+    }
+    failed, folder = [], given.out / "benchmarks"
+    for name in given.timings:
+        options = TIMINGS[name]
+        say(f"device: timing {name}")
+        done = _run((f"benchmarks.{name}", "--out", str(folder), *options[given.quick].split(), *beside.get(name, ())))
+        if done.returncode:
+            write_text(folder / f"{name}.failed.txt", "\n".join(done.stdout.splitlines()[-LAST_LINES:]) + "\n")
+            failed.append(f"benchmarks.{name}")
+        else:
+            (folder / f"{name}.failed.txt").unlink(missing_ok=True)
+    write_json(folder / "machine.json", described())
+    return failed
+
+
+def reference_runs(given: argparse.Namespace, minutes: float, command: str) -> None:
+    """Bring the reference runs forward for so long; their pages go to --out.
+
+    Raises:
+        ValueError, FileNotFoundError: a run or the packed set is not there; the message says what to do.
+    """
+    runs = [Run.named(name) for name in given.runs] or ALL
+    if not (given.packed / "clips").is_dir():
+        raise FileNotFoundError(f"no packed set at {given.packed}: make it with `python -m benchmarks.device.pack`")
+    changes = {"iterations": given.iterations} if given.iterations else {}
+    params = load_params(of_puppets(given.profile, given.work / "params.yaml", **changes))
+    place = Place(given.packed, given.work, device_named(given.device), given.every)
+    whole = work_through(runs, params, place, minutes, given.out, command)
+    say(f"device: {'all runs are at their end' if whole else 'call again to go on'}; see {given.out}")
+
+
+def _run(arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
