@@ -58,7 +58,7 @@ def follow_run(
     method: str,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
-    with suppress(TrainingDiverged):
+    with suppress(TrainingDiverged, SystemExit):
         train_run(team, row, guidance, recipe, network, inputs, device, method, lambda _step, _losses: None)
 
 
