@@ -19,7 +19,7 @@ _NAME = re.compile(r"state-(\d{9})-([0-9a-f]{16})\.pt")
 
 def warn(text: str) -> None:
     """Say on stderr what a run must not keep to itself."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"warning: {text}\n")
 
 
 class CheckpointStore:
