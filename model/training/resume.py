@@ -75,7 +75,7 @@ class CheckpointStore:
         Raises:
             RuntimeError: states are there, but none is whole.
         """
-        damaged = []
+        damaged: list[str] = []
         for path in self.states():
             if (state := _read(path)) is not None:
                 if damaged:

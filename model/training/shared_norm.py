@@ -47,6 +47,7 @@ class SharedBatchNorm(_BatchNorm):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         with torch.autocast(input.device.type, enabled=False):
             wide = input.to(torch.promote_types(input.dtype, torch.float32))
             mean, var = self._statistics(wide)
@@ -94,7 +95,10 @@ class _Sum(torch.autograd.Function):
 
 
 def share_statistics(network: nn.Module, team: Replicas) -> None:
-    """Let every BatchNorm below a network normalise by the whole batch of a team; alone it does so anyway."""
+    """Let every BatchNorm below a network normalise by the whole batch of a team; alone it does so anyway.
+
+    Choice: done on CUDA; on the CPU each process normalises by its own share, as before, unless it is asked for.
+    """
     if team.count == 1:
         return
     for module in list(network.modules()):
