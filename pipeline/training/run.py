@@ -16,6 +16,7 @@ from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore
+from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
 from pipeline.params.networks import PerceptualSection, Section
@@ -30,6 +31,7 @@ from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
 
 Report = Callable[[int, Losses], None]
+Statistics = Literal["share", "batch"]  # what BatchNorm normalises by in a team: each process's pairs, or all
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ def follow_run(
     inputs: TrainInputs,
     device: torch.device,
     method: str,
+    statistics: Statistics,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
-    with suppress(TrainingDiverged):
-        train_run(team, row, guidance, recipe, network, inputs, device, method, lambda _step, _losses: None)
+    with suppress(TrainingDiverged, SystemExit):
+        train_run(team, row, guidance, recipe, network, inputs, device, method, statistics, lambda _step, _losses: None)
 
 
 def train_run(
@@ -71,16 +74,19 @@ def train_run(
     inputs: TrainInputs,
     device: torch.device,
     method: str,
+    statistics: Statistics,
     report: Report,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
-    clips, kind of device, code.
+    clips, kind of device, statistics of normalisation, code.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
     """
+    if recipe.batch_size % team.count:
+        raise ValueError(f"{team.count} processes cannot take equal shares of batch_size {recipe.batch_size}")
     if device.type == "cpu":
         torch.set_num_threads(recipe.run.cpu_threads)
     head, adapter_kind, teacher = load_head(inputs.head), adapter_named(method), teacher_named(method)
@@ -90,23 +96,28 @@ def train_run(
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
     code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, code)))
+    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, statistics, code)))
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
     torch.manual_seed(recipe.seed)
     made = teacher.build(recipe, network, guidance, head)
     lesson, adapter = teacher.lesson(made, network, perceptual), adapter_kind(made, head)
+    if statistics == "batch":
+        for taught in (lesson.network, lesson.rivals):
+            share_statistics(taught, team)
 
     def drawn(step: int) -> Batch:
-        pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
-        mine = recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
+        share, change = (team.rank, team.count), recipe.augment
+        pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
+        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
+        mine = recolour(moved, change.colour, recipe.seed, step, share)
         driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
         return Batch(driven.source, mine.driving, driven.signals)
 
     with batches_ahead(drawn, recipe.iterations, device) as batch_at:
         curve = train(lesson, batch_at, train_config(recipe, network), device, store, report, team)
-    return made, provenance, curve
+    normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
+    return made, {**provenance, "batch_statistics": normalised}, curve
 
 
 def perceptual_weights(config: PerceptualSection) -> Path:
