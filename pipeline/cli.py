@@ -13,8 +13,10 @@ assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that 
 pairs_app = typer.Typer(no_args_is_help=True, help="The test pairs, for anybody's method.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
 data_app = typer.Typer(no_args_is_help=True, help="The videos that are given, and what became of them.")
+model_app = typer.Typer(no_args_is_help=True, help="Trained and released models.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(data_app, name="data")
+app.add_typer(model_app, name="model")
 app.add_typer(pairs_app, name="pairs")
 app.add_typer(predictions_app, name="predictions")
 
@@ -268,6 +270,30 @@ def pairs_export(
     fits = sorted(fits_dir.glob("*/eval.parquet"))
     count = export_pairs(folder, pairs, clips, fits, window)
     typer.echo(f"{folder}: {count} pairs; {folder / 'README.md'} says what is what")
+
+
+@model_app.command("card")
+@stage_command
+def model_card_command(
+    row_or_folder: Annotated[str, typer.Argument(metavar="ROW|FOLDER", help="a row of data/models, or any model's")],
+    out: Annotated[Path | None, typer.Option(help="the file to write; without it the card goes to stdout")] = None,
+    params: ParamsFile = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+) -> None:
+    """Write the card of a model: its data and their hash, recipe, code, scores, licences, use and limits.
+
+    A further seed's model is its folder: `pwm model card data/models/ROW/seeds/1`.
+    """
+    from pipeline.model_card.card import Place, model_card, model_folder
+    from pipeline.params.tree import load_params
+    from pipeline.store.provenance import write_text
+
+    known = load_params(params) if params.exists() or params != Path("params.yaml") else None
+    card = model_card(model_folder(row_or_folder, data), Place(Path(), data, known))
+    if out is None:
+        typer.echo(card, nl=False)
+    else:
+        write_text(out, card)
 
 
 @app.command("score")

@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say
-from pipeline.options import DeviceName, Heads, ParamsFile
+from pipeline.options import DeviceName, Heads, ParamsFile, PreviewsEvery
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 from pipeline.store.compute.devices import device_named
 
 
-def run(row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: Path, device: str) -> None:
+def run(
+    row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: Path, device: str, previews_every: int = 0
+) -> None:
     """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
     recipe_name, head_name, guidance = split_row(row)
     if recipe_name not in params.recipes:
@@ -23,7 +25,10 @@ def run(row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: 
 
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
-    curve = train_seeds(row, guidance, recipe, network, inputs, out, device_named(device), params.bench.seeds)
+    curve = train_seeds(
+        row, guidance, recipe, network, inputs, out, device_named(device), params.bench.seeds,
+        previews_every=previews_every,
+    )  # fmt: skip
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 
@@ -35,9 +40,13 @@ def main(
     heads: Heads = Path("data/heads"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
+    previews_every: PreviewsEvery = 0,
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
-    run(row, load_params(params), clips=clips, fits=fits, heads=heads, out=out, device=device)
+    run(
+        row, load_params(params), clips=clips, fits=fits, heads=heads, out=out, device=device,
+        previews_every=previews_every,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Train one row of the tables: its files around one run, and what is said meanwhile."""
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Iterator
@@ -18,9 +16,10 @@ from pipeline.console import say
 from pipeline.method_table import OURS
 from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
-from pipeline.store.provenance import write_text
 from pipeline.store.seeds import keep_seeds, seed_folder
-from pipeline.training.run import Report, TrainInputs, follow_run, train_run
+from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
+from pipeline.training.run import TrainInputs, follow_run, train_run
+from pipeline.training.underway import Observer, Underway
 
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
 
@@ -34,8 +33,9 @@ def train_row(
     out: Path,
     device: torch.device,
     method: str = OURS,
+    previews_every: int = 0,
 ) -> list[Losses]:
-    """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
+    """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
 
     A run that was killed resumes, and a finished one is only written out again (`pipeline.training.run`).
 
@@ -48,20 +48,28 @@ def train_row(
         out: folder of the trained model.
         device: where to train.
         method: whose network and lesson.
+        previews_every: steps between two contact sheets beside the run's states; 0 makes none.
 
     Returns:
         The training curve.
 
     Raises:
         FileNotFoundError: an input or the perceptual backbone's weights are missing.
+        TrainingCollapsed: nothing is learned any more (`pipeline.training.collapse`).
+        TrainingDiverged: a loss is not finite.
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
     count = recipe.run.cpu_processes if device.type == "cpu" else 1
     job = (row, guidance, recipe, network, inputs, device, method)
+    has_rival = getattr(network.losses, "adversarial", 0.0) > 0
     with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
-        made, provenance, curve = train_run(team, *job, report)
+
+        def observe(run: Underway) -> Observers:
+            seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
+            return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
+
+        made, provenance, curve = train_run(team, *job, observe)
     save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
-    write_text(out / "curve.csv", curve_csv(curve))
     return curve
 
 
@@ -75,6 +83,7 @@ def train_seeds(
     device: torch.device,
     count: int,
     method: str = OURS,
+    previews_every: int = 0,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -91,6 +100,7 @@ def train_seeds(
         device: where to train.
         count: how many seeds.
         method: whose network and lesson.
+        previews_every: steps between two contact sheets beside a run's states; 0 makes none.
 
     Returns:
         The first seed's training curve.
@@ -102,17 +112,9 @@ def train_seeds(
         if count > 1:
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
-        curves.append(train_row(row, guidance, recipe.of_seed(seed), network, inputs, folder, device, method))
+        job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
+        curves.append(train_row(*job, method, previews_every))
     return curves[0]
-
-
-def curve_csv(curve: list[Losses]) -> str:
-    """Write the curve as CSV: the step, then every loss to six digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(curve[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()} for row in curve)
-    return text.getvalue()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One training: data, networks and checkpoints as the parameters say, around `model.training.loop.train`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,10 @@ from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
+from pipeline.training.underway import Observe, TimedBatches, Underway
 
-Report = Callable[[int, Losses], None]
+KIND = "train"  # of scratch folders
+SAMPLE = 4  # training pairs that observers are shown
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def follow_run(
 ) -> None:
     """Train beside the first process, which says what went wrong."""
     with suppress(TrainingDiverged):
-        train_run(team, row, guidance, recipe, network, inputs, device, method, lambda _step, _losses: None)
+        train_run(team, row, guidance, recipe, network, inputs, device, method)
 
 
 def train_run(
@@ -71,12 +73,14 @@ def train_run(
     inputs: TrainInputs,
     device: torch.device,
     method: str,
-    report: Report,
+    observe: Observe | None = None,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
     clips, kind of device, code.
+
+    `observe`, which the first process is given, says who observes the run before it trains.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
@@ -89,12 +93,13 @@ def train_run(
     data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks")
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
-    code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, code)))
+    folder = scratch_dir(KIND, run_key(provenance, device.type, method))
+    store = CheckpointStore(folder)
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
     torch.manual_seed(recipe.seed)
     made = teacher.build(recipe, network, guidance, head)
+    config = train_config(recipe, network)
     lesson, adapter = teacher.lesson(made, network, perceptual), adapter_kind(made, head)
 
     def drawn(step: int) -> Batch:
@@ -104,9 +109,30 @@ def train_run(
         driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
         return Batch(driven.source, mine.driving, driven.signals)
 
-    with batches_ahead(drawn, recipe.iterations, device) as batch_at:
-        curve = train(lesson, batch_at, train_config(recipe, network), device, store, report, team)
+    def underway(waited: Callable[[], float]) -> Underway:
+        pairs = data.batch(0, recipe.seed, SAMPLE)
+        driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
+        sample = Batch(driven.source, pairs.driving, driven.signals).to(device, config.layout)
+        return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
+
+    with batches_ahead(drawn, recipe.iterations, device) as ready:
+        batch_at = TimedBatches(ready)
+        on_step = _unobserved
+        if observe is not None:
+            observer, stored = observe(underway(lambda: batch_at.waited_s)), store.load()
+            observer.begin(*((stored["step"], stored["curve"]) if stored else (0, [])))
+            on_step = observer.after_step
+        try:
+            curve = train(lesson, batch_at, config, device, store, on_step, team)
+        except TrainingDiverged as failure:
+            raise type(failure)(f"{row}: {failure}. {_kept(store, folder)}") from None
     return made, provenance, curve
+
+
+def run_key(provenance: Mapping[str, object], device_type: str, method: str) -> str:
+    """Hash all that the states of a run depend on: what it is made from, the kind of device, and the code."""
+    code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
+    return sha256_text(provenance, device_type, code)
 
 
 def perceptual_weights(config: PerceptualSection) -> Path:
@@ -129,6 +155,18 @@ def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
 
 
+def _kept(store: CheckpointStore, folder: Path) -> str:
+    """What is left of a run that went astray."""
+    state = store.load()
+    if state is None:
+        return "No state was kept before."
+    return f"The last state before it is of step {state['step']}, in {folder}; the same run goes on from there."
+
+
+def _unobserved(_step: int, _losses: Losses) -> None:
+    pass
+
+
 def _check_size(data: PairDataset, image_px: int) -> None:
     size = tuple(data.batch(0, 0, 1).source.shape[-2:])
     if size != (image_px, image_px):
@@ -139,7 +177,6 @@ def row_provenance(
     row: str, guidance: str, recipe: Recipe, network: Section, inputs: TrainInputs, head: HeadModel
 ) -> dict[str, object]:
     """What a row is made from, code apart, as it stands in the trained model's config.json."""
-    shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
     return {
         "row": row,
         "guidance": guidance,
@@ -147,6 +184,12 @@ def row_provenance(
         "network": network.model_dump(mode="json"),
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
-        "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
+        "clips_sha256": clips_sha256(inputs.clips),
         "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
     }
+
+
+def clips_sha256(clips: Path) -> str:
+    """Hash packed clips, by their index and the sizes of their shards."""
+    shards = {path.name: path.stat().st_size for path in sorted(clips.glob("*.arrow"))}
+    return sha256_text(sha256_file(clips / "index.parquet"), shards)
