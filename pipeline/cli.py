@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from pipeline.console import Stopped, say, stage_command
-from pipeline.options import DataFolder, Fits, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
+from pipeline.options import (
+    DataFolder,
+    DeviceName,
+    Fits,
+    Forgotten,
+    LocalWorkers,
+    PairList,
+    ParamsFile,
+    Results,
+    TestClips,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
@@ -296,6 +306,31 @@ def model_card_command(
         write_text(out, card)
 
 
+@app.command("watch")
+@stage_command
+def watch_command(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance")],
+    seed: Annotated[int | None, typer.Option(help="of the run; none: the recipe's own")] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="held-out pairs, of all data sets and tasks together")] = 240,
+    wait: Annotated[bool, typer.Option(help="wait for newer states until the run is at its end")] = True,
+    params: ParamsFile = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+    device: DeviceName = "auto",
+) -> None:
+    """Measure the states of a run while it trains: held-out pairs, by the profile's instruments.
+
+    It reads what the run stores every `recipes.R.run.checkpoint_every` steps, writes `watched.csv` beside it, and
+    changes nothing of the run. On a machine that the run needs for itself, start it with `nice`.
+    """
+    from pipeline.params.tree import load_params
+    from pipeline.store.compute.devices import device_named
+    from pipeline.watching.watch import watch, watched
+
+    run = watched(load_params(params), row, seed, data, pairs, device_named(device))
+    for scores in watch(run, wait):
+        typer.echo(f"step {scores.pop('step')}: " + "  ".join(f"{k} {_number(v)}" for k, v in scores.items()))
+
+
 @app.command("score")
 @stage_command
 def score(
@@ -322,6 +357,10 @@ def unscore(
 
     forget_row(name, params)
     typer.echo(f"{name}: no longer in bench.own of {params}; run `dvc repro`")
+
+
+def _number(value: object) -> str:
+    return "-" if value in (None, "") else f"{float(str(value)):.4g}"
 
 
 if __name__ == "__main__":

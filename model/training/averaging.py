@@ -1,10 +1,12 @@
 """The moving average of a network's weights over training, which makes steadier pictures than the last step's."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+AVERAGE = "average"  # in a stored state, where there is one
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -50,3 +52,9 @@ class WeightAverage:
     def fill(self, network: nn.Module) -> None:
         """Give a network of the same kind the averaged weights."""
         network.load_state_dict(self._average)
+
+
+def weights_in(state: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The weights that a run would end with if a stored state were its last."""
+    found: Mapping[str, Tensor] = state.get(AVERAGE) or state["players"]["network"]
+    return found

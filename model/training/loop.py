@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from model.method.lesson import Lesson
 from model.method.network import Batch
+from model.training.averaging import AVERAGE, WeightAverage
 from model.training.config import TrainConfig
 from model.training.replicas import ALONE, Replicas
 from model.training.resume import CheckpointStore
@@ -95,7 +96,8 @@ def train(
     SIGTERM store the state after the step under way and then exit with status 1.
 
     Args:
-        lesson: its network and rivals are trained in place; their initial weights come from the caller's seed.
+        lesson: its network and rivals are trained in place; their initial weights come from the caller's seed. With
+            `config.ema` the network ends with the average of its weights.
         batch_at: pairs of a step (0-based), the same whenever asked.
         config: length, drops, bookkeeping.
         device: where to train.
@@ -115,16 +117,20 @@ def train(
     discriminator over three groups of images; the paper does not say in which turn they step.
     """
     players = Players.make(lesson, config, device)
+    average = WeightAverage(lesson.network, config.ema) if config.ema else None
     done, curve = 0, []
     if (stored := store.load()) is not None:
         players.restore(stored["players"])
+        if average:
+            average.restore(stored[AVERAGE])
         _set_rng(stored["rng"])
         done, curve = stored["step"], stored["curve"]
 
     def keep() -> None:
         if not team.leads:
             return
-        store.save({"players": players.state(), "rng": _rng(), "step": done, "curve": curve})
+        averaged = {AVERAGE: average.state()} if average else {}
+        store.save({"players": players.state(), "rng": _rng(), "step": done, "curve": curve, **averaged})
 
     lesson.network.train()
     lesson.rivals.train()
@@ -133,6 +139,8 @@ def train(
             players.set_rates(config.lr_factor(done))
             values = train_step(players, batch_at(done), config, device, team)
             done += 1
+            if average:
+                average.update()
             if done % config.log_every == 0 or done == config.iterations:
                 curve.append({"step": done, **values})
             on_step(done, values)
@@ -141,6 +149,8 @@ def train(
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")
             if done % config.checkpoint_every == 0 or done == config.iterations:
                 keep()
+    if average:
+        average.fill(lesson.network)
     return curve
 
 

@@ -23,7 +23,7 @@ from pipeline.params.recipe import Recipe
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
-from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.scratch_root import scratch_dir, scratch_place
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
@@ -135,6 +135,14 @@ def run_key(provenance: Mapping[str, object], device_type: str, method: str) -> 
     return sha256_text(provenance, device_type, code)
 
 
+def run_folder(
+    row: str, guidance: str, recipe: Recipe, network: Section, inputs: TrainInputs, device_type: str, method: str
+) -> Path:
+    """Where the states of a run lie, or would lie; arguments as of `train_run`, with the kind of device alone."""
+    provenance = row_provenance(row, guidance, recipe, network, inputs, load_head(inputs.head))
+    return scratch_place(KIND, run_key(provenance, device_type, method))
+
+
 def perceptual_weights(config: PerceptualSection) -> Path:
     """File of the perceptual network's weights: an imported asset, or a file of the project.
 
@@ -180,7 +188,7 @@ def row_provenance(
     return {
         "row": row,
         "guidance": guidance,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.recorded(),
         "network": network.model_dump(mode="json"),
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
