@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests in a process a core; those that share what is costly to make stay together (tests/conftest.py).
+SIDE_BY_SIDE := -n logical --maxprocesses=4 --dist loadgroup
 GOLDEN ?= ../shared/data/golden
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv repro test check parity clean
+.PHONY: help venv repro test slow check parity clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +35,10 @@ repro: $(READY)  ## the main job: data, fits, training, evaluation, Tables 1-3 (
 	dvc repro
 
 test: $(READY)  ## every test that needs no GPU
-	python -m pytest -m 'not slow'
+	python -m pytest $(SIDE_BY_SIDE) -m 'not slow'
+
+slow: $(READY)  ## the tests of the whole graph, small (half an hour)
+	python -m pytest $(SIDE_BY_SIDE) -m slow
 
 check: $(READY)  ## style, layers and types
 	ruff check .

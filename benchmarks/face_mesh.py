@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import typer
 
+from benchmarks.face_mesh_dlib import generated_rows, random_pairs
 from benchmarks.face_mesh_frames import REAL, RERENDERED, STEPS, changed, puppet_frames, real_frames
 from benchmarks.face_mesh_page import page
 from model.heads.head import load_head
@@ -101,32 +102,6 @@ def on_puppets(observe: Observe, scenes: Mapping[tuple[str, float], np.ndarray])
     return rows
 
 
-def beside_dlib(observe: Observe, frames: np.ndarray, clip: np.ndarray, predictor: Path) -> dict[str, Any]:
-    """AKD of random pairs of a clip beside the same by dlib's 68 points, an unrelated detector."""
-    import dlib
-
-    detect, shape = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor))
-    marks = np.full((len(frames), 136), np.nan)
-    for row, frame in enumerate(frames):
-        double = np.ascontiguousarray(frame.repeat(2, 0).repeat(2, 1))  # its points are whole pixels
-        if boxes := detect(double):
-            points = shape(double, boxes[0]).parts()
-            marks[row] = (np.array([[point.x, point.y] for point in points]).ravel() + 0.5) / 2
-    ours, rng = observe(frames)["landmarks_px"], np.random.default_rng(0)
-    drawn = [(a, b) for a in range(len(clip)) for b in rng.permutation(np.flatnonzero(clip == clip[a]))[:8] if a != b]
-    one, two = np.array(drawn).T
-    compare = KeypointDistance(_NOBODY).compare
-    akd, theirs = compare(ours[one], ours[two]), compare(marks[one], marks[two])
-    both = np.isfinite(akd) & np.isfinite(theirs)
-    slope = (akd[both] * theirs[both]).sum() / np.square(theirs[both]).sum()
-    return {
-        "pairs": int(both.sum()),
-        "found_by_dlib": float(np.isfinite(marks).all(1).mean()),
-        "pearson": float(np.corrcoef(akd[both], theirs[both])[0, 1]),
-        "slope": float(slope),
-    }
-
-
 def video_speed(weights: Path, videos: list[Path]) -> dict[str, Any]:
     """Landmarks of whole videos beside a bare loop: decode, shrink, run the mesh. Processor time, decoding included."""
     reader = mesh_of(weights)
@@ -163,6 +138,7 @@ def main(
     step: Annotated[int, typer.Option(help="every step-th frame of the real videos")] = 40,
     people: Annotated[int, typer.Option(help="puppets")] = 16,
     predictor: Annotated[Path | None, typer.Option(help="dlib's shape predictor, to compare AKD with")] = None,
+    run: Annotated[Path | None, typer.Option(help="data folder of a finished run, whose frames dlib sees too")] = None,
 ) -> None:
     """Measure, and write the numbers."""
     torch.set_num_threads(1)
@@ -179,7 +155,8 @@ def main(
         "commit": commit(),
         "versions": versions(),
         "sizes": sizes,
-        "beside_dlib": beside_dlib(observe, *real[256], predictor) if predictor else None,
+        "beside_dlib": random_pairs(observe, *real[256], predictor) if predictor else None,
+        "generated": generated_rows(observe, run, predictor) if predictor and run else None,
         "video": video_speed(weights, sorted((data / "videos").glob("*.mp4"))),
     }
     write_json(out / "face_mesh.json", result)

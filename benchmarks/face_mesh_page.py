@@ -30,6 +30,8 @@ def page(result: Mapping[str, Any]) -> str:
             f"detector: Pearson {other['pearson']:.4f}, slope {other['slope']:.3f} (dlib found "
             f"{other['found_by_dlib']:.1%} of the frames).",
         ]
+    if rows := result["generated"]:
+        lines += _generated(rows)
     return "\n".join(lines) + "\n"
 
 
@@ -47,6 +49,25 @@ def _at_size(size: str, real: Mapping[str, Any], puppets: list[dict[str, Any]]) 
     yield "| --- | --- |" + " ---: |" * len(STEPS) + " --- | ---: |"
     yield from map(_curve, puppets)
     yield from ("", *(f"* {change}: {what}" for change, what in CHANGES_OF_PUPPETS.items()))
+
+
+def _generated(found: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## Generated frames beside dlib", "")
+    yield f"AKD of generated frames of {found['size_px']} px, same identity, by the mesh and by dlib's 68 points."
+    yield from (
+        "",
+        "| row | pairs | mesh | dlib | Spearman | Pearson | read | found by dlib |",
+        f"| --- |{' ---: |' * 7}",
+    )
+    for name, row in found["rows"].items():
+        shares = f"{row['read']:.3f} | {row['found_by_dlib']:.3f}"
+        yield f"| {name} | {_agreement(row)} | {shares} |"
+    yield f"| all | {_agreement(found['all'])} | | |"
+
+
+def _agreement(row: Mapping[str, Any]) -> str:
+    numbers = [row["pairs"], f"{row['ours_px']:.3f}", f"{row['theirs_px']:.3f}"]
+    return " | ".join(map(str, [*numbers, f"{row['spearman']:.3f}", f"{row['pearson']:.3f}"]))
 
 
 def _row(label: str, row: Mapping[str, Any], numbers: list[str]) -> str:

@@ -4,14 +4,12 @@ python -m docs.list_metrics
 """
 
 from collections.abc import Iterable
-from typing import get_args
 
 from docs.metric_cards import CARDS, DEFINITIONS, Card
 from pipeline.assets import ASSETS
+from pipeline.instrument_table import INSTRUMENTS, instruments_of
 from pipeline.metrics.protocols import Metric
 from pipeline.metrics.registry import BACKENDS, FOLLOWS, FURTHER, METRICS, metric_named
-from pipeline.metrics.weights import BACKEND_WEIGHTS
-from pipeline.params.reports import MetricParams
 from pipeline.store.provenance import ROOT, write_text
 
 PAGE = ROOT / "docs" / "metrics.md"
@@ -44,12 +42,7 @@ drop the frame in silence. Here it is neither (see Failures above).
 
 def backends_of(name: str) -> list[str]:
     """The backends that params.yaml may give a metric, or the one that a further column follows."""
-    annotation = MetricParams.model_fields[FOLLOWS.get(name, name)].annotation
-    settings = next(kind for kind in (*get_args(annotation), annotation) if hasattr(kind, "model_json_schema"))
-    schema = settings.model_json_schema()["properties"]["backend"]
-    named = schema["items"]
-    found: list[str] = named.get("enum") or [named["const"]]
-    return found
+    return instruments_of(FOLLOWS.get(name, name))
 
 
 def markdown() -> str:
@@ -88,7 +81,7 @@ def _facts(name: str, metric: type[Metric]) -> Iterable[tuple[str, str]]:
 
 def _weights(backend: str) -> str:
     assert backend in BACKENDS
-    assets = BACKEND_WEIGHTS[backend]
+    assets = INSTRUMENTS[backend].weights
     return f" ({', '.join(f'`{name}`: {ASSETS[name].licence}' for name in assets)})" if assets else ""
 
 

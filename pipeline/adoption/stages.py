@@ -14,13 +14,13 @@ from pathlib import Path
 
 from pipeline.adoption.agree import agree
 from pipeline.adoption.models import check_published, check_row
+from pipeline.instrument_table import INSTRUMENTS
 from pipeline.method_table import BASELINES
 from pipeline.params.tree import Params
 from pipeline.report.rows import pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
-from pipeline.trackers.weights import TRACKER_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ def commit(stages: Sequence[str], project: Path) -> None:
     Raises:
         RuntimeError: DVC refuses, and has said why.
     """
-    before = ["weights", *(["landmarks"] if "crop" in stages else [])]
-    single = [["repro", "--quiet", "--single-item", stage] for stage in before]  # what they are made of lies there
-    for command in (*single, ["commit", "--quiet", "--force", *stages]):
+    first = [["repro", "--quiet", "weights"]]
+    if "crop" in stages:  # what it looks at may itself be taken over, so nothing before it runs
+        first += [["repro", "--quiet", "--single-item", "landmarks"]]
+    for command in (*first, ["commit", "--quiet", "--force", *stages]):
         if subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project, check=False).returncode:
             raise RuntimeError(f"`dvc {' '.join(command)}` failed; it has said why")
 
@@ -77,7 +78,7 @@ def check_fit_weights(where: str, tracker: str, weights_sha256: str | None) -> N
     Raises:
         ValueError: the weights on record are others.
     """
-    if own := TRACKER_WEIGHTS[tracker][:1]:
+    if own := INSTRUMENTS[tracker].weights[:1]:
         agree(where, f"weights of {tracker}", weights_sha256, recorded_sha256(*own))
 
 

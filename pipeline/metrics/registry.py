@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.instrument_table import INSTRUMENTS
 from pipeline.metrics.protocols import Backend, BackendUnavailable, Metric, Opening, Size, reason_of
 from pipeline.params.reports import HeadBackends, MetricParams
 from pipeline.store.assets import AssetRefused
@@ -31,21 +32,7 @@ FURTHER = {
 }
 FOLLOWS = {"psnr": "l1", "ms_ssim": "ssim", "kid": "fid", "csim_driver": "csim", "nme": "akd", "yaw_gap": "apd"}
 
-BACKENDS = {
-    "pixels": "pipeline.metrics.backends.pixels:Pixels",
-    "puppet_judge": "pipeline.metrics.backends.puppet_judge:PuppetJudgeBackend",
-    "puppet_tracker": "pipeline.metrics.backends.puppet_tracker:PuppetTrackerBackend",
-    "inception": "pipeline.metrics.backends.inception:Inception",
-    "arcface": "pipeline.metrics.backends.arcface:ArcFace",
-    "fan": "pipeline.metrics.backends.fan:Fan",
-    "lpips_alex": "pipeline.metrics.backends.lpips_alex:LpipsAlex",
-    "dlib_resnet": "pipeline.metrics.backends.dlib_resnet:DlibFaces",
-    "efficientnet_lite0": "pipeline.metrics.backends.efficientnet_lite0:Lite0",
-    "deca": "pipeline.metrics.backends.trackers:Deca",
-    "deep3d": "pipeline.metrics.backends.trackers:Deep3D",
-    "landmarks": "pipeline.metrics.backends.trackers:Landmarks",
-    "mesh": "pipeline.metrics.backends.mesh:Mesh",
-}
+BACKENDS = {name: instrument.target for name, instrument in INSTRUMENTS.items()}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.heads.table import IMPORTED, SHIPPED
+from pipeline.instrument_table import INSTRUMENTS
 from pipeline.params.tree import Params
 from pipeline.store.assets import Asset, asset_meant, table
-from pipeline.trackers.weights import TRACKER_WEIGHTS
 
 OURS = "this project's own (MIT)"
 PROCEDURAL = "procedural puppets"
@@ -28,7 +28,7 @@ def terms(config: Mapping[str, Any], tracker: str | None, videos: Mapping[str, s
         name = asset_meant(perceptual["weights"])
         yield "perceptual loss", perceptual["backbone"], _of_asset(table()[name]) if name else OURS
     if tracker is not None:
-        assets = TRACKER_WEIGHTS.get(tracker, ())
+        assets = INSTRUMENTS[tracker].weights if tracker in INSTRUMENTS else ()
         yield "tracker", tracker, "; ".join(f"{name}: {_of_asset(table()[name])}" for name in assets) or OURS
     for name, kind in videos.items():
         yield "videos", name, OURS if kind == PROCEDURAL else "that of the data set, whose owner says what may be done"

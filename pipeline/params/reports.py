@@ -1,11 +1,12 @@
 """Typed parameters of evaluation, metrics and reports (sections of params.yaml)."""
 
 from collections import Counter
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from pipeline.instrument_table import instruments_of
 from pipeline.params.strict import Strict
 
 
@@ -24,55 +25,65 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _measuring(metric: str) -> AfterValidator:
+    """Accept instruments of a metric only."""
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        there = instruments_of(metric)
+        for name in names:
+            if name not in there:
+                said = {"name": name, "there": ", ".join(there)}
+                raise PydanticCustomError("unknown_backend", "Input should be one of {there}, not '{name}'", said)
+        return names
+
+    return AfterValidator(check)
+
+
 # One name, or a list of distinct ones: tables print the first, scores.csv has all.
-Name = TypeVar("Name", bound=str)
-Backends = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
 
 
 class PooledBackend(Strict):
     """Backends of FID: networks with pooled features."""
 
-    backend: Backends[Literal["puppet_judge", "inception", "efficientnet_lite0"]]
+    backend: Annotated[Names, _measuring("fid")]
 
 
 class IdentityBackend(Strict):
     """Backends of CSIM: networks with an identity embedding."""
 
-    backend: Backends[Literal["puppet_judge", "arcface", "dlib_resnet"]]
+    backend: Annotated[Names, _measuring("csim")]
 
 
 class LandmarkBackend(Strict):
     """Backends of AKD: detectors of 68 landmarks."""
 
-    backend: Backends[Literal["puppet_judge", "fan", "mesh"]]
-
-
-HeadBackend = Literal["puppet_tracker", "deca", "deep3d", "landmarks", "mesh"]
+    backend: Annotated[Names, _measuring("akd")]
 
 
 class HeadBackends(Strict):
     """Backends of AED and APD: trackers for the first head and for the second (Table 3)."""
 
-    backend: Backends[HeadBackend]
-    second_backend: Backends[HeadBackend]
+    backend: Annotated[Names, _measuring("aed")]
+    second_backend: Annotated[Names, _measuring("aed")]
 
 
 class PixelBackend(Strict):
     """L1 and SSIM compare pixels and need no network."""
 
-    backend: Backends[Literal["pixels"]]
+    backend: Annotated[Names, _measuring("l1")]
 
 
 class PerceptualBackend(Strict):
     """Backends of LPIPS: networks with feature maps."""
 
-    backend: Backends[Literal["puppet_judge", "lpips_alex"]]
+    backend: Annotated[Names, _measuring("lpips")]
 
 
 class FeatureBackend(Strict):
     """Backends of the distance of feature maps that is not LPIPS: networks without weights learnt from people."""
 
-    backend: Backends[Literal["efficientnet_lite0"]]
+    backend: Annotated[Names, _measuring("feature_distance")]
 
 
 class MetricParams(Strict):

@@ -29,7 +29,8 @@ OURS = ("model", "pipeline", "stages")
 DECLARE_ONLY = ("pipeline.params", "pipeline.console", "pipeline.options", "pipeline.run_stage")
 DOORS = ("pipeline.assets", "pipeline.report.rows", "pipeline.method_table")
 KEEPING = ("pipeline.store.assets", "pipeline.store.closure", "pipeline.store.scratch_root")
-PLUGIN_TABLES = ("pipeline.trackers.table",)  # nothing but a table, so that a key can leave the file out
+# Nothing but tables, so that a key can leave them out.
+PLUGIN_TABLES = ("pipeline.instrument_table", "pipeline.trackers.table")
 # Libraries that move data or check parameters: another version gives no other number, so keys leave them out.
 NO_RESULT = frozenset({"typer", "rich", "pydantic", "ruamel", "safetensors", "dask", "distributed"})
 

@@ -19,6 +19,7 @@ from pipeline.params.recipe import Recipe
 from pipeline.store.seeds import keep_seeds, seed_folder
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
 from pipeline.training.run import TrainInputs, follow_run, train_run
+from pipeline.training.speed import SPEED
 from pipeline.training.underway import Observer, Underway
 
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
@@ -65,6 +66,7 @@ def train_row(
     with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
 
         def observe(run: Underway) -> Observers:
+            say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
             seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
             return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pipeline.heads.table import asset_of
-from pipeline.method_table import BASELINES
+from pipeline.instrument_table import INSTRUMENTS
+from pipeline.method_table import BASELINES, OURS
 from pipeline.methods.release import OFFICIAL
-from pipeline.metrics.weights import BACKEND_WEIGHTS
 from pipeline.params.data import FACES_SOUGHT
-from pipeline.params.networks import PerceptualSection
 from pipeline.params.tree import Params
 from pipeline.store.assets import asset_meant, recorded_sha256
 from pipeline.store.provenance import write_json
-from pipeline.trackers.weights import TRACKER_WEIGHTS
 
 SHIPPED = Path("pipeline/puppets/assets")  # what lies here is a dependency of its stages by itself
 
@@ -39,13 +37,16 @@ def used_assets(params: Params) -> dict[str, list[str]]:
     heads, recipes = (params.bench.head, params.bench.head2), (params.bench.recipe, params.model.recipe)
     folder = params.data.root_folder() / params.data.heads
     used = {"heads": {asset for head in heads if (asset := asset_of(head, folder))}}
-    used |= {f"fit.{head}": set(TRACKER_WEIGHTS[params.fit_of(head).tracker]) for head in heads}
+    used |= {f"fit.{head}": set(INSTRUMENTS[params.fit_of(head).tracker].weights) for head in heads}
     official = OFFICIAL in params.bench.baselines
-    used |= {f"baseline.{system}": {system} if official else set() for system in BASELINES}
-    used |= {f"train.{recipe}": _perceptual(recipe, params.networks[recipe].pwm.perceptual) for recipe in recipes}
+    trained = [source for source in params.bench.baselines if source != OFFICIAL]
+    for system in BASELINES:
+        names = [_perceptual(params, recipe, system) for recipe in trained]
+        used[f"baseline.{system}"] = set[str]({system} if official else ()).union(*names)
+    used |= {f"train.{recipe}": _perceptual(params, recipe, OURS) for recipe in recipes}
     sought = any(source.kind == FACES_SOUGHT for source in params.data.sources().values())
-    used["landmarks"] = set(TRACKER_WEIGHTS["mesh"]) if sought else set()
-    used["metrics"] = {name for backend in _texts(params.metrics) for name in BACKEND_WEIGHTS[backend]}
+    used["landmarks"] = set(INSTRUMENTS["mesh"].weights) if sought else set()
+    used["metrics"] = {name for backend in _texts(params.metrics) for name in INSTRUMENTS[backend].weights}
     return {consumer: sorted(names) for consumer, names in used.items()}
 
 
@@ -65,12 +66,17 @@ def write_weights(params: Params, out: Path) -> None:
         other.unlink()
 
 
-def _perceptual(recipe: str, section: PerceptualSection) -> set[str]:
-    if name := asset_meant(section.weights):
+def _perceptual(params: Params, recipe: str, method: str) -> set[str]:
+    """The asset behind a method's perceptual loss; none where it is shipped, or the method is not trained here."""
+    section = params.networks[recipe].of(method)
+    if section is None:
+        return set()
+    weights = section.perceptual.weights
+    if name := asset_meant(weights):
         return {name}
-    if not Path(section.weights).is_relative_to(SHIPPED):
+    if not Path(weights).is_relative_to(SHIPPED):
         raise ValueError(
-            f"networks.{recipe}.pwm.perceptual.weights: DVC does not watch {section.weights!r}: import the file "
+            f"networks.{recipe}.{method}.perceptual.weights: DVC does not watch {weights!r}: import the file "
             "with `pwm assets import NAME FILE` and write the asset's name here, such as vgg19, or name a file in "
             f"{SHIPPED}"
         )

@@ -24,6 +24,13 @@ OF_METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "evaluate": (METHODS, ("model/${item.network}", "pipeline/adapters/${item.adapter}")),
     "figures": (METHODS, ("model/baselines", "model/pwm", "pipeline/adapters")),
 }
+# Stages that read plug-in tables for what stands beside the names, and open nothing.
+TABLES_READ = {"weights": ("pipeline/instrument_table.py",)}
+
+
+def opens_plugins(stage: str) -> bool:
+    """Whether a stage opens what plug-in tables name."""
+    return stage not in TABLES_READ
 
 
 def room(path: Path) -> str:
@@ -47,7 +54,8 @@ def reached(stage: str, method: str | None = None) -> set[str]:
             "baseline": (teacher_module(method), f"{ADAPTERS}.{method}.release"),
         }
         modules += [adapter_module(method), *filter(module_file, more.get(stage, ()))]
-    return {room(path) for path in closure(*modules, plugins=True)} - set(FOLDERS_OF_METHODS)
+    files = {room(path) for path in closure(*modules, plugins=opens_plugins(stage))}
+    return files.union(TABLES_READ.get(stage, ())) - set(FOLDERS_OF_METHODS)
 
 
 def rooms(stage: str) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline.metrics.registry import BACKENDS
 from pipeline.store.closure import DECLARE_ONLY, DOORS, KEEPING, PLUGIN_TABLES, SourceTree
 from pipeline.trackers.table import TRACKERS
 from tests.arch.key_calls import NAMED_PIECES, NO_READINGS, SHARED_CODES, calls, keys
+from tests.arch.stage_deps import opens_plugins
 from tests.helpers import ROOT
 
 KEYS = sorted(keys())
@@ -64,7 +65,9 @@ def test_every_stage_guards_its_outputs_and_says_whether_it_keeps_pieces(stage, 
     main = import_module(f"stages.{stage}").main
     assert given["outs"]
     assert set(given["outs"]) <= set(inspect.signature(main).parameters)
-    reached = {path.relative_to(ROOT).as_posix() for path in tree.closure(f"stages.{stage}", plugins=True)}
+    reached = {
+        path.relative_to(ROOT).as_posix() for path in tree.closure(f"stages.{stage}", plugins=opens_plugins(stage))
+    }
     assert given.get("scratch", False) == bool(reached & set(calls("scratch_dir")))
 
 

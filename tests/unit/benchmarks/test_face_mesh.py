@@ -1,9 +1,14 @@
 """What measures the mesh: changes change by what they say, and numbers follow from readings."""
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from benchmarks.face_mesh import compared, on_puppets, on_real_frames
+from benchmarks.face_mesh_dlib import dlib_points
 from benchmarks.face_mesh_frames import REAL, RERENDERED, changed
 from benchmarks.mesh_landmarks import Puppets, calibrate, table_text
 from pipeline.instruments.sixty_eight import table_weights
@@ -54,6 +59,24 @@ def test_a_shift_reads_as_its_length_and_what_is_not_read_is_counted():
     half[:2] = 0
     assert compared(brightest(spot), brightest(half))["read"] == 0.5
     assert compared(brightest(spot), brightest(0 * spot))["akd_px"] is None
+
+
+def test_dlib_sees_enlarged_frames_and_its_points_come_back_in_their_pixels(monkeypatch):
+    def detect(frame: np.ndarray) -> list[int]:
+        assert frame.shape == (512, 512, 3)
+        return [0] if frame.any() else []
+
+    def shape(frame: np.ndarray, _box: int) -> SimpleNamespace:
+        row, column = np.argwhere(frame[..., 0] > 0)[0]
+        return SimpleNamespace(parts=lambda: [SimpleNamespace(x=column, y=row)] * 68)
+
+    fake = SimpleNamespace(get_frontal_face_detector=lambda: detect, shape_predictor=lambda path: shape)
+    monkeypatch.setitem(sys.modules, "dlib", fake)
+    images = np.zeros((2, 64, 64, 3), np.uint8)
+    images[1, 20, 30] = 255
+    found = dlib_points(images, Path("any.dat"))
+    assert np.isnan(found[0]).all()
+    assert found[1].reshape(68, 2) == pytest.approx(np.tile([30 + 0.5 / 8, 20 + 0.5 / 8], (68, 1)))
 
 
 def test_puppets_are_measured_at_every_step():

@@ -65,6 +65,14 @@ def test_the_distance_is_zero_for_equal_images_and_symmetric(net):
         net.distance(a, b[:, :, :32])
 
 
+def test_small_images_have_maps_down_to_one_pixel(net):
+    """As the smallest scale of a perceptual loss has them, where the release's padding leaves too little."""
+    assert [maps.shape[2:] for maps in net.features(images(4, 1, 16, 32))] == [(8, 16), (4, 8), (2, 4), (1, 2), (1, 1)]
+    last = net._blocks[11]._depthwise_conv  # the halving of 5x5 taps
+    x = torch.randn(2, last.in_channels, 1, 1)
+    torch.testing.assert_close(last(x), x * last.weight[None, :, 0, 2:3, 2:3])
+
+
 @pytest.mark.parametrize("form", [True, False])
 def test_a_file_of_its_state_is_read_in_both_forms(tmp_path, net, form):
     torch.save(net.state_dict(), tmp_path / "release.pth", _use_new_zipfile_serialization=form)

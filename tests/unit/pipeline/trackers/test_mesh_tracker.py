@@ -6,12 +6,12 @@ import torch
 
 from model.heads.arrays import save_head
 from model.heads.head import HeadModel
+from pipeline.instrument_table import INSTRUMENTS
 from pipeline.instruments import mesh_reader
 from pipeline.instruments.sixty_eight import to_68
 from pipeline.metrics.backends.mesh import Mesh
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.metrics.registry import BACKENDS
-from pipeline.metrics.weights import BACKEND_WEIGHTS
 from pipeline.params.tree import load_params
 from pipeline.puppets.render import Camera
 from pipeline.store.assets import AssetMissing
@@ -114,7 +114,7 @@ def test_weights_that_are_not_there_are_asked_for(tmp_path, monkeypatch):
         resolve(TRACKERS, "mesh", "tracker").open(HeadModel(random_head()), PARAMS, {}, CPU)
     with pytest.raises(AssetMissing, match="blazeface: no weights"):
         resolve(BACKENDS, "mesh", "backend").open(Opening({}, 0.5, CPU))
-    assert set(BACKEND_WEIGHTS["mesh"]) == {"blazeface", "face_mesh"}
+    assert set(INSTRUMENTS["mesh"].weights) == {"blazeface", "face_mesh"}
 
 
 def test_rendered_people_are_fitted_on_the_released_networks(monkeypatch, tmp_path):

@@ -11,16 +11,17 @@ import pytest
 import torch
 
 from benchmarks.stand_ins import write_release
+from pipeline.instrument_table import INSTRUMENTS, instruments_of
 from pipeline.method_table import BASELINES
+from pipeline.methods.release import OFFICIAL as OFFICIAL_SOURCE
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
-from pipeline.metrics.weights import BACKEND_WEIGHTS
+from pipeline.params.reports import MetricParams
 from pipeline.params.tree import Params, load_params
 from pipeline.store.assets import AssetRefused
 from pipeline.store.registry import resolve
 from pipeline.tools.assets import import_files, record
 from pipeline.trackers.table import TRACKERS
-from pipeline.trackers.weights import TRACKER_WEIGHTS
 from pipeline.weights.collect import used_assets, write_weights
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
@@ -55,7 +56,7 @@ def test_a_tracker_asks_for_the_weights_that_its_line_names(name, asked):
     with contextlib.suppress(Exception):
         tracker = resolve(TRACKERS, name, "tracker")
         tracker.open(AnyHead(FITS.get(name, "puppet")), params, {}, torch.device("cpu"))
-    assert set(asked) == set(TRACKER_WEIGHTS[name])
+    assert set(asked) == set(INSTRUMENTS[name].weights)
 
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))
@@ -64,15 +65,15 @@ def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeyp
     head = FITS.get(name, "puppet")
     with contextlib.suppress(Exception):
         resolve(BACKENDS, name, "backend").open(Opening({head: Path(f"{head}.npz")}, 0.5, torch.device("cpu")))
-    assert set(asked) == set(BACKEND_WEIGHTS[name])
+    assert set(asked) == set(INSTRUMENTS[name].weights)
 
 
 OFFICIAL = {f"baseline.{name}": [name] for name in BASELINES}
 
 
 def test_every_tracker_and_backend_has_its_line():
-    assert set(TRACKER_WEIGHTS) == set(TRACKERS)
-    assert set(BACKEND_WEIGHTS) == set(BACKENDS)
+    assert set(instruments_of("aed")) == set(instruments_of("apd")) == set(TRACKERS)
+    assert {metric for line in INSTRUMENTS.values() for metric in line.metrics} == set(MetricParams.model_fields)
 
 
 def test_the_stage_is_cheap(tmp_path):
@@ -103,6 +104,24 @@ def test_a_profile_without_released_systems_asks_for_no_weights_of_theirs():
     params = load_params(ROOT / "profiles" / "puppets.yaml")
     used = used_assets(changed(params, bench=params.bench.model_copy(update={"baselines": ["toy64"]})))
     assert {used[name] == [] for name in OFFICIAL} == {True}
+
+
+def test_a_published_system_that_is_trained_is_judged_by_its_own_section():
+    params = load_params(ROOT / "profiles" / "puppets.yaml")
+    section = params.networks["toy64"].headgan
+    vgg = section.perceptual.model_copy(update={"backbone": "vgg19_first", "weights": "vgg19"})
+    networks = params.networks["toy64"].model_copy(update={"headgan": section.model_copy(update={"perceptual": vgg})})
+    bench = params.bench.model_copy(update={"baselines": [OFFICIAL_SOURCE, "toy64"]})
+    used = used_assets(changed(params, bench=bench, networks={"toy64": networks}))
+    assert (used["baseline.headgan"], used["baseline.fomm"], used["train.toy64"]) == (
+        ["headgan", "vgg19"],
+        ["fomm"],
+        [],
+    )
+    shipped = vgg.model_copy(update={"weights": "somewhere/else.pth"})
+    networks = networks.model_copy(update={"headgan": section.model_copy(update={"perceptual": shipped})})
+    with pytest.raises(ValueError, match=r"networks\.toy64\.headgan\.perceptual\.weights: DVC does not watch"):
+        used_assets(changed(params, bench=bench, networks={"toy64": networks}))
 
 
 def test_the_papers_profile_uses_what_its_page_lists():
