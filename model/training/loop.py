@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from model.method.lesson import Lesson
+from model.method.lesson import Lesson, StepLosses
 from model.method.network import Batch
 from model.training.averaging import AVERAGE, WeightAverage
 from model.training.config import TrainConfig
@@ -55,8 +55,11 @@ class Players:
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all that is trained, in a fixed order."""
-        adams = self.adams.values()
-        return cast(list[Tensor], [p.grad for adam in adams for p in _parameters(adam)])  # each has one after backward
+        return cast(list[Tensor], [p.grad for p in self.parameters()])  # each has one after backward
+
+    def parameters(self) -> list[Tensor]:
+        """All that is trained, in a fixed order."""
+        return [parameter for adam in self.adams.values() for parameter in _parameters(adam)]
 
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
@@ -166,14 +169,14 @@ def train_step(
     """
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         found = players.lesson.losses(batch.to(device, config.layout))
-    for adam in players.adams.values():
-        adam.zero_grad()
-    *first, last = players.adams
-    for player in first:  # the graph is kept until the last one has been through it
-        found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
-    found.of[last].backward(inputs=_parameters(players.adams[last]))
     named = {**found.of, **found.terms}
     numbers = torch.stack([value.detach().float() for value in named.values()])
+    if device.type == "cpu" and not numbers.isfinite().all():
+        # There the sampler's backward pass ends the process where positions are no numbers. The average tells the team.
+        for parameter in players.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+    else:
+        _descend(players, found)
     team.average([numbers, *players.gradients(), *players.statistics()])
     values = dict(zip(named, numbers.tolist(), strict=True))
     bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -182,6 +185,15 @@ def train_step(
     for adam in players.adams.values():
         adam.step()
     return values
+
+
+def _descend(players: Players, found: StepLosses) -> None:
+    for adam in players.adams.values():
+        adam.zero_grad()
+    *first, last = players.adams
+    for player in first:  # the graph is kept until the last one has been through it
+        found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
+    found.of[last].backward(inputs=_parameters(players.adams[last]))
 
 
 def _parameters(adam: torch.optim.Adam) -> list[Tensor]:

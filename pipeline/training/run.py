@@ -117,7 +117,7 @@ def train_run(
 
     with batches_ahead(drawn, recipe.iterations, device) as ready:
         batch_at = TimedBatches(ready)
-        on_step = _unobserved
+        on_step: Callable[[int, Losses], None] = _unobserved
         if observe is not None:
             observer, stored = observe(underway(lambda: batch_at.waited_s)), store.load()
             observer.begin(*((stored["step"], stored["curve"]) if stored else (0, [])))

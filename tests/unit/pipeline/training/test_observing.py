@@ -36,7 +36,9 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 
-def train(inputs, out: Path, watched=None, processes: int = 1, pixel: float = 30.0, **more: object) -> None:
+def train(
+    inputs, out: Path, watched=None, processes: int = 1, pixel: float = 30.0, rate: float | None = None, **more: object
+) -> None:
     """Train five steps with a state every two; `watched` is called after each step, once all is written."""
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     recipe, network = params.recipes["toy64"], params.networks["toy64"].pwm
@@ -44,6 +46,10 @@ def train(inputs, out: Path, watched=None, processes: int = 1, pixel: float = 30
     section = recipe.run.model_copy(update=bookkeeping)
     recipe = recipe.model_copy(update={"iterations": 5, "batch_size": 2, "run": section})
     network = network.model_copy(update={"losses": network.losses.model_copy(update={"pixel": pixel})})
+
+    if rate is not None:
+        rates = network.learning_rate.model_copy(update={"generator": rate})
+        network = network.model_copy(update={"learning_rate": rates})
 
     @contextmanager
     def told(_label: str, _total: int):
@@ -152,3 +158,11 @@ def test_a_loss_that_is_not_finite_says_what_is_left(inputs, tmp_path):
     with pytest.raises(TrainingDiverged, match=wanted):
         train(inputs, tmp_path / "out", pixel=float("inf"))
     assert not (tmp_path / "out" / "curve.csv").exists()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_weights_that_overflow_end_in_a_message(inputs, tmp_path, processes):
+    """Seen once: the sampler's backward pass ended the process, before anybody looked at a loss."""
+    wanted = r"not finite.*(No state was kept before\.|is of step 2, in )"
+    with pytest.raises(TrainingDiverged, match=wanted):
+        train(inputs, tmp_path / "out", rate=1e30, processes=processes)
