@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-AVERAGE = "average"  # in a stored state, where there is one
+AVERAGE = "average"  # in the players' part of a stored state, where there is one
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -56,5 +56,6 @@ class WeightAverage:
 
 def weights_in(state: Mapping[str, Any]) -> Mapping[str, Tensor]:
     """The weights that a run would end with if a stored state were its last."""
-    found: Mapping[str, Tensor] = state.get(AVERAGE) or state["players"]["network"]
+    players = state["players"]
+    found: Mapping[str, Tensor] = players.get(AVERAGE) or players["network"]
     return found

@@ -3,14 +3,11 @@
 It knows no method: what is taught, and by which losses, is a `model.method.lesson.Lesson`.
 """
 
+import hashlib
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +16,12 @@ from model.method.lesson import Lesson, StepLosses
 from model.method.network import Batch
 from model.training.averaging import AVERAGE, WeightAverage
 from model.training.config import TrainConfig
+from model.training.interrupt import stop_signals
+from model.training.random_state import random_state, set_random_state
 from model.training.replicas import ALONE, Replicas
 from model.training.resume import CheckpointStore
 
+LOOK_EVERY = 20  # steps on CUDA; at 50 ms each a signal is answered within a second
 Losses = dict[str, float]
 
 
@@ -31,10 +31,11 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass
 class Players:
-    """A lesson and the optimiser of each of its players."""
+    """A lesson and the optimiser of each of its players, and the average of the network's weights where one is kept."""
 
     lesson: Lesson
     adams: dict[str, torch.optim.Adam]
+    average: WeightAverage | None = None
 
     @classmethod
     def make(cls, lesson: Lesson, config: TrainConfig, device: torch.device) -> "Players":
@@ -45,7 +46,7 @@ class Players:
         for player, groups in lesson.players().items():
             params = [{"params": group.parameters, "lr": group.rate, "first_lr": group.rate} for group in groups]
             adams[player] = torch.optim.Adam(params, betas=config.betas, fused=True)
-        return cls(lesson, adams)
+        return cls(lesson, adams, WeightAverage(lesson.network, config.ema) if config.ema else None)
 
     def set_rates(self, factor: float) -> None:
         """Set every learning rate to its first value times a factor."""
@@ -73,7 +74,15 @@ class Players:
             "network": self.lesson.network.state_dict(),
             "rivals": self.lesson.rivals.state_dict(),
             "adams": {player: adam.state_dict() for player, adam in self.adams.items()},
+            **({} if self.average is None else {AVERAGE: self.average.state()}),
         }
+
+    def digest(self) -> Tensor:
+        """SHA-256 of all weights, buffers and optimisers' states, (32,) uint8 on the CPU."""
+        found = hashlib.sha256()
+        for tensor in _tensors(self.state()):
+            found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        return torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state of `state`."""
@@ -81,6 +90,40 @@ class Players:
         self.lesson.rivals.load_state_dict(state["rivals"])
         for player, adam in self.adams.items():
             adam.load_state_dict(state["adams"][player])
+        if self.average is not None:
+            self.average.restore(state[AVERAGE])
+
+
+class Observer(Protocol):
+    """Whoever watches a training. It must change nothing: no weight, no gradient, no random stream.
+
+    Losses reach it when they have been looked at: on the CPU after each step, on CUDA every `LOOK_EVERY` steps, when
+    the networks may be that much further. Each process of a team has an observer, and all are called alike.
+    """
+
+    def after_step(self, step: int, losses: Losses, players: Players) -> None:
+        """Called for each step, in order, with the number of steps done and its losses.
+
+        It may raise to end the training: no state after this step is kept then.
+        """
+        ...
+
+    def at_checkpoint(self, step: int, players: Players) -> None:
+        """Called when the state after so many steps was kept."""
+        ...
+
+
+class Unobserved:
+    """An observer that looks away."""
+
+    def after_step(self, step: int, losses: Losses, players: Players) -> None:
+        """Do nothing."""
+
+    def at_checkpoint(self, step: int, players: Players) -> None:
+        """Do nothing."""
+
+
+UNOBSERVED = Unobserved()
 
 
 def train(
@@ -91,12 +134,14 @@ def train(
     store: CheckpointStore,
     on_step: Callable[[int, Losses], None],
     team: Replicas = ALONE,
+    observer: Observer = UNOBSERVED,
 ) -> list[Losses]:
     """Train in place, resuming from what `store` holds.
 
     The next step depends on the stored state and on `batch_at(step)` alone, so a run that was killed
-    and resumed ends with the same weights as one that was not (on the CPU bit for bit). SIGINT and
-    SIGTERM store the state after the step under way and then exit with status 1.
+    and resumed ends with the same weights as one that was not: on the CPU bit for bit, on CUDA not, because the
+    gradient of sampling is a sum in no fixed order there. SIGINT, SIGTERM and SIGUSR1, sent to any process of a team,
+    let all store the state after the step under way (on CUDA within `LOOK_EVERY` steps) and then exit with status 1.
 
     Args:
         lesson: its network and rivals are trained in place; their initial weights come from the caller's seed. With
@@ -104,87 +149,137 @@ def train(
         batch_at: pairs of a step (0-based), the same whenever asked.
         config: length, drops, bookkeeping.
         device: where to train.
-        store: where checkpoints go.
+        store: where checkpoints go, one folder that all processes of a team see.
         on_step: called after each step with the number of steps done and its losses.
         team: processes that train these networks together, each on its share of the batch; the first one
             stores checkpoints.
+        observer: see there; called after `on_step`.
 
     Returns:
         The training curve: a row every `log_every` steps and one for the last.
 
     Raises:
         TrainingDiverged: a loss is not finite; nothing was updated by it.
+        RuntimeError: the state is of another number of processes; processes hold different weights; the state cannot
+            be kept; a process was lost.
         SystemExit: asked to stop by a signal.
 
     Choice: all players step on gradients from the same forward pass, which saves one pass of the
     discriminator over three groups of images; the paper does not say in which turn they step.
     """
     players = Players.make(lesson, config, device)
-    average = WeightAverage(lesson.network, config.ema) if config.ema else None
-    done, curve = 0, []
-    if (stored := store.load()) is not None:
-        players.restore(stored["players"])
-        if average:
-            average.restore(stored[AVERAGE])
-        _set_rng(stored["rng"])
-        done, curve = stored["step"], stored["curve"]
+    done, curve = resume(players, store, device, team)
+    every, steps = look_every(device), Steps(players, config, device, team)
 
     def keep() -> None:
-        if not team.leads:
-            return
-        averaged = {AVERAGE: average.state()} if average else {}
-        store.save({"players": players.state(), "rng": _rng(), "step": done, "curve": curve, **averaged})
+        keep_state(players, store, device, team, done, curve)
+        observer.at_checkpoint(done, players)
 
     lesson.network.train()
     lesson.rivals.train()
-    with _stop_signals(team) as asked:
+    with stop_signals() as asked:
         while done < config.iterations:
             players.set_rates(config.lr_factor(done))
-            values = train_step(players, batch_at(done), config, device, team)
+            steps.take(batch_at(done), asked.is_set())
             done += 1
-            if average:
-                average.update()
-            if done % config.log_every == 0 or done == config.iterations:
-                curve.append({"step": done, **values})
-            on_step(done, values)
-            if asked.is_set():
+            at_checkpoint = done % config.checkpoint_every == 0 or done == config.iterations
+            if done % every and not at_checkpoint:
+                continue
+            rows, stop = steps.look()
+            for step, values in enumerate(rows, done - len(rows) + 1):
+                if step % config.log_every == 0 or step == config.iterations:
+                    curve.append({"step": step, **values})
+                on_step(step, values)
+                observer.after_step(step, values, players)
+            if stop or (team.count == 1 and asked.is_set()):
                 keep()
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")
-            if done % config.checkpoint_every == 0 or done == config.iterations:
+            if at_checkpoint:
                 keep()
-    if average:
-        average.fill(lesson.network)
+    if players.average is not None:
+        players.average.fill(lesson.network)
     return curve
 
 
-def train_step(
-    players: Players, batch: Batch, config: TrainConfig, device: torch.device, team: Replicas = ALONE
-) -> Losses:
-    """Update all players by one batch and return the losses as numbers.
+def look_every(device: torch.device) -> int:
+    """Steps between two looks at losses: each look waits for the device."""
+    return LOOK_EVERY if device.type == "cuda" else 1
 
-    In a team the batch is this process's share: gradients, losses and BatchNorm's statistics are averaged, and
-    the networks stay equal.
 
-    Choice: each process normalises by the statistics of its own share (BatchNorm across processes needs CUDA).
+class Steps:
+    """Steps whose losses stay on the device until they are looked at.
+
+    A step whose losses are not finite updates nothing, nor does any after it: the device itself lets the optimisers
+    pass, and the next look raises. Where every step is looked at, on the CPU, it raises before the update.
     """
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        found = players.lesson.losses(batch.to(device, config.layout))
-    named = {**found.of, **found.terms}
-    numbers = torch.stack([value.detach().float() for value in named.values()])
-    if device.type == "cpu" and not numbers.isfinite().all():
-        # There the sampler's backward pass ends the process where positions are no numbers. The average tells the team.
-        for parameter in players.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-    else:
-        _descend(players, found)
-    team.average([numbers, *players.gradients(), *players.statistics()])
-    values = dict(zip(named, numbers.tolist(), strict=True))
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if bad:
-        raise TrainingDiverged(f"training diverged: {', '.join(bad)} not finite; lower the learning rates or weights")
-    for adam in players.adams.values():
-        adam.step()
-    return values
+
+    def __init__(self, players: Players, config: TrainConfig, device: torch.device, team: Replicas = ALONE) -> None:
+        self.players, self.config, self.device, self.team = players, config, device, team
+        self._at_once = look_every(device) == 1
+        self._names: list[str] = []
+        self._taken: list[Tensor] = []  # of each step since the last look: losses, and whether to stop
+        self._halted = torch.zeros((), device=device)  # 1 from the first step on that was not finite
+
+    def take(self, batch: Batch, stop: bool = False) -> None:
+        """Update all players by one batch, which in a team is this process's share.
+
+        Args:
+            batch: the pairs.
+            stop: whether this process was asked to stop; all of a team learn of it.
+        """
+        numbers = self._gradients(batch, stop)
+        self._taken.append(numbers)
+        adams = self.players.adams.values()
+        if self._at_once:
+            self._check(self._fetch()[-1:])
+        else:
+            self._halted = torch.maximum(self._halted, (~numbers.isfinite().all()).float())
+            for adam in adams:
+                adam.found_inf = self._halted  # type: ignore[attr-defined]  # what fused optimisers ask for
+        for adam in adams:
+            adam.step()
+        if self.players.average is not None:
+            self.players.average.update()
+
+    def look(self) -> tuple[list[Losses], bool]:
+        """Return the losses of each step since the last look, and whether a process was asked to stop.
+
+        Raises:
+            TrainingDiverged: one of them is not finite.
+        """
+        fetched = self._fetch()
+        self._check(fetched)
+        self._taken.clear()
+        return [dict(zip(self._names, row, strict=False)) for row in fetched], any(row[-1] > 0 for row in fetched)
+
+    def _fetch(self) -> list[list[float]]:
+        return cast(list[list[float]], torch.stack(self._taken).tolist())  # one copy from the device
+
+    def _check(self, fetched: list[list[float]]) -> None:
+        for row in fetched:
+            bad = [name for name, value in zip(self._names, row, strict=False) if not math.isfinite(value)]
+            if bad:
+                raise TrainingDiverged(
+                    f"training diverged: {', '.join(bad)} not finite; lower the learning rates or weights"
+                )
+
+    def _gradients(self, batch: Batch, stop: bool) -> Tensor:
+        """Leave every gradient, averaged over the team, at its parameter; return losses and the wish to stop."""
+        players, config, device = self.players, self.config, self.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            found = players.lesson.losses(batch.to(device, config.layout))
+        named = {**found.of, **found.terms}
+        self._names = list(named)
+        losses = [value.detach().to(torch.promote_types(value.dtype, torch.float32)) for value in named.values()]
+        numbers = torch.stack([*losses, torch.full_like(losses[0], float(stop))])
+        if device.type == "cpu" and not numbers.isfinite().all():
+            # There the sampler's backward pass ends the process where positions are no numbers. The average tells all.
+            for parameter in players.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+        else:
+            _descend(players, found)
+        self.team.average([numbers, *players.gradients(), *players.statistics()])
+        return numbers
 
 
 def _descend(players: Players, found: StepLosses) -> None:
@@ -196,37 +291,61 @@ def _descend(players: Players, found: StepLosses) -> None:
     found.of[last].backward(inputs=_parameters(players.adams[last]))
 
 
+def train_step(
+    players: Players, batch: Batch, config: TrainConfig, device: torch.device, team: Replicas = ALONE
+) -> Losses:
+    """Update all players by one batch and return the losses as numbers.
+
+    In a team the batch is this process's share: gradients, losses and BatchNorm's statistics are averaged, and
+    the networks stay equal.
+    """
+    steps = Steps(players, config, device, team)
+    steps.take(batch)
+    return steps.look()[0][0]
+
+
+def resume(players: Players, store: CheckpointStore, device: torch.device, team: Replicas) -> tuple[int, list[Losses]]:
+    """Take over the newest state, if there is one; return the steps done and the curve so far."""
+    stored = store.load()
+    done = 0 if stored is None else int(stored["step"])
+    team.check_equal(torch.tensor([done]), f"processes found states of different steps in {store.folder}")
+    if stored is None:
+        return 0, []
+    if len(stored["rng"]) != team.count:
+        raise RuntimeError(
+            f"the state in {store.folder} is of {len(stored['rng'])} processes, and {team.count} would go on: start "
+            f"{len(stored['rng'])}, or remove the folder to start again"
+        )
+    players.restore(stored["players"])
+    set_random_state(stored["rng"][team.rank], device)
+    return done, stored["curve"]
+
+
+def keep_state(
+    players: Players, store: CheckpointStore, device: torch.device, team: Replicas, done: int, curve: list[Losses]
+) -> None:
+    """Keep the state of all processes, once they are seen to hold the same weights.
+
+    Choice: one file for all, written by the first, because networks and optimisers are equal; only random streams are
+    each process's own. A run goes on with as many processes as it began with: which pairs are normalised together,
+    and the order of sums, depend on their number.
+    """
+    if team.count > 1:
+        team.check_equal(players.digest(), f"processes hold different weights after step {done}; no state was kept")
+    streams = team.gather(random_state(device))
+    if team.leads:
+        store.save({"players": players.state(), "rng": streams, "step": done, "curve": curve})
+    team.wait()  # a launcher ends all when one leaves
+
+
 def _parameters(adam: torch.optim.Adam) -> list[Tensor]:
     return [parameter for group in adam.param_groups for parameter in group["params"]]
 
 
-def _rng() -> dict[str, Any]:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
-
-
-def _set_rng(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-@contextmanager
-def _stop_signals(team: Replicas) -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event while training (signals reach the main thread only).
-
-    A terminal sends them to all processes of a team: the first one answers, the others go on until it ends them.
-    """
-    asked = threading.Event()
-    if not team.leads or threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _tensors(state: Any) -> Iterator[Tensor]:
+    """All tensors of nested dictionaries and lists, in their order."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, dict | list | tuple):
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from _tensors(part)

@@ -20,7 +20,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from model.training.interrupt import SIGNALS
+
+BUCKET_BYTES = 64 << 20
 FAREWELL_S = 20.0  # how long a process may take to end after the others have
+
+
+class ProcessLost(RuntimeError):
+    """Another process of the team does not answer."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,57 @@ class Replicas:
         return self.rank == 0
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace every tensor, in place, by its mean over the processes; all become bit for bit equal."""
+        """Replace every tensor, in place, by its mean over the processes; all become bit for bit equal.
+
+        They travel in buckets of one dtype and at most `BUCKET_BYTES`, the next put together while one is under way.
+        """
         if self.count == 1:
             return
-        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
-        flat /= self.count
-        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-            tensor.detach().copy_(mean.view(tensor.shape))
+        under_way = []
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+            under_way.append((bucket, flat, self._reduced(flat, asynchronous=True)))
+        for bucket, flat, work in under_way:
+            self._finish(work)
+            flat /= self.count
+            for tensor, mean in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+                tensor.detach().copy_(mean.view(tensor.shape))
+
+    def sum(self, tensor: Tensor) -> None:
+        """Replace a tensor, in place, by its sum over the processes."""
+        if self.count > 1:
+            self._reduced(tensor)
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Tensors of one shape from all processes, in the order of their ranks, on the CPU."""
+        if self.count == 1:
+            return [tensor.cpu()]
+        mine = tensor.to(_meeting_device())
+        all_of_them = [torch.empty_like(mine) for _ in range(self.count)]
+        with _named_loss():
+            dist.all_gather(all_of_them, mine)
+        return [each.cpu() for each in all_of_them]
+
+    def check_equal(self, tensor: Tensor, what: str) -> None:
+        """Raise RuntimeError in all processes where one holds another tensor; `what` says what that means."""
+        all_of_them = self.gather(tensor)
+        other = [str(rank + 1) for rank, each in enumerate(all_of_them) if not torch.equal(each, all_of_them[0])]
+        if other:
+            raise RuntimeError(f"{what}: {', '.join(other)} of {self.count} differ from the first")
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        if self.count > 1:
+            self._reduced(torch.zeros(1, device=_meeting_device()))
+
+    def _reduced(self, tensor: Tensor, asynchronous: bool = False) -> "dist.Work | None":
+        with _named_loss():
+            return dist.all_reduce(tensor, async_op=asynchronous)
+
+    def _finish(self, work: "dist.Work | None") -> None:
+        if work is not None:
+            with _named_loss():
+                work.wait()
 
 
 ALONE = Replicas()
@@ -54,7 +104,7 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
     """Start `count - 1` processes that run `work(replicas, *args)`; yield the caller's own place, the first.
 
     The caller must do the same work inside the `with`, because every average waits for every process.
-    The others ignore SIGINT and SIGTERM: they are ended when the first leaves the `with`.
+    Outside of training the others ignore SIGINT, SIGTERM and SIGUSR1: they are ended when the first leaves the `with`.
 
     Args:
         count: processes in all; 1 starts none.
@@ -96,10 +146,42 @@ def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[R
                 dist.destroy_process_group()
 
 
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Cut tensors into lists of one dtype and at most `BUCKET_BYTES`, in their order; one that is larger goes alone."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and (tensor.dtype != bucket[0].dtype or size + tensor.nbytes > BUCKET_BYTES):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
+
+
+def _meeting_device() -> torch.device:
+    """Where tensors must lie to travel: NCCL's on this process's GPU."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+@contextmanager
+def _named_loss() -> Iterator[None]:
+    """Say in plain words that another process has gone, which backends say each in theirs."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessLost(f"a training process was lost ({_first_line(error)}); run it again to resume") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
 def _take_part(
     rank: int, count: int, meeting: str, arrived: Semaphore, work: Callable[..., None], args: tuple[object, ...]
 ) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     arrived.release()
     _join(rank, count, meeting)

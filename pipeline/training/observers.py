@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from math import lcm
 from pathlib import Path
 from typing import cast
 
-from model.training.loop import Losses
+from model.training.loop import Losses, look_every
 from pipeline.training.collapse import LOOKS_PER_CHECKPOINT, DiscriminatorWatch, MotionWatch
 from pipeline.training.growing import GrowingTable
 from pipeline.training.speed import SPEED, SpeedLog
@@ -56,6 +57,8 @@ class Logged:
 
     def __init__(self, run: Underway, out: Path) -> None:
         self._run, self._curve = run, GrowingTable(out / CURVE)
+        # Between two looks of the loop time stands still: steps are told one after the other when they are done.
+        self._timed_every = lcm(run.config.log_every, look_every(run.device))
         self._speed = SpeedLog(run.folder / SPEED, run.config.batch_size, run.device, run.waited)
 
     def begin(self, step: int, curve: list[Losses]) -> None:
@@ -65,8 +68,11 @@ class Logged:
 
     def after_step(self, step: int, losses: Losses) -> None:
         """Write a row every `log_every` steps, and one for the last."""
-        if step % self._run.config.log_every == 0 or step == self._run.config.iterations:
+        config = self._run.config
+        last = step == config.iterations
+        if last or step % config.log_every == 0:
             self._curve.add({"step": step, **losses})
+        if last or step % self._timed_every == 0:
             self._speed.add(step, learning_rates(self._run, step))
 
 

@@ -15,7 +15,7 @@ from model.puppet_nets.tracker import load_tracker
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
-from model.training.resume import CheckpointStore
+from model.training.resume import CheckpointStore, step_of
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
 from pipeline.params.networks import PerceptualSection, Section
@@ -60,7 +60,7 @@ def follow_run(
     method: str,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
-    with suppress(TrainingDiverged):
+    with suppress(TrainingDiverged, SystemExit):
         train_run(team, row, guidance, recipe, network, inputs, device, method)
 
 
@@ -125,7 +125,7 @@ def train_run(
         try:
             curve = train(lesson, batch_at, config, device, store, on_step, team)
         except TrainingDiverged as failure:
-            raise type(failure)(f"{row}: {failure}. {_kept(store, folder)}") from None
+            raise type(failure)(f"{row}: {failure}. {_kept(store)}") from None
     return made, provenance, curve
 
 
@@ -163,12 +163,15 @@ def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
 
 
-def _kept(store: CheckpointStore, folder: Path) -> str:
+def _kept(store: CheckpointStore) -> str:
     """What is left of a run that went astray."""
-    state = store.load()
-    if state is None:
+    steps = [step_of(path) for path in store.states()]
+    if not steps:
         return "No state was kept before."
-    return f"The last state before it is of step {state['step']}, in {folder}; the same run goes on from there."
+    return (
+        f"The last good state is of step {steps[0]}; kept in {store.folder}: steps {', '.join(map(str, steps[::-1]))}; "
+        "the same run goes on from the newest that is there."
+    )
 
 
 def _unobserved(_step: int, _losses: Losses) -> None:

@@ -19,12 +19,13 @@ from torch import nn
 from model.heads.head import HeadModel, load_head
 from model.method.files import save_model
 from model.training.averaging import weights_in
-from model.training.resume import CheckpointStore
+from model.training.resume import CheckpointStore, step_of
 from pipeline.bench.generate import PairRunner, generate
 from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.bench.scoring import Scorer
 from pipeline.bench.tasks import TASKS
+from pipeline.console import say
 from pipeline.method_table import OURS
 from pipeline.methods.runner import Files
 from pipeline.methods.teaching import teacher_named
@@ -152,7 +153,9 @@ class States:
 
     def newer(self, step: int) -> tuple[Path, dict[str, Any]] | None:
         """The state of most steps, with its folder; None where there is none of more steps than `step`."""
-        loaded = [(folder, CheckpointStore(folder).load()) for folder in self.folders if folder.is_dir()]
+        stores = [CheckpointStore(folder, say=say) for folder in self.folders]
+        ahead = [store for store in stores if any(step_of(path) > step for path in store.states())]
+        loaded = [(store.folder, store.load()) for store in ahead]  # only now, as states may be large
         found = [(folder, state) for folder, state in loaded if state is not None and state["step"] > step]
         return max(found, key=lambda one: one[1]["step"], default=None)
 

@@ -146,7 +146,9 @@ def test_a_sheet_shows_what_goes_in_and_what_comes_out(inputs, tmp_path, monkeyp
 
 def test_a_run_whose_pictures_stand_still_is_stopped_with_what_is_left_of_it(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(collapse, "STATIC_CHANGE", 2.0)  # more than images can change
-    wanted = r"toy64\.x\.neural_codes: training collapsed: at step 3 .*; they never did; .* is of step 2, in .*train"
+    wanted = (
+        r"toy64\.x\.neural_codes: training collapsed: at step 3 .*; they never did; .* is of step 2; kept in .*train"
+    )
     with pytest.raises(TrainingCollapsed, match=wanted):
         train(inputs, tmp_path / "out")
     assert [row["step"] for row in rows_of(tmp_path / "out" / "curve.csv")] == ["1", "2", "3"]
@@ -163,6 +165,6 @@ def test_a_loss_that_is_not_finite_says_what_is_left(inputs, tmp_path):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_weights_that_overflow_end_in_a_message(inputs, tmp_path, processes):
     """Seen once: the sampler's backward pass ended the process, before anybody looked at a loss."""
-    wanted = r"not finite.*(No state was kept before\.|is of step 2, in )"
+    wanted = r"not finite.*(No state was kept before\.|is of step 2; kept in )"
     with pytest.raises(TrainingDiverged, match=wanted):
         train(inputs, tmp_path / "out", rate=1e30, processes=processes)
