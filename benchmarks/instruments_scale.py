@@ -1,9 +1,10 @@
 """Measure the paper's instruments: `python -m benchmarks.instruments_scale` (reports/benchmarks/instruments_scale).
 
-All networks have untrained weights in the official layouts, on which time does not depend. Three comparisons, each in
-turns within one run: FAN and S3FD in batches against face-alignment's own loop; DECA's crops and encoder against a bare
-ResNet-50 of torchvision; reading images for FID, CSIM, AKD and LPIPS against the bare forward passes of the networks
-behind them. What needs CUDA says "not measured" where there is none.
+The networks of the first three comparisons have untrained weights in the official layouts, on which time does not
+depend; each is in turns within one run: FAN and S3FD in batches against face-alignment's own loop; DECA's crops and
+encoder against a bare ResNet-50 of torchvision; reading images for FID, CSIM, AKD and LPIPS against the bare forward
+passes of the networks behind them. The fourth reads 1,000 pairs of frames with faces by the open instruments
+(benchmarks/open_scale.py), where `pwm assets fetch open` has brought them. What cannot be measured says so.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from torch import nn
 
 from benchmarks.footage import moving_frames
 from benchmarks.iresnet import FACE_PX, IResNet50, write_onnx
+from benchmarks.open_scale import open_evaluation
 from benchmarks.package_loop import PackageLoop, write_random_weights
 from benchmarks.timing import clock, environment, heading, in_turns, ms, spread, table
 from model.frame.coords import frames_to_tensor
@@ -38,7 +40,7 @@ SIZE_PX, BATCH = 256, 64
 INCEPTION_PX = 299
 CPU = torch.device("cpu")
 FACE = (60.0, 50.0, 200.0, 210.0, 0.9)  # where every frame is said to have its face
-GOALS = {"fan": 1.0, "deca": 0.6, "evaluation": 1.4}
+GOALS = {"fan": 1.0, "deca": 0.6, "evaluation": 1.4, "open": 1.4}
 Work = Callable[[], object]
 
 
@@ -162,15 +164,19 @@ def _inception_body(net: nn.Module) -> Callable[[torch.Tensor], object]:
     return lambda batch: net(as_bytes[: len(batch)])
 
 
-def ratios(report: dict[str, Any]) -> dict[str, float]:
+def ratios(report: dict[str, Any]) -> dict[str, float | None]:
     """Ours against the yardstick: times as fast, a share of its speed, and a multiple of its time."""
     time = clock("cpu")
-    fan, found, read = report["fan"], report["deca"], report["evaluation"]
-    bare = sum(values[time] for name, values in read.items() if name.startswith("bare "))
+    fan, found = report["fan"], report["deca"]
+
+    def of_bare(works: dict[str, dict[str, float]]) -> float:
+        return works["all metrics"][time] / sum(v[time] for name, v in works.items() if name.startswith("bare "))
+
     return {
         "fan": fan["face-alignment's loop"][time] / fan["FAN and S3FD in batches"][time],
         "deca": found["bare ResNet-50"][time] / found["DECA, cropping included"][time],
-        "evaluation": read["all metrics"][time] / bare,
+        "evaluation": of_bare(report["evaluation"]),
+        "open": of_bare(report["open"]["works"]) if report["open"] else None,
     }
 
 
@@ -190,14 +196,21 @@ def page(report: dict[str, Any]) -> str:
                 ["the same on CUDA", f"{cuda:.2f}" if cuda else "not measured", ">= 0.6"],
                 ["FAN in batches on CUDA against the package's loop", "not measured", ">= 5"],
                 ["reading for all metrics, multiple of the bare passes", f"{found['evaluation']:.2f}", "<= 1.4"],
+                [
+                    "the same by the open instruments",
+                    f"{found['open']:.2f}" if found["open"] else "not measured",
+                    "<= 1.4",
+                ],
             ],
         ),
     ]
     for name in ("fan", "deca", "evaluation"):
-        rows = [
-            [work, ms(values["cpu_ms_per_image"]), ms(values["ms_per_image"])] for work, values in report[name].items()
+        lines += ["", *_times(name, report[name])]
+    if read := report["open"]:
+        lines += [
+            "",
+            *_times(f"open instruments, {read['pairs']} pairs, the mesh run by {read['runner']}", read["works"]),
         ]
-        lines += ["", *table([name, "CPU ms an image", "wall ms"], rows)]
     lines += [
         "",
         "`all metrics` reads each image once for FAN's points, which AKD and CSIM share: less than the sum of",
@@ -206,12 +219,19 @@ def page(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _times(name: str, works: dict[str, dict[str, float]]) -> list[str]:
+    rows = [[work, ms(values["cpu_ms_per_image"]), ms(values["ms_per_image"])] for work, values in works.items()]
+    return table([name, "CPU ms an image", "wall ms"], rows)
+
+
 def main(
     out: Annotated[Path, typer.Option(help="folder of the report")] = Path("reports/benchmarks"),
     faces: Annotated[int, typer.Option(help="frames of the landmark comparison")] = 8,
     pairs: Annotated[int, typer.Option(help="pairs of the evaluation")] = 8,
     batch: Annotated[int, typer.Option(help="faces a pass of DECA")] = BATCH,
     repeats: Annotated[int, typer.Option(help="measured turns")] = 2,
+    assets: Annotated[Path, typer.Option(help="what `pwm assets fetch open` brought")] = Path("data/assets"),
+    open_pairs: Annotated[int, typer.Option(help="pairs of the evaluation by open instruments")] = 1000,
 ) -> None:
     """Measure, and write instruments_scale.json and instruments_scale.md."""
     torch.set_num_threads(1)
@@ -221,6 +241,8 @@ def main(
         report["fan"] = landmarks(folder, faces, repeats)
         report["deca"] = deca(repeats, CPU, batch)
         report["evaluation"] = evaluation(folder, pairs, repeats)
+        there = (assets / "face_mesh.tflite").is_file()
+        report["open"] = open_evaluation(assets, folder, open_pairs, 1) if there else None
     report["ratios"] = ratios(report)
     report["goals"] = GOALS
     report["deca_cuda"] = None

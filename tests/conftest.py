@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-COSTLY = ("small_project",)  # fixtures of a whole session that take minutes
+COSTLY = ("small_project", "open_assets")  # fixtures of a whole session: a run of minutes, and what pip fetches
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,10 @@
 """The whole graph, small, as a user has it after `dvc repro` and a commit; run once for all tests that want it."""
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
+from tests.asset_folder import project_with_assets
 from tests.e2e.project_copy import copy_project, run
 from tests.helpers import ROOT
 
@@ -24,3 +27,16 @@ def reproduced(small_project):
         run("git", "checkout", "--quiet", ".", cwd=small_project)
         run("git", "clean", "--quiet", "--force", "-d", cwd=small_project)
         run("dvc", "checkout", cwd=small_project)
+
+
+@pytest.fixture(scope="session")
+def open_assets(tmp_path_factory):
+    """A project's folder with the assets that pip brings, fetched by the command for it."""
+    project = tmp_path_factory.mktemp("open") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        project_with_assets(patch, project)
+        done = CliRunner().invoke(app, ["assets", "fetch", "open"])
+    if "pip reaches no index" in done.output:
+        pytest.skip("pip reaches no index from here")
+    assert done.exit_code == 0, done.output
+    return project

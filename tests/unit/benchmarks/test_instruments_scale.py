@@ -17,6 +17,7 @@ def report() -> dict:
         "fan": {"FAN and S3FD in batches": times(x=400)["x"], "face-alignment's loop": times(x=600)["x"]},
         "deca": {"DECA, cropping included": times(x=100)["x"], "bare ResNet-50": times(x=80)["x"]},
         "evaluation": times(AKD=500, all_metrics=900, bare_FAN=400, bare_S3FD=200, bare_Inception=150),
+        "open": {"works": times(all_metrics=300, bare_mesh=150, bare_Lite0=50), "pairs": 9, "runner": "torch"},
         "deca_cuda": None,
     }
     return environment("benchmarks.instruments_scale", 1) | found
@@ -24,7 +25,7 @@ def report() -> dict:
 
 def test_ratios_are_of_the_yardsticks_in_the_same_run():
     found = instruments_scale.ratios(report())
-    assert found == {"fan": 1.5, "deca": 0.8, "evaluation": pytest.approx(1.2)}
+    assert found == {"fan": 1.5, "deca": 0.8, "evaluation": pytest.approx(1.2), "open": pytest.approx(1.5)}
     assert found.keys() == instruments_scale.GOALS.keys()
 
 
@@ -33,6 +34,11 @@ def test_the_page_says_what_was_not_measured():
     page = instruments_scale.page(full | {"ratios": instruments_scale.ratios(full)})
     assert "times as fast as face-alignment's loop | 1.50 | >= 1 |" in page
     assert page.count("| not measured |") == 2
+    assert "| the same by the open instruments | 1.50 | <= 1.4 |" in page
+    assert "| open instruments, 9 pairs, the mesh run by torch |" in page
+    without = full | {"open": None}
+    page = instruments_scale.page(without | {"ratios": instruments_scale.ratios(without)})
+    assert page.count("| not measured |") == 3
     assert "| the same on CUDA | 0.65 |" in instruments_scale.page(
         full | {"ratios": instruments_scale.ratios(full), "deca_cuda": 0.65}
     )
@@ -40,8 +46,9 @@ def test_the_page_says_what_was_not_measured():
 
 @pytest.mark.slow
 def test_it_measures(tmp_path):
-    instruments_scale.main(out=tmp_path, faces=2, pairs=1, batch=2, repeats=1)
+    instruments_scale.main(out=tmp_path, faces=2, pairs=1, batch=2, repeats=1, assets=tmp_path, open_pairs=1)
     found = json.loads((tmp_path / "instruments_scale.json").read_text())
+    assert found["ratios"].pop("open") is None
     assert all(value > 0 for value in found["ratios"].values())
     assert {name for name in found["evaluation"] if name.startswith("bare ")} == {
         "bare S3FD", "bare FAN", "bare ArcFace", "bare Inception", "bare AlexNet"}  # fmt: skip
