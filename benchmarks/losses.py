@@ -2,6 +2,7 @@
 
     python -m benchmarks.losses                    # print the losses of this working tree
     python -m benchmarks.losses --against COMMIT   # beside those of another commit, and the largest difference
+    torchrun --nproc-per-node 2 -m benchmarks.losses   # of one row, by processes that share each batch
     python -m benchmarks.losses --write            # take them into tests/data/golden_losses.json
 
 Images are smooth noise and heads are random but all comes from one seed, so nothing is read but the recipe of
@@ -29,9 +30,12 @@ from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from model.pwm.lesson import PwmLesson
 from model.pwm.lesson_config import Rates
 from model.training.discriminator import Discriminator
+from model.training.launched import launched
 from model.training.loop import train
 from model.training.perceptual import Perceptual
+from model.training.replicas import ALONE, Replicas, joined
 from model.training.resume import CheckpointStore
+from model.training.shared_norm import share_statistics
 from pipeline.adapters.pwm.configs import (
     discriminator_config,
     first_rates,
@@ -84,8 +88,14 @@ def batch_at(head: HeadModel, image_px: int, step: int) -> Pairs:
     return Pairs(images[:PAIRS], images[PAIRS:], heads(), heads())
 
 
-def trajectory(row: str) -> Trajectory:
-    """Train one of `ROWS` for twenty steps on one thread in float32; returns the losses of every step."""
+def trajectory(row: str, team: Replicas = ALONE, dtype: torch.dtype = torch.float32) -> Trajectory:
+    """Train one of `ROWS` for twenty steps on one thread; returns the losses of every step.
+
+    Args:
+        row: which.
+        team: processes that share each batch and normalise by the whole of it.
+        dtype: of everything.
+    """
     guidance, _, variant = row.partition("/")
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     recipe, network = params.recipes["toy64"], params.networks["toy64"].pwm
@@ -111,18 +121,22 @@ def trajectory(row: str) -> Trajectory:
     animator, discriminator = Animator(head, config), Discriminator(discriminator_config(network))
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
+    for made in (animator, discriminator, perceptual):
+        made.to(dtype)
+    lesson = PwmLesson(animator, discriminator, perceptual, loss_config(network), slow)
+    for taught in (lesson.network, lesson.rivals):
+        share_statistics(taught, team)
 
     def drawn(step: int) -> Batch:
         moved = recrop(batch_at(head, recipe.image_px, step), 0.1, 0.1, SEED, step)
-        pairs = recolour(moved, 0.2, SEED, step)
-        return Batch(pairs.source, pairs.driving, fit_signals(pairs.fit_src, pairs.fit_drv))
+        pairs = recolour(moved, 0.2, SEED, step).share(team.rank, team.count)
+        return Batch(pairs.source.to(dtype), pairs.driving.to(dtype), fit_signals(pairs.fit_src, pairs.fit_drv))
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
             return train(
-                PwmLesson(animator, discriminator, perceptual, loss_config(network), slow), drawn,
-                train_config(recipe, network),
-                torch.device("cpu"), CheckpointStore(Path(scratch)), lambda _step, _losses: None,
+                lesson, drawn, train_config(recipe, network), torch.device("cpu"), CheckpointStore(Path(scratch)),
+                lambda _step, _losses: None, team,
             )  # fmt: skip
     finally:
         torch.set_num_threads(threads)
@@ -165,6 +179,12 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="make these the golden ones")] = False,
 ) -> None:
     """Train every row for twenty steps and print, compare or store its losses."""
+    if launched():
+        with joined(torch.device("cpu")) as team:
+            found = {row: trajectory(row, team) for row in ROWS[1:2]}
+            if team.leads:
+                print(json.dumps(found))
+        return
     found = {row: trajectory(row) for row in ROWS}
     if write:
         write_json(GOLDEN, found)

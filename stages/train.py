@@ -14,21 +14,32 @@ from pipeline.store.compute.devices import device_named
 
 
 def run(
-    row: str, params: Params, *, clips: Path, fits: Path, heads: Path, out: Path, device: str, previews_every: int = 0
+    row: str,
+    params: Params,
+    *,
+    clips: Path,
+    fits: Path,
+    heads: Path,
+    out: Path,
+    device: str,
+    statistics: str = "by_device",
+    previews_every: int = 0,
 ) -> None:
     """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
     recipe_name, head_name, guidance = split_row(row)
     if recipe_name not in params.recipes:
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
+    from model.training.launched import leads
     from pipeline.training.row import train_seeds
     from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
-    curve = train_seeds(
-        row, guidance, recipe, network, inputs, out, device_named(device), params.bench.seeds,
-        previews_every=previews_every,
-    )  # fmt: skip
+    place, count = device_named(device), params.bench.seeds
+    job = (row, guidance, recipe, network, inputs, out, place, count)
+    curve = train_seeds(*job, statistics=statistics, previews_every=previews_every)
+    if not leads():
+        return
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
 
 
@@ -40,13 +51,18 @@ def main(
     heads: Heads = Path("data/heads"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
+    statistics: Annotated[
+        str,
+        typer.Option(help="BatchNorm's, where processes share a batch: of each `share`, of the `batch`, or by_device"),
+    ] = "by_device",
     previews_every: PreviewsEvery = 0,
 ) -> None:
-    """Train one row of the tables; a run that was killed resumes from its last checkpoint."""
-    run(
-        row, load_params(params), clips=clips, fits=fits, heads=heads, out=out, device=device,
-        previews_every=previews_every,
-    )  # fmt: skip
+    """Train one row of the tables; a run that was killed resumes from its last checkpoint.
+
+    Several GPUs or machines: torchrun --nproc-per-node N -m stages.train ...
+    """
+    files = {"clips": clips, "fits": fits, "heads": heads, "out": out}
+    run(row, load_params(params), **files, device=device, statistics=statistics, previews_every=previews_every)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A method's network: what drives it, what it is shown, and what it makes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -27,13 +27,18 @@ class Batch:
     signals: Signals
 
     def to(self, device: torch.device | str, layout: torch.memory_format = torch.contiguous_format) -> "Batch":
-        """Copy everything to a device, and the images into a memory layout."""
-        source, target = (img.to(device).contiguous(memory_format=layout) for img in (self.source, self.target))
-        return Batch(source, target, {name: signal.to(device) for name, signal in self.signals.items()})
+        """Copy everything to a device, and the images into a memory layout; pinned memory is not waited for."""
+
+        def there(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=tensor.is_pinned())
+
+        source, target = (there(img).contiguous(memory_format=layout) for img in (self.source, self.target))
+        return Batch(source, target, {name: there(signal) for name, signal in self.signals.items()})
 
     def pin_memory(self) -> "Batch":
-        """Copy the images to memory that a GPU reads directly."""
-        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
+        """Copy everything to memory that a GPU reads directly."""
+        signals = {name: signal.pin_memory() for name, signal in self.signals.items()}
+        return Batch(self.source.pin_memory(), self.target.pin_memory(), signals)
 
 
 @dataclass(frozen=True)

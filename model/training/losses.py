@@ -9,8 +9,18 @@ on sizes; scales and layers are summed.
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor itself, or in float32 what autocast made narrower: bfloat16 sums lose what losses differ by."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _hinge(logits: Tensor) -> Tensor:
+    return F.relu(1.0 + logits).mean()
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,12 @@ def groups(scores: list[PatchScores], count: int) -> list[list[PatchScores]]:
 def discriminator_hinge(real: list[PatchScores], made: list[PatchScores]) -> Tensor:
     """Equation 3: mean max(0, 1 - D(real)) + mean max(0, 1 + D(made)), summed over scales."""
     pairs = zip(real, made, strict=True)
-    return cast(Tensor, sum(F.relu(1.0 - r.logits).mean() + F.relu(1.0 + m.logits).mean() for r, m in pairs))
+    return cast(Tensor, sum(_hinge(-wide(r.logits)) + _hinge(wide(m.logits)) for r, m in pairs))
 
 
 def generator_hinge(made: list[PatchScores]) -> Tensor:
     """Equation 2: -mean D(made), summed over scales."""
-    return -cast(Tensor, sum(m.logits.mean() for m in made))
+    return -cast(Tensor, sum(wide(m.logits).mean() for m in made))
 
 
 def feature_matching(real: list[PatchScores], made: list[PatchScores]) -> Tensor:
@@ -47,7 +57,7 @@ def feature_matching(real: list[PatchScores], made: list[PatchScores]) -> Tensor
     The real features carry no gradient: the loss moves the made image, not what it is compared with.
     """
     distances = (
-        (a.detach() - b).abs().mean()
+        (wide(a.detach()) - wide(b)).abs().mean()
         for r, m in zip(real, made, strict=True)
         for a, b in zip(r.features, m.features, strict=True)
     )

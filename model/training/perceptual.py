@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.training.losses import wide
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 VGG_BLOCKS = 5
@@ -63,7 +65,7 @@ class Perceptual(nn.Module):
         total = img.new_zeros(len(img) // len(target[0][0]))
         for maps, target_maps in zip(self.pyramid(img), target, strict=True):
             for feature, wanted in zip(maps, target_maps, strict=True):
-                total = total + (feature.unflatten(0, (-1, len(wanted))) - wanted).abs().flatten(1).mean(1)
+                total = total + (wide(feature).unflatten(0, (-1, len(wanted))) - wide(wanted)).abs().flatten(1).mean(1)
         return total
 
 

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from model.training.interrupt import SIGNALS
+from model.training.launched import join
 
 BUCKET_BYTES = 64 << 20
 FAREWELL_S = 20.0  # how long a process may take to end after the others have
@@ -103,6 +104,8 @@ ALONE = Replicas()
 def replicas(count: int, work: Callable[..., None], *args: object) -> Iterator[Replicas]:
     """Start `count - 1` processes that run `work(replicas, *args)`; yield the caller's own place, the first.
 
+    Processes that a launcher started are joined by `joined` instead.
+
     The caller must do the same work inside the `with`, because every average waits for every process.
     Outside of training the others ignore SIGINT, SIGTERM and SIGUSR1: they are ended when the first leaves the `with`.
 
@@ -176,6 +179,16 @@ def _named_loss() -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Replicas]:
+    """Yield this process's place among those that a launcher started; all run the same program.
+
+    Raises:
+        RuntimeError: they cannot meet, or one was lost.
+    """
+    yield Replicas(*join(device))
 
 
 def _take_part(

@@ -149,13 +149,9 @@ def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
     if "recipe" not in made_from:
         yield "Its authors'; see its card in docs/cards."
         return
-    run, batch = made_from["recipe"]["run"], made_from["recipe"]["batch_size"]
-    if run["cpu_processes"] > 1:
-        share = batch // run["cpu_processes"]
-        yield (
-            f"On a CPU {run['cpu_processes']} processes share each batch, and each normalises by the statistics of its "
-            f"own {share} of {batch} pairs."
-        )
+    if normalised := made_from.get("batch_statistics"):
+        of = "the whole batch" if normalised["of"] == "batch" else "each process's own share"
+        yield f"Features were normalised by the statistics of {of}: {normalised['pairs']} pairs."
         yield ""
     text = io.StringIO()
     yaml = YAML()

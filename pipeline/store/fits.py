@@ -80,6 +80,10 @@ class FitTable:
                 return first_row + frame - first_frame
         raise KeyError(f"no fit for frame {frame} of clip {clip} (head {self.head})")
 
+    def clips(self) -> list[str]:
+        """Names of the clips that have rows."""
+        return list(self._runs)
+
     def last_frame(self, clip: str) -> int:
         """Number of a clip's last frame that has a row; KeyError names a clip that has none."""
         if clip not in self._runs:

@@ -14,12 +14,12 @@ from torch import Tensor
 from model.frame.coords import identity_grid
 from model.frame.warp import warp
 from model.heads.fit import HeadFit
-from pipeline.training.dataset import Crop, Pairs, moved_fit
+from pipeline.training.dataset import WHOLE, Crop, Pairs, Share, moved_fit
 
 COLOURS, CROPS = 1, 2  # keep these draws apart from each other and from those that choose the pairs
 
 
-def recolour(batch: Pairs, amount: float, seed: int, step: int) -> Pairs:
+def recolour(batch: Pairs, amount: float, seed: int, step: int, share: Share = WHOLE) -> Pairs:
     """Change exposure, white balance and saturation of every pair, source and driving frame alike.
 
     Args:
@@ -28,15 +28,17 @@ def recolour(batch: Pairs, amount: float, seed: int, step: int) -> Pairs:
             twice this share. 0 changes nothing.
         seed: of the run; with `step` it decides every draw.
         step: number of the batch.
+        share: which of the step's pairs these are; each pair's change is the same whoever makes it.
     """
     if not amount:
         return batch
     rng = np.random.default_rng([seed, step, COLOURS])
+    count, mine = len(batch.source) * share[1], slice(share[0], None, share[1])
 
     def uniform(channels: int) -> Tensor:
-        return torch.from_numpy(rng.uniform(-amount, amount, (len(batch.source), channels, 1, 1))).float()
+        return torch.from_numpy(rng.uniform(-amount, amount, (count, channels, 1, 1))).float()
 
-    gain, saturation = (uniform(3) + uniform(1)).exp(), 1 + 2 * uniform(1)
+    gain, saturation = ((uniform(3) + uniform(1)).exp())[mine], (1 + 2 * uniform(1))[mine]
 
     def change(img: Tensor) -> Tensor:
         img = img * gain
@@ -45,7 +47,7 @@ def recolour(batch: Pairs, amount: float, seed: int, step: int) -> Pairs:
     return replace(batch, source=change(batch.source), driving=change(batch.driving))
 
 
-def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: int) -> Pairs:
+def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: int, share: Share = WHOLE) -> Pairs:
     """Shift and scale every frame on its own, and its fit with it; the edge repeats where a crop leaves the frame.
 
     Args:
@@ -54,16 +56,17 @@ def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: in
         log_scale: largest logarithm of the scale. Both 0 change nothing.
         seed: of the run; with `step` it decides every draw.
         step: number of the batch.
+        share: which of the step's pairs these are; each pair's change is the same whoever makes it.
     """
     if not (shift_ndc or log_scale):
         return batch
     rng = np.random.default_rng([seed, step, CROPS])
-    count = len(batch.source)
+    count, mine = len(batch.source) * share[1], slice(share[0], None, share[1])
 
     def move(img: Tensor, fit: HeadFit) -> tuple[Tensor, HeadFit, Crop]:
         """A point p of the frame goes to scale * p + shift."""
-        scale = torch.from_numpy(np.exp(rng.uniform(-log_scale, log_scale, (count, 1, 1)))).float()
-        shift = torch.from_numpy(rng.uniform(-shift_ndc, shift_ndc, (count, 2, 1))).float()
+        scale = torch.from_numpy(np.exp(rng.uniform(-log_scale, log_scale, (count, 1, 1)))).float()[mine]
+        shift = torch.from_numpy(rng.uniform(-shift_ndc, shift_ndc, (count, 2, 1))).float()[mine]
         grid = identity_grid(img.shape[-2:])
         moved = warp(img, (grid - shift[..., None]) / scale[..., None] - grid)
         return moved, moved_fit(fit, scale, shift), (scale, shift)

@@ -17,6 +17,8 @@ from pipeline.store.fits import FitTable
 from pipeline.store.shown import whole_video
 
 Crop = tuple[Tensor, Tensor]
+Share = tuple[int, int]  # every count-th pair from pair index on: (index, count)
+WHOLE: Share = (0, 1)
 CACHE_BYTES = 1 << 30  # decoded frames of the smaller corpora fit into memory
 
 
@@ -138,6 +140,14 @@ class PairDataset:
             for clip in self._store.clips()
         }
         self._frames = {clip: frames for clip, frames in ok.items() if len(frames) > 1}
+        fitted = set(self._fits.clips())
+        bare = [clip for clip in ok if clip not in fitted]
+        if bare:
+            shown = ", ".join(bare[:3]) + (f" and {len(bare) - 3} more" if bare[3:] else "")
+            raise ValueError(
+                f"{fits_path} has no fits of {len(bare)} of the {len(ok)} clips in {clips_dir} ({shown}): run the "
+                "stage `fit` on these clips"
+            )
         if not self._frames:
             raise ValueError(f"no clip of {clips_dir} has two frames with an ok fit in {fits_path}")
         self._clips = list(self._frames)
@@ -148,14 +158,18 @@ class PairDataset:
         """Number of clips that pairs are drawn from."""
         return len(self._clips)
 
-    def batch(self, step: int, seed: int, batch_size: int) -> Pairs:
-        """Draw the batch of one step: for each item a clip, then two of its frames, uniformly. Any thread may ask."""
+    def batch(self, step: int, seed: int, batch_size: int, share: Share = WHOLE) -> Pairs:
+        """Draw the batch of one step: for each item a clip, then two of its frames, uniformly. Any thread may ask.
+
+        Of a share only its own frames are read; they are those of `Pairs.share` of the whole.
+        """
         rng = np.random.default_rng([seed, step])
         pairs = []
         for _ in range(batch_size):
             clip = self._clips[rng.integers(len(self._clips))]
             source, driving = rng.choice(self._frames[clip], 2, replace=False).tolist()
             pairs.append((clip, source, driving))
+        pairs = pairs[slice(share[0], None, share[1])]
         sources = [(clip, source) for clip, source, _ in pairs]
         drivings = [(clip, driving) for clip, _, driving in pairs]
         images = self._images(sources), self._images(drivings)

@@ -1,27 +1,31 @@
 """Train one row of the tables: its files around one run, and what is said meanwhile."""
 
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
 from model.heads.head import load_head
 from model.method.files import save_model
+from model.training.launched import launched, leads, own_device
 from model.training.loop import Losses
-from model.training.replicas import replicas
+from model.training.replicas import Replicas, joined, replicas
 from pipeline.console import say
 from pipeline.method_table import OURS
 from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.seeds import keep_seeds, seed_folder
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
-from pipeline.training.run import TrainInputs, follow_run, train_run
+from pipeline.training.run import Statistics, TrainInputs, follow_run, train_run
 from pipeline.training.speed import SPEED
 from pipeline.training.underway import Observer, Underway
 
+BY_DEVICE = "by_device"
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
 
 
@@ -34,6 +38,7 @@ def train_row(
     out: Path,
     device: torch.device,
     method: str = OURS,
+    statistics: str = BY_DEVICE,
     previews_every: int = 0,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
@@ -49,6 +54,8 @@ def train_row(
         out: folder of the trained model.
         device: where to train.
         method: whose network and lesson.
+        statistics: what BatchNorm normalises by where processes share a batch: `share`, each by its own pairs, `batch`,
+            all by the whole, or `by_device`, which is `batch` on CUDA and `share` on the CPU.
         previews_every: steps between two contact sheets beside the run's states; 0 makes none.
 
     Returns:
@@ -60,19 +67,57 @@ def train_row(
         TrainingDiverged: a loss is not finite.
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
-    count = recipe.run.cpu_processes if device.type == "cpu" else 1
-    job = (row, guidance, recipe, network, inputs, device, method)
+    check_folder(out)
+    device = own_device(device)
+    job = (row, guidance, recipe, network, inputs, device, method, chosen_statistics(statistics, device))
     has_rival = getattr(network.losses, "adversarial", 0.0) > 0
-    with replicas(count, follow_run, *job) as team, progress(row, recipe.iterations) as report:
+    with team_of(recipe, device, job) as team, progress(row, recipe.iterations, shown=team.leads) as report:
 
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
             seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
             return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
 
-        made, provenance, curve = train_run(team, *job, observe)
-    save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
+        made, provenance, curve = train_run(team, *job, observe if team.leads else None)
+        if team.leads:
+            save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
+        if launched():  # a launcher ends all when one leaves; those that were started here have left by themselves
+            team.wait()
     return curve
+
+
+def chosen_statistics(name: str, device: torch.device) -> Statistics:
+    """Turn the option `--statistics` into what a run does.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    if name not in (BY_DEVICE, "share", "batch"):
+        raise ValueError(f"--statistics {name}: expected {BY_DEVICE}, share or batch")
+    if name == BY_DEVICE:
+        return "batch" if device.type == "cuda" else "share"
+    return cast(Statistics, name)
+
+
+def team_of(recipe: Recipe, device: torch.device, job: tuple[Any, ...]) -> AbstractContextManager[Replicas]:
+    """The processes that train a row: those that a launcher started, else as many as the recipe says on the CPU."""
+    if launched():
+        return joined(device)
+    return replicas(recipe.run.cpu_processes if device.type == "cpu" else 1, follow_run, *job)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that cannot be written before the training rather than after it.
+
+    Raises:
+        PermissionError: the message names the folder.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            return
+    except OSError as error:
+        raise PermissionError(f"the folder of the model, {out}, cannot be written ({error.strerror})") from error
 
 
 def train_seeds(
@@ -85,6 +130,7 @@ def train_seeds(
     device: torch.device,
     count: int,
     method: str = OURS,
+    statistics: str = BY_DEVICE,
     previews_every: int = 0,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
@@ -102,26 +148,31 @@ def train_seeds(
         device: where to train.
         count: how many seeds.
         method: whose network and lesson.
-        previews_every: steps between two contact sheets beside a run's states; 0 makes none.
+        statistics: as of `train_row`.
+        previews_every: as of `train_row`.
 
     Returns:
         The first seed's training curve.
     """
     seeds = recipe.seeds(count)
-    keep_seeds(out, seeds[1:])
+    if leads():
+        keep_seeds(out, seeds[1:])
     curves: list[list[Losses]] = []
     for seed in seeds:
-        if count > 1:
+        if count > 1 and leads():
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
         job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
-        curves.append(train_row(*job, method, previews_every))
+        curves.append(train_row(*job, method, statistics, previews_every))
     return curves[0]
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Report]:
-    """Show progress: a bar on a terminal, a plain line every 50 steps elsewhere."""
+def progress(label: str, total: int, shown: bool = True) -> Iterator[Report]:
+    """Show progress, if at all: a bar on a terminal, a plain line every 50 steps elsewhere."""
+    if not shown:
+        yield lambda _step, _losses: None
+        return
     if not sys.stderr.isatty():
         yield _line_reporter(label, total)
         return

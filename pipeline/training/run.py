@@ -16,6 +16,7 @@ from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore, step_of
+from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
 from pipeline.params.networks import PerceptualSection, Section
@@ -32,6 +33,7 @@ from pipeline.training.underway import Observe, TimedBatches, Underway
 
 KIND = "train"  # of scratch folders
 SAMPLE = 4  # training pairs that observers are shown
+Statistics = Literal["share", "batch"]  # what BatchNorm normalises by in a team: each process's pairs, or all
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,11 @@ def follow_run(
     inputs: TrainInputs,
     device: torch.device,
     method: str,
+    statistics: Statistics,
 ) -> None:
     """Train beside the first process, which says what went wrong."""
     with suppress(TrainingDiverged, SystemExit):
-        train_run(team, row, guidance, recipe, network, inputs, device, method)
+        train_run(team, row, guidance, recipe, network, inputs, device, method, statistics)
 
 
 def train_run(
@@ -73,18 +76,21 @@ def train_run(
     inputs: TrainInputs,
     device: torch.device,
     method: str,
+    statistics: Statistics,
     observe: Observe | None = None,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
-    clips, kind of device, code.
+    clips, kind of device, statistics of normalisation, code.
 
     `observe`, which the first process is given, says who observes the run before it trains.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
     """
+    if recipe.batch_size % team.count:
+        raise ValueError(f"{team.count} processes cannot take equal shares of batch_size {recipe.batch_size}")
     if device.type == "cpu":
         torch.set_num_threads(recipe.run.cpu_threads)
     head, adapter_kind, teacher = load_head(inputs.head), adapter_named(method), teacher_named(method)
@@ -93,7 +99,7 @@ def train_run(
     data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks")
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
-    folder = scratch_dir(KIND, run_key(provenance, device.type, method))
+    folder = scratch_dir(KIND, run_key(provenance, device.type, statistics, method))
     store = CheckpointStore(folder)
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
@@ -101,11 +107,15 @@ def train_run(
     made = teacher.build(recipe, network, guidance, head)
     config = train_config(recipe, network)
     lesson, adapter = teacher.lesson(made, network, perceptual), adapter_kind(made, head)
+    if statistics == "batch":
+        for taught in (lesson.network, lesson.rivals):
+            share_statistics(taught, team)
 
     def drawn(step: int) -> Batch:
-        pairs, change = data.batch(step, recipe.seed, recipe.batch_size), recipe.augment
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step)
-        mine = recolour(moved, change.colour, recipe.seed, step).share(team.rank, team.count)
+        share, change = (team.rank, team.count), recipe.augment
+        pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
+        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
+        mine = recolour(moved, change.colour, recipe.seed, step, share)
         driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
         return Batch(driven.source, mine.driving, driven.signals)
 
@@ -126,21 +136,29 @@ def train_run(
             curve = train(lesson, batch_at, config, device, store, on_step, team)
         except TrainingDiverged as failure:
             raise type(failure)(f"{row}: {failure}. {_kept(store)}") from None
-    return made, provenance, curve
+    normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
+    return made, {**provenance, "batch_statistics": normalised}, curve
 
 
-def run_key(provenance: Mapping[str, object], device_type: str, method: str) -> str:
-    """Hash all that the states of a run depend on: what it is made from, the kind of device, and the code."""
+def run_key(provenance: Mapping[str, object], device_type: str, statistics: Statistics, method: str) -> str:
+    """Hash all that the states of a run depend on: what it is made from, device, statistics, and the code."""
     code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
-    return sha256_text(provenance, device_type, code)
+    return sha256_text(provenance, device_type, statistics, code)
 
 
 def run_folder(
-    row: str, guidance: str, recipe: Recipe, network: Section, inputs: TrainInputs, device_type: str, method: str
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: Section,
+    inputs: TrainInputs,
+    device_type: str,
+    method: str,
+    statistics: Statistics,
 ) -> Path:
     """Where the states of a run lie, or would lie; arguments as of `train_run`, with the kind of device alone."""
     provenance = row_provenance(row, guidance, recipe, network, inputs, load_head(inputs.head))
-    return scratch_place(KIND, run_key(provenance, device_type, method))
+    return scratch_place(KIND, run_key(provenance, device_type, statistics, method))
 
 
 def perceptual_weights(config: PerceptualSection) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ from pipeline.report.rows import Row, pwm_rows, row_named
 from pipeline.store.clips import FOLDERS
 from pipeline.store.schema import PAIRS, read_table, write_table
 from pipeline.training.growing import GrowingTable, rows_until
-from pipeline.training.run import TrainInputs, run_folder
+from pipeline.training.run import Statistics, TrainInputs, run_folder
 
 SCORES = "watched.csv"  # in the folder of the run's states
 POLL_S = 5.0
@@ -105,7 +105,8 @@ def watch(run: Watched, wait: bool) -> Iterator[dict[str, object]]:
     job = (run.row.key, run.row.guidance, recipe, network, run.inputs)
     head, teacher = load_head(run.inputs.head), teacher_named(OURS)
     assert teacher is not None
-    states = States([run_folder(*job, device_type, OURS) for device_type in ("cuda", "cpu")])
+    kinds = [(device_type, statistics) for device_type in ("cuda", "cpu") for statistics in get_args(Statistics)]
+    states = States([run_folder(*job, device_type, OURS, statistics) for device_type, statistics in kinds])
     made = teacher.build(recipe, network, run.row.guidance, head)
     with TemporaryDirectory() as scratch:
         eye: _Eye | None = None

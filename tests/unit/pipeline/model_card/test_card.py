@@ -50,6 +50,7 @@ def make_model(project: Path, params: Params) -> None:
     )
     network = params.networks["toy64"].pwm
     provenance = row_provenance(ROW, "nmfc", params.recipes["toy64"], network, inputs, head)
+    provenance["batch_statistics"] = {"of": "share", "pairs": 4}  # as `train_run` adds
     save_model(data / "models" / ROW, "pwm", small_network("pwm", head), head, 4, provenance)
 
 
@@ -66,7 +67,7 @@ def test_a_card_has_data_recipe_terms_and_use(project):
     assert f"| numbers | {numbers:,} in {weights.stat().st_size:,} bytes |" in card
     assert f"`{sha256_file(weights)}`" in card
     assert "| noise | 1 | 1 | 4 | not in params.yaml |" in card
-    assert "each normalises by the statistics of its own 4 of 8 pairs" in card
+    assert "normalised by the statistics of each process's own share: 4 pairs." in card
     assert "averaged | no" in card
     recipe = YAML(typ="safe").load(card.split("```yaml\n")[1].split("```")[0])
     assert recipe["recipe"] == params.recipes["toy64"].recorded()

@@ -1,7 +1,10 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -10,6 +13,7 @@ from model.heads.head import HeadModel
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
+from pipeline.training.augment import recolour, recrop
 from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import BatchesAhead, batches_ahead
 from tests.helpers import random_head
@@ -176,3 +180,28 @@ def test_shares_are_disjoint_and_together_the_batch(folder, head):
         for name in ("fit_src", "fit_drv"):
             assert torch.equal(getattr(share, name).shape, getattr(batch, name).shape[[index, index + 3]])
     assert torch.equal(batch.share(0, 1).driving, batch.driving)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_share_that_is_made_alone_is_the_share_of_the_whole_bit_for_bit(folder, head, count):
+    data = PairDataset(folder / "train", folder / "fits.parquet", head)
+
+    def made(share):
+        drawn, mine = data.batch(3, 0, 6, share), slice(share[0], None, share[1])
+        noise = torch.rand(2, 6, 3, *SIZE, generator=torch.Generator().manual_seed(2))[:, mine] / 10
+        drawn = replace(drawn, source=drawn.source + noise[0], driving=drawn.driving + noise[1])
+        moved = recrop(drawn, 0.2, 0.1, 0, 3, share)
+        return recolour(moved, 0.3, 0, 3, share)
+
+    whole = made((0, 1))
+    for index in range(count):
+        assert same(made((index, count)), whole.share(index, count))
+        assert torch.equal(made((index, count)).source, whole.share(index, count).source)
+
+
+def test_fits_of_fewer_clips_than_the_store_are_refused_by_name(folder, tmp_path):
+    table = pq.read_table(folder / "fits.parquet")
+    clips = sorted(set(table.column("clip").to_pylist()))  # three
+    pq.write_table(table.filter(pc.not_equal(table.column("clip"), clips[1])), tmp_path / "fits.parquet")
+    with pytest.raises(ValueError, match=rf"no fits of 1 of the 3 clips in .* \({clips[1]}\): run the stage `fit`"):
+        PairDataset(folder / "train", tmp_path / "fits.parquet")

@@ -52,7 +52,7 @@ def train(
         network = network.model_copy(update={"learning_rate": rates})
 
     @contextmanager
-    def told(_label: str, _total: int):
+    def told(_label: str, _total: int, shown: bool = True):
         yield watched or (lambda _step, _losses: None)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -59,7 +59,7 @@ def params(ema: float | None = None) -> Params:
 
 def train(data: Path, out: Path, ema: float | None = None, told=None) -> None:
     @contextmanager
-    def progress(_label: str, _total: int):
+    def progress(_label: str, _total: int, shown: bool = True):
         yield told or (lambda _step, _losses: None)
 
     made, run = params(ema), watched(params(ema), ROW, None, data, 8, CPU)
