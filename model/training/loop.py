@@ -227,7 +227,10 @@ class Steps:
             batch: the pairs.
             stop: whether this process was asked to stop; all of a team learn of it.
         """
-        numbers = self._gradients(batch, stop)
+        try:
+            numbers = self._gradients(batch, stop)
+        except torch.OutOfMemoryError as error:
+            raise RuntimeError(self._too_large(len(batch.source))) from error
         self._taken.append(numbers)
         adams = self.players.adams.values()
         if self._at_once:
@@ -262,6 +265,14 @@ class Steps:
                 raise TrainingDiverged(
                     f"training diverged: {', '.join(bad)} not finite; lower the learning rates or weights"
                 )
+
+    def _too_large(self, pairs: int) -> str:
+        peak, there = torch.cuda.max_memory_allocated(self.device), torch.cuda.mem_get_info(self.device)[1]
+        return (
+            f"out of GPU memory: a step of {pairs} pairs (batch_size {self.config.batch_size}, {self.team.count} "
+            f"processes) needs more than {peak / 2**30:.1f} GiB of the {there / 2**30:.1f} GiB on {self.device}; lower "
+            "batch_size, train in bfloat16, or share the batch between more GPUs"
+        )
 
     def _gradients(self, batch: Batch, stop: bool) -> Tensor:
         """Leave every gradient, averaged over the team, at its parameter; return losses and the wish to stop."""

@@ -257,3 +257,19 @@ def test_after_a_loss_that_is_not_finite_nothing_is_updated_however_late_it_is_s
     assert not all(torch.equal(value, seen[2][key]) for key, value in seen[3].items())
     assert all(torch.equal(value, seen[3][key]) for key, value in made.network.named_parameters())
     assert CheckpointStore(tmp_path).load() is None
+
+
+def test_a_step_too_large_for_the_gpu_says_what_it_needs(monkeypatch):
+    made = lesson()
+    players = Players.make(made, train_config(), CPU)
+
+    def full(_batch):
+        raise torch.OutOfMemoryError
+
+    made.losses = full
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _device: 3 << 30)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (0, 4 << 30))
+    with pytest.raises(
+        RuntimeError, match=r"2 pairs \(batch_size 2, 1 processes\) needs more than 3\.0 GiB of the 4\.0"
+    ):
+        loop.train_step(players, batch_at(0), train_config(), CPU)
