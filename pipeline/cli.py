@@ -6,15 +6,27 @@ from typing import Annotated
 import typer
 
 from pipeline.console import Stopped, say, stage_command
-from pipeline.options import DataFolder, Fits, Forgotten, LocalWorkers, PairList, ParamsFile, Results, TestClips
+from pipeline.options import (
+    DataFolder,
+    DeviceName,
+    Fits,
+    Forgotten,
+    LocalWorkers,
+    PairList,
+    ParamsFile,
+    Results,
+    TestClips,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Geometry-driven progressive warping: tools.")
 assets_app = typer.Typer(no_args_is_help=True, help="Weights and 3-D heads that this project may not ship.")
 pairs_app = typer.Typer(no_args_is_help=True, help="The test pairs, for anybody's method.")
 predictions_app = typer.Typer(no_args_is_help=True, help="Frames made by anybody's method.")
 data_app = typer.Typer(no_args_is_help=True, help="The videos that are given, and what became of them.")
+model_app = typer.Typer(no_args_is_help=True, help="Trained and released models.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(data_app, name="data")
+app.add_typer(model_app, name="model")
 app.add_typer(pairs_app, name="pairs")
 app.add_typer(predictions_app, name="predictions")
 
@@ -270,6 +282,55 @@ def pairs_export(
     typer.echo(f"{folder}: {count} pairs; {folder / 'README.md'} says what is what")
 
 
+@model_app.command("card")
+@stage_command
+def model_card_command(
+    row_or_folder: Annotated[str, typer.Argument(metavar="ROW|FOLDER", help="a row of data/models, or any model's")],
+    out: Annotated[Path | None, typer.Option(help="the file to write; without it the card goes to stdout")] = None,
+    params: ParamsFile = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+) -> None:
+    """Write the card of a model: its data and their hash, recipe, code, scores, licences, use and limits.
+
+    A further seed's model is its folder: `pwm model card data/models/ROW/seeds/1`.
+    """
+    from pipeline.model_card.card import Place, model_card, model_folder
+    from pipeline.params.tree import load_params
+    from pipeline.store.provenance import write_text
+
+    known = load_params(params) if params.exists() or params != Path("params.yaml") else None
+    card = model_card(model_folder(row_or_folder, data), Place(Path(), data, known))
+    if out is None:
+        typer.echo(card, nl=False)
+    else:
+        write_text(out, card)
+
+
+@app.command("watch")
+@stage_command
+def watch_command(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance")],
+    seed: Annotated[int | None, typer.Option(help="of the run; none: the recipe's own")] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="held-out pairs, of all data sets and tasks together")] = 240,
+    wait: Annotated[bool, typer.Option(help="wait for newer states until the run is at its end")] = True,
+    params: ParamsFile = Path("params.yaml"),
+    data: DataFolder = Path("data"),
+    device: DeviceName = "auto",
+) -> None:
+    """Measure the states of a run while it trains: held-out pairs, by the profile's instruments.
+
+    It reads what the run stores every `recipes.R.run.checkpoint_every` steps, writes `watched.csv` beside it, and
+    changes nothing of the run. On a machine that the run needs for itself, start it with `nice`.
+    """
+    from pipeline.params.tree import load_params
+    from pipeline.store.compute.devices import device_named
+    from pipeline.watching.watch import watch, watched
+
+    run = watched(load_params(params), row, seed, data, pairs, device_named(device))
+    for scores in watch(run, wait):
+        typer.echo(f"step {scores.pop('step')}: " + "  ".join(f"{k} {_number(v)}" for k, v in scores.items()))
+
+
 @app.command("score")
 @stage_command
 def score(
@@ -296,6 +357,10 @@ def unscore(
 
     forget_row(name, params)
     typer.echo(f"{name}: no longer in bench.own of {params}; run `dvc repro`")
+
+
+def _number(value: object) -> str:
+    return "-" if value in (None, "") else f"{float(str(value)):.4g}"
 
 
 if __name__ == "__main__":

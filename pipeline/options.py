@@ -29,6 +29,14 @@ Results = Annotated[Path, Option(help="folder of results, one folder a method")]
 DeviceName = Annotated[
     str, Option(envvar="PWM_DEVICE", help="where networks run: cpu, cuda, cuda:1, or auto: cuda where there is one")
 ]
+PreviewsEvery = Annotated[
+    int,
+    Option(
+        min=0,
+        envvar="PWM_PREVIEWS",
+        help="steps between two contact sheets of training pairs, beside the run's states in data/scratch; 0: none",
+    ),
+]
 Retrying = Literal["missing", "failed"]
 Retry = Annotated[Retrying, Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")]
 ClipTimeout = Annotated[float, Option(help="a clip that takes longer is given up")]

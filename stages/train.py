@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say
-from pipeline.options import DeviceName, Heads, ParamsFile
+from pipeline.options import DeviceName, Heads, ParamsFile, PreviewsEvery
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
@@ -23,6 +23,7 @@ def run(
     out: Path,
     device: str,
     statistics: str = "by_device",
+    previews_every: int = 0,
 ) -> None:
     """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
     recipe_name, head_name, guidance = split_row(row)
@@ -35,7 +36,8 @@ def run(
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
     place, count = device_named(device), params.bench.seeds
-    curve = train_seeds(row, guidance, recipe, network, inputs, out, place, count, statistics=statistics)
+    job = (row, guidance, recipe, network, inputs, out, place, count)
+    curve = train_seeds(*job, statistics=statistics, previews_every=previews_every)
     if not leads():
         return
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
@@ -53,13 +55,14 @@ def main(
         str,
         typer.Option(help="BatchNorm's, where processes share a batch: of each `share`, of the `batch`, or by_device"),
     ] = "by_device",
+    previews_every: PreviewsEvery = 0,
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint.
 
     Several GPUs or machines: torchrun --nproc-per-node N -m stages.train ...
     """
     files = {"clips": clips, "fits": fits, "heads": heads, "out": out}
-    run(row, load_params(params), **files, device=device, statistics=statistics)
+    run(row, load_params(params), **files, device=device, statistics=statistics, previews_every=previews_every)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def train_config(**changes: object) -> TrainConfig:
     values: dict[str, object] = {
         "iterations": 6, "batch_size": 2, "seed": 0, "lr_drop_steps": (2, 4), "lr_drop_factor": 0.1,
         "betas": (0.5, 0.999), "log_every": 2, "checkpoint_every": 2, "precision": "float32", "channels_last": False,
+        "ema": None,
     }  # fmt: skip
     return TrainConfig(**(values | changes))
 

@@ -20,6 +20,7 @@ class TrainConfig:
         checkpoint_every: steps between two checkpoints.
         precision: "float32", or "bfloat16" for autocast.
         channels_last: memory layout of the convolutions.
+        ema: decay of the moving average of the network's weights, which then are the model; None keeps none.
     """
 
     iterations: int
@@ -32,6 +33,7 @@ class TrainConfig:
     checkpoint_every: int
     precision: str
     channels_last: bool
+    ema: float | None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):

@@ -12,8 +12,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from model.method.lesson import Lesson
+from model.method.lesson import Lesson, StepLosses
 from model.method.network import Batch
+from model.training.averaging import AVERAGE, WeightAverage
 from model.training.config import TrainConfig
 from model.training.interrupt import stop_signals
 from model.training.random_state import random_state, set_random_state
@@ -30,10 +31,11 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass
 class Players:
-    """A lesson and the optimiser of each of its players."""
+    """A lesson and the optimiser of each of its players, and the average of the network's weights where one is kept."""
 
     lesson: Lesson
     adams: dict[str, torch.optim.Adam]
+    average: WeightAverage | None = None
 
     @classmethod
     def make(cls, lesson: Lesson, config: TrainConfig, device: torch.device) -> "Players":
@@ -44,7 +46,7 @@ class Players:
         for player, groups in lesson.players().items():
             params = [{"params": group.parameters, "lr": group.rate, "first_lr": group.rate} for group in groups]
             adams[player] = torch.optim.Adam(params, betas=config.betas, fused=True)
-        return cls(lesson, adams)
+        return cls(lesson, adams, WeightAverage(lesson.network, config.ema) if config.ema else None)
 
     def set_rates(self, factor: float) -> None:
         """Set every learning rate to its first value times a factor."""
@@ -54,8 +56,11 @@ class Players:
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all that is trained, in a fixed order."""
-        adams = self.adams.values()
-        return cast(list[Tensor], [p.grad for adam in adams for p in _parameters(adam)])  # each has one after backward
+        return cast(list[Tensor], [p.grad for p in self.parameters()])  # each has one after backward
+
+    def parameters(self) -> list[Tensor]:
+        """All that is trained, in a fixed order."""
+        return [parameter for adam in self.adams.values() for parameter in _parameters(adam)]
 
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
@@ -69,6 +74,7 @@ class Players:
             "network": self.lesson.network.state_dict(),
             "rivals": self.lesson.rivals.state_dict(),
             "adams": {player: adam.state_dict() for player, adam in self.adams.items()},
+            **({} if self.average is None else {AVERAGE: self.average.state()}),
         }
 
     def digest(self) -> Tensor:
@@ -84,6 +90,8 @@ class Players:
         self.lesson.rivals.load_state_dict(state["rivals"])
         for player, adam in self.adams.items():
             adam.load_state_dict(state["adams"][player])
+        if self.average is not None:
+            self.average.restore(state[AVERAGE])
 
 
 class Observer(Protocol):
@@ -136,7 +144,8 @@ def train(
     let all store the state after the step under way (on CUDA within `LOOK_EVERY` steps) and then exit with status 1.
 
     Args:
-        lesson: its network and rivals are trained in place; their initial weights come from the caller's seed.
+        lesson: its network and rivals are trained in place; their initial weights come from the caller's seed. With
+            `config.ema` the network ends with the average of its weights.
         batch_at: pairs of a step (0-based), the same whenever asked.
         config: length, drops, bookkeeping.
         device: where to train.
@@ -187,6 +196,8 @@ def train(
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")
             if at_checkpoint:
                 keep()
+    if players.average is not None:
+        players.average.fill(lesson.network)
     return curve
 
 
@@ -230,6 +241,8 @@ class Steps:
                 adam.found_inf = self._halted  # type: ignore[attr-defined]  # what fused optimisers ask for
         for adam in adams:
             adam.step()
+        if self.players.average is not None:
+            self.players.average.update()
 
     def look(self) -> tuple[list[Losses], bool]:
         """Return the losses of each step since the last look, and whether a process was asked to stop.
@@ -266,18 +279,27 @@ class Steps:
         players, config, device = self.players, self.config, self.device
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             found = players.lesson.losses(batch.to(device, config.layout))
-        for adam in players.adams.values():
-            adam.zero_grad()
-        *first, last = players.adams
-        for player in first:  # the graph is kept until the last one has been through it
-            found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
-        found.of[last].backward(inputs=_parameters(players.adams[last]))
         named = {**found.of, **found.terms}
         self._names = list(named)
         losses = [value.detach().to(torch.promote_types(value.dtype, torch.float32)) for value in named.values()]
         numbers = torch.stack([*losses, torch.full_like(losses[0], float(stop))])
+        if device.type == "cpu" and not numbers.isfinite().all():
+            # There the sampler's backward pass ends the process where positions are no numbers. The average tells all.
+            for parameter in players.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+        else:
+            _descend(players, found)
         self.team.average([numbers, *players.gradients(), *players.statistics()])
         return numbers
+
+
+def _descend(players: Players, found: StepLosses) -> None:
+    for adam in players.adams.values():
+        adam.zero_grad()
+    *first, last = players.adams
+    for player in first:  # the graph is kept until the last one has been through it
+        found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
+    found.of[last].backward(inputs=_parameters(players.adams[last]))
 
 
 def train_step(

@@ -4,7 +4,7 @@ What is a method's own stands beside it (`pipeline.params.networks`). A trained 
 the rows of one table share all that stands here.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -29,6 +29,7 @@ class RunSection(Strict):
     cpu_processes: PositiveInt  # that share each batch where there is no GPU (model/training/replicas.py)
     cpu_threads: PositiveInt  # of torch in each process where there is no GPU; their number changes last digits
     channels_last: bool
+    ema: float | None = Field(gt=0.0, lt=1.0)  # decay of the weights' moving average; null in the paper: none is kept
 
 
 class Recipe(Strict):
@@ -44,6 +45,10 @@ class Recipe(Strict):
     def of_seed(self, seed: int) -> Self:
         """The same recipe with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def recorded(self) -> dict[str, Any]:
+        """The recipe as models and studies record it: a setting that is off and that older records lack is left out."""
+        return self.model_dump(mode="json", exclude={"run": {"ema"}} if self.run.ema is None else None)
 
     def seeds(self, count: int) -> list[int]:
         """The seeds that a row is trained with: this recipe's own and those after it."""

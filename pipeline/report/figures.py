@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from model.atomic import written_aside
 from model.frame.coords import tensor_to_frames
@@ -79,7 +80,7 @@ def pwm_sheet(row: Row, runner: PairRunner, pairs: PairFrames, predictions: Path
     """
     made = runner.animate(pairs, slice(None)).own
     saved = SavedFrames(predictions, pairs.pair_id.tolist(), pairs.size_hw)[np.arange(len(pairs))]
-    guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner)
+    guides = guidance_panels(row.guidance, made.guide.cpu().numpy(), runner.model.network)
     disp = made.disps[-1].cpu().numpy()
     scale = float(np.quantile(np.hypot(disp[:, 0], disp[:, 1]), 0.99))
     warped = (made.warped.cpu().numpy().transpose(0, 2, 3, 1) * 255).round().astype(np.uint8)
@@ -94,8 +95,8 @@ def pwm_sheet(row: Row, runner: PairRunner, pairs: PairFrames, predictions: Path
     save_png(sheet(title, headers, [*lines, ("direction of\np_src - p_tgt", key)]), out)
 
 
-def guidance_panels(guidance: str, guide: np.ndarray, runner: PairRunner) -> dict[str, np.ndarray]:
-    """Colour each part of a guidance map (B, C, H, W): header -> (B, H, W, 3) uint8."""
+def guidance_panels(guidance: str, guide: np.ndarray, network: nn.Module) -> dict[str, np.ndarray]:
+    """Colour each part of a guidance map (B, C, H, W) of a PWM network: header -> (B, H, W, 3) uint8."""
     panels, used = {}, 0
     for part in GUIDANCE_PARTS[guidance]:
         if part == "disp":
@@ -105,7 +106,6 @@ def guidance_panels(guidance: str, guide: np.ndarray, runner: PairRunner) -> dic
         elif part == "nmfc":
             coloured = [colour_nmfc(one) for one in guide[:, used:]]
         else:
-            network = runner.model.network
             assert isinstance(network, Animator)  # a PWM row's
             codes = network.guidance.codes
             assert codes is not None  # a row with this part has them

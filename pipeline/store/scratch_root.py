@@ -30,7 +30,12 @@ def scratch_dir(kind: str, fingerprint: str) -> Path:
     Raises:
         ScratchError: it cannot be written.
     """
-    return _writable(scratch_root() / LAYOUT / kind / fingerprint[:20])
+    return _writable(scratch_place(kind, fingerprint))
+
+
+def scratch_place(kind: str, fingerprint: str) -> Path:
+    """That folder for those who only read: it may not be there."""
+    return scratch_root() / LAYOUT / kind / fingerprint[:20]
 
 
 def check_scratch() -> None:

@@ -4,6 +4,7 @@ The list is written first, so that a removal that was killed is finished by the 
 Every file is written aside and exchanged: DVC's cache may hold the same bytes under another link.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.sources.forgotten import ForgottenList
 from pipeline.store.clips import ClipStore, Encoding
 from pipeline.store.fits import frame_runs
 from pipeline.store.schema import LEDGER, PAIRS, PREDICTIONS, TableWriter, metadata_of, read_table, write_table
-from pipeline.store.shown import whole_video
+from pipeline.store.shown import may_show, whole_video
 from pipeline.work.ledger import FORGOTTEN
 from pipeline.work.scratch import remove_folders, remove_pieces
 
@@ -68,6 +69,7 @@ def forget(name: str, listed: ForgottenList, data: DataFolders, shard_bytes: int
     removed.append(
         _line(remove_folders(data.scratch, OF_PAIRS, name), "folders of predictions and readings", data.scratch)
     )
+    removed.append(_line(_remove_previews(data.scratch, name), "folders of previews", data.scratch))
     for folder in sorted(path.parent for path in data.clips.glob("*/ledger.parquet")):
         removed.append(_line(_repack(folder, clips, shard_bytes), "clips", folder))
     for path in sorted(data.fits.glob("*/*.parquet")):
@@ -79,6 +81,14 @@ def forget(name: str, listed: ForgottenList, data: DataFolders, shard_bytes: int
     for path in sorted(data.results.glob("**/*.parquet")):
         removed.append(_line(_drop_rows(path, gone), "rows", path))
     return [line for line in removed if line]
+
+
+def _remove_previews(scratch: Path, name: str) -> int:
+    """Remove pictures of training pairs that may show somebody; the states of their runs stay."""
+    found = [folder for folder in scratch.glob("*/train/*/previews") if may_show(folder, name)]
+    for folder in found:
+        shutil.rmtree(folder)
+    return len(found)
 
 
 def _line(count: int, what: str, where: Path) -> str:

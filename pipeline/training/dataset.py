@@ -14,6 +14,7 @@ from pipeline.methods.protocol import View
 from pipeline.methods.views import LANDMARKS, ClipView
 from pipeline.store.clips import ClipStore
 from pipeline.store.fits import FitTable
+from pipeline.store.shown import whole_video
 
 Crop = tuple[Tensor, Tensor]
 Share = tuple[int, int]  # every count-th pair from pair index on: (index, count)
@@ -174,6 +175,13 @@ class PairDataset:
         images = self._images(sources), self._images(drivings)
         near = self._near(sources, images[0]), self._near(drivings, images[1])
         return Pairs(*images, self._heads(sources), self._heads(drivings), near)
+
+    def people(self, pairs: Pairs) -> frozenset[str]:
+        """Whom drawn pairs show: people, and whole videos."""
+        assert pairs.near is not None  # as `batch` draws them
+        shown, index = set(pairs.near[0].clips.tolist()), self._store.index
+        names = zip(*(index[name].to_pylist() for name in ("clip", "person", "video")), strict=True)
+        return frozenset(name for clip, *both in names if clip in shown for name in (both[0], whole_video(both[1])))
 
     def _near(self, frames: list[tuple[str, int]], images: Tensor) -> ClipView:
         """Where windows and landmarks of these frames are looked up; their images are not looked at again."""

@@ -1,7 +1,5 @@
 """Train one row of the tables: its files around one run, and what is said meanwhile."""
 
-import csv
-import io
 import sys
 import tempfile
 import time
@@ -21,9 +19,11 @@ from pipeline.console import say
 from pipeline.method_table import OURS
 from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
-from pipeline.store.provenance import write_text
 from pipeline.store.seeds import keep_seeds, seed_folder
-from pipeline.training.run import Report, Statistics, TrainInputs, follow_run, train_run
+from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
+from pipeline.training.run import Statistics, TrainInputs, follow_run, train_run
+from pipeline.training.speed import SPEED
+from pipeline.training.underway import Observer, Underway
 
 BY_DEVICE = "by_device"
 LINE_EVERY = 50  # steps between two lines of progress where there is no terminal
@@ -39,8 +39,9 @@ def train_row(
     device: torch.device,
     method: str = OURS,
     statistics: str = BY_DEVICE,
+    previews_every: int = 0,
 ) -> list[Losses]:
-    """Train a row and write `weights.safetensors`, `config.json` and `curve.csv` into `out`.
+    """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
 
     A run that was killed resumes, and a finished one is only written out again (`pipeline.training.run`).
 
@@ -55,23 +56,33 @@ def train_row(
         method: whose network and lesson.
         statistics: what BatchNorm normalises by where processes share a batch: `share`, each by its own pairs, `batch`,
             all by the whole, or `by_device`, which is `batch` on CUDA and `share` on the CPU.
+        previews_every: steps between two contact sheets beside the run's states; 0 makes none.
 
     Returns:
         The training curve.
 
     Raises:
         FileNotFoundError: an input or the perceptual backbone's weights are missing.
+        TrainingCollapsed: nothing is learned any more (`pipeline.training.collapse`).
+        TrainingDiverged: a loss is not finite.
         ValueError: the fits are of another head, or the clips of another size than `recipe.image_px`.
     """
     check_folder(out)
     device = own_device(device)
     job = (row, guidance, recipe, network, inputs, device, method, chosen_statistics(statistics, device))
+    has_rival = getattr(network.losses, "adversarial", 0.0) > 0
     with team_of(recipe, device, job) as team, progress(row, recipe.iterations, shown=team.leads) as report:
-        made, provenance, curve = train_run(team, *job, report)
+
+        def observe(run: Underway) -> Observers:
+            say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
+            seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
+            return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
+
+        made, provenance, curve = train_run(team, *job, observe if team.leads else None)
         if team.leads:
             save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
-            write_text(out / "curve.csv", curve_csv(curve))
-        team.wait()
+        if launched():  # a launcher ends all when one leaves; those that were started here have left by themselves
+            team.wait()
     return curve
 
 
@@ -120,6 +131,7 @@ def train_seeds(
     count: int,
     method: str = OURS,
     statistics: str = BY_DEVICE,
+    previews_every: int = 0,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -137,6 +149,7 @@ def train_seeds(
         count: how many seeds.
         method: whose network and lesson.
         statistics: as of `train_row`.
+        previews_every: as of `train_row`.
 
     Returns:
         The first seed's training curve.
@@ -149,18 +162,9 @@ def train_seeds(
         if count > 1 and leads():
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
-        of_seed = recipe.of_seed(seed)
-        curves.append(train_row(row, guidance, of_seed, network, inputs, folder, device, method, statistics))
+        job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
+        curves.append(train_row(*job, method, statistics, previews_every))
     return curves[0]
-
-
-def curve_csv(curve: list[Losses]) -> str:
-    """Write the curve as CSV: the step, then every loss to six digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(curve[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()} for row in curve)
-    return text.getvalue()
 
 
 @contextmanager

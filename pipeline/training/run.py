@@ -1,6 +1,6 @@
 """One training: data, networks and checkpoints as the parameters say, around `model.training.loop.train`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from model.puppet_nets.tracker import load_tracker
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
-from model.training.resume import CheckpointStore
+from model.training.resume import CheckpointStore, step_of
 from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
@@ -24,13 +24,15 @@ from pipeline.params.recipe import Recipe
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
-from pipeline.store.scratch_root import scratch_dir
+from pipeline.store.scratch_root import scratch_dir, scratch_place
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
+from pipeline.training.underway import Observe, TimedBatches, Underway
 
-Report = Callable[[int, Losses], None]
+KIND = "train"  # of scratch folders
+SAMPLE = 4  # training pairs that observers are shown
 Statistics = Literal["share", "batch"]  # what BatchNorm normalises by in a team: each process's pairs, or all
 
 
@@ -62,7 +64,7 @@ def follow_run(
 ) -> None:
     """Train beside the first process, which says what went wrong."""
     with suppress(TrainingDiverged, SystemExit):
-        train_run(team, row, guidance, recipe, network, inputs, device, method, statistics, lambda _step, _losses: None)
+        train_run(team, row, guidance, recipe, network, inputs, device, method, statistics)
 
 
 def train_run(
@@ -75,12 +77,14 @@ def train_run(
     device: torch.device,
     method: str,
     statistics: Statistics,
-    report: Report,
+    observe: Observe | None = None,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
     clips, kind of device, statistics of normalisation, code.
+
+    `observe`, which the first process is given, says who observes the run before it trains.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
@@ -95,12 +99,13 @@ def train_run(
     data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks")
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
-    code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
-    store = CheckpointStore(scratch_dir("train", sha256_text(provenance, device.type, statistics, code)))
+    folder = scratch_dir(KIND, run_key(provenance, device.type, statistics, method))
+    store = CheckpointStore(folder)
     judged_by = network.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, network.losses.perceptual_scales)
     torch.manual_seed(recipe.seed)
     made = teacher.build(recipe, network, guidance, head)
+    config = train_config(recipe, network)
     lesson, adapter = teacher.lesson(made, network, perceptual), adapter_kind(made, head)
     if statistics == "batch":
         for taught in (lesson.network, lesson.rivals):
@@ -114,10 +119,46 @@ def train_run(
         driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
         return Batch(driven.source, mine.driving, driven.signals)
 
-    with batches_ahead(drawn, recipe.iterations, device) as batch_at:
-        curve = train(lesson, batch_at, train_config(recipe, network), device, store, report, team)
+    def underway(waited: Callable[[], float]) -> Underway:
+        pairs = data.batch(0, recipe.seed, SAMPLE)
+        driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
+        sample = Batch(driven.source, pairs.driving, driven.signals).to(device, config.layout)
+        return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
+
+    with batches_ahead(drawn, recipe.iterations, device) as ready:
+        batch_at = TimedBatches(ready)
+        on_step: Callable[[int, Losses], None] = _unobserved
+        if observe is not None:
+            observer, stored = observe(underway(lambda: batch_at.waited_s)), store.load()
+            observer.begin(*((stored["step"], stored["curve"]) if stored else (0, [])))
+            on_step = observer.after_step
+        try:
+            curve = train(lesson, batch_at, config, device, store, on_step, team)
+        except TrainingDiverged as failure:
+            raise type(failure)(f"{row}: {failure}. {_kept(store)}") from None
     normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
     return made, {**provenance, "batch_statistics": normalised}, curve
+
+
+def run_key(provenance: Mapping[str, object], device_type: str, statistics: Statistics, method: str) -> str:
+    """Hash all that the states of a run depend on: what it is made from, device, statistics, and the code."""
+    code = code_sha256("pipeline.training.run", adapter_module(method), teacher_module(method))
+    return sha256_text(provenance, device_type, statistics, code)
+
+
+def run_folder(
+    row: str,
+    guidance: str,
+    recipe: Recipe,
+    network: Section,
+    inputs: TrainInputs,
+    device_type: str,
+    method: str,
+    statistics: Statistics,
+) -> Path:
+    """Where the states of a run lie, or would lie; arguments as of `train_run`, with the kind of device alone."""
+    provenance = row_provenance(row, guidance, recipe, network, inputs, load_head(inputs.head))
+    return scratch_place(KIND, run_key(provenance, device_type, statistics, method))
 
 
 def perceptual_weights(config: PerceptualSection) -> Path:
@@ -140,6 +181,21 @@ def load_backbone(config: PerceptualSection) -> torch.nn.Module:
     return Vgg19(weights, cast(Literal["first", "last"], config.backbone.removeprefix("vgg19_")))
 
 
+def _kept(store: CheckpointStore) -> str:
+    """What is left of a run that went astray."""
+    steps = [step_of(path) for path in store.states()]
+    if not steps:
+        return "No state was kept before."
+    return (
+        f"The last good state is of step {steps[0]}; kept in {store.folder}: steps {', '.join(map(str, steps[::-1]))}; "
+        "the same run goes on from the newest that is there."
+    )
+
+
+def _unobserved(_step: int, _losses: Losses) -> None:
+    pass
+
+
 def _check_size(data: PairDataset, image_px: int) -> None:
     size = tuple(data.batch(0, 0, 1).source.shape[-2:])
     if size != (image_px, image_px):
@@ -150,14 +206,19 @@ def row_provenance(
     row: str, guidance: str, recipe: Recipe, network: Section, inputs: TrainInputs, head: HeadModel
 ) -> dict[str, object]:
     """What a row is made from, code apart, as it stands in the trained model's config.json."""
-    shards = {path.name: path.stat().st_size for path in sorted(inputs.clips.glob("*.arrow"))}
     return {
         "row": row,
         "guidance": guidance,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.recorded(),
         "network": network.model_dump(mode="json"),
         "head_sha256": head.sha256,
         "fits_sha256": sha256_file(inputs.fits),
-        "clips_sha256": sha256_text(sha256_file(inputs.clips / "index.parquet"), shards),
+        "clips_sha256": clips_sha256(inputs.clips),
         "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
     }
+
+
+def clips_sha256(clips: Path) -> str:
+    """Hash packed clips, by their index and the sizes of their shards."""
+    shards = {path.name: path.stat().st_size for path in sorted(clips.glob("*.arrow"))}
+    return sha256_text(sha256_file(clips / "index.parquet"), shards)

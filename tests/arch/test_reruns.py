@@ -17,6 +17,7 @@ NO_STAGE = (
     "pipeline/cli.py", "pipeline/console.py", "pipeline/options.py", "pipeline/run_stage.py",
     "pipeline/reading.py", "pipeline/assets.py", "pipeline/method_table.py",
     "pipeline/params", "pipeline/tools", "pipeline/adoption", "pipeline/fetching", "pipeline/puppet_training",
+    "pipeline/watching", "pipeline/model_card",
 )  # fmt: skip
 
 

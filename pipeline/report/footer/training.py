@@ -57,7 +57,5 @@ def study_sentence(study: Mapping[str, Any], name: str, recipes: Mapping[str, An
 
 def made_by(recipes: Mapping[str, Recipe], networks: Mapping[str, Networks]) -> dict[str, Any]:
     """All recipes as a study records them: each in one piece with the PWM's own part; the seed is none of it."""
-    return {
-        name: recipe.model_dump(mode="json", exclude={"seed"}) | networks[name].pwm.model_dump(mode="json")
-        for name, recipe in recipes.items()
-    }
+    found = {name: recipe.recorded() | networks[name].pwm.model_dump(mode="json") for name, recipe in recipes.items()}
+    return {name: {key: value for key, value in made.items() if key != "seed"} for name, made in found.items()}

@@ -131,6 +131,17 @@ def test_what_scratch_holds_of_pairs_goes_with_anybody_who_is_shown(world):
     assert not list(scratch.rglob("people.json"))
 
 
+def test_previews_go_with_anybody_who_is_shown_and_states_stay(world):
+    for key, names in {"theirs": [person(1), GONE], "others": [person(1), person(3)]}.items():
+        run = scratch_dir("train", key)
+        (run / "state.pt").write_bytes(b"state")
+        name_people(run / "previews", names)
+        (run / "previews" / "00000100.png").write_bytes(b"pictures")
+    assert f"1 folders of previews from {scratch_root()}" in forget_in(world, GONE)
+    assert [path.parents[1].name for path in scratch_root().rglob("00000100.png")] == ["others"]
+    assert len(list(scratch_root().rglob("state.pt"))) == 2
+
+
 def test_an_unknown_name_changes_nothing(world):
     before = digests(world)
     with pytest.raises(ValueError, match=r"no person or video is called 'id1'.*nothing was removed"):

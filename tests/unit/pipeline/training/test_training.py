@@ -3,13 +3,9 @@
 import json
 import shutil
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
-from model.heads.arrays import save_head
-from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.method.files import read_config
 from pipeline.adoption.models import check_published, check_row
@@ -17,47 +13,17 @@ from pipeline.params.tree import load_params
 from pipeline.published.models import Workshop
 from pipeline.report.rows import Row
 from pipeline.store import closure
-from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.closure import SourceTree
-from pipeline.store.fits import build_fits, fits_metadata
-from pipeline.store.schema import INDEX, write_table
 from pipeline.training import run
 from pipeline.training.augment import recolour
 from pipeline.training.row import train_row, train_seeds
-from pipeline.training.run import TrainInputs
-from tests.helpers import ROOT, random_head
-
-FRAMES, SIDE = 4, 64
+from tests.helpers import ROOT
+from tests.row_inputs import SIDE, row_inputs
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """One clip of coloured noise, and fits that place a small head in its middle."""
-    root = tmp_path_factory.mktemp("row")
-    save_head(root / "head.npz", random_head(seed=3))
-    head = load_head(root / "head.npz")
-    images = np.random.default_rng(0).integers(40, 200, (FRAMES, SIDE, SIDE, 3), np.uint8)
-    with ClipWriter(root / "train", "png", 1 << 20) as writer:
-        shard, batch = writer.add(0, [encode_frame(image, "png", 95) for image in images])
-    row = dict.fromkeys(INDEX.names) | {"clip": "a", "num_frames": FRAMES, "shard": shard, "batch": batch}
-    write_table(root / "train" / "index.parquet", pa.Table.from_pylist([row], schema=INDEX))
-    camera = torch.zeros(FRAMES, head.num_camera)
-    camera[:, 0] = 0.5 / head.template.abs().max()
-    sizes = (head.num_shape, head.num_expression, head.num_pose)
-    to_frame = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(FRAMES, 1)
-    table = build_fits(
-        head,
-        clip=["a"] * FRAMES,
-        frame=range(FRAMES),
-        status=["ok"] * FRAMES,
-        score=np.ones(FRAMES),
-        residual=np.zeros(FRAMES),
-        fit=HeadFit(*(torch.zeros(FRAMES, size) for size in sizes), camera, to_frame),
-        crop_map=np.tile(np.float32([1, 0, 0, 0, 1, 0]), (FRAMES, 1)),
-        landmarks=np.zeros((FRAMES, 136)),
-    )
-    write_table(root / "fits.parquet", table, fits_metadata(head, "truth", ""))
-    return TrainInputs(clips=root / "train", fits=root / "fits.parquet", head=root / "head.npz")
+    return row_inputs(tmp_path_factory.mktemp("row"))
 
 
 def first_pixel_loss(

@@ -1,0 +1,1 @@
+"""Watching a run from beside: pictures of what it makes, and scores of its states on held-out pairs."""
