@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -94,38 +94,6 @@ class Players:
             self.average.restore(state[AVERAGE])
 
 
-class Observer(Protocol):
-    """Whoever watches a training. It must change nothing: no weight, no gradient, no random stream.
-
-    Losses reach it when they have been looked at: on the CPU after each step, on CUDA every `LOOK_EVERY` steps, when
-    the networks may be that much further. Each process of a team has an observer, and all are called alike.
-    """
-
-    def after_step(self, step: int, losses: Losses, players: Players) -> None:
-        """Called for each step, in order, with the number of steps done and its losses.
-
-        It may raise to end the training: no state after this step is kept then.
-        """
-        ...
-
-    def at_checkpoint(self, step: int, players: Players) -> None:
-        """Called when the state after so many steps was kept."""
-        ...
-
-
-class Unobserved:
-    """An observer that looks away."""
-
-    def after_step(self, step: int, losses: Losses, players: Players) -> None:
-        """Do nothing."""
-
-    def at_checkpoint(self, step: int, players: Players) -> None:
-        """Do nothing."""
-
-
-UNOBSERVED = Unobserved()
-
-
 def train(
     lesson: Lesson,
     batch_at: Callable[[int], Batch],
@@ -134,7 +102,6 @@ def train(
     store: CheckpointStore,
     on_step: Callable[[int, Losses], None],
     team: Replicas = ALONE,
-    observer: Observer = UNOBSERVED,
 ) -> list[Losses]:
     """Train in place, resuming from what `store` holds.
 
@@ -150,10 +117,11 @@ def train(
         config: length, drops, bookkeeping.
         device: where to train.
         store: where checkpoints go, one folder that all processes of a team see.
-        on_step: called after each step with the number of steps done and its losses.
+        on_step: called for each step, in order, with the number of steps done and its losses, once they have been
+            looked at: on the CPU after each step, on CUDA every `LOOK_EVERY` steps, when the networks may be that much
+            further. It may raise to end the training: no state after this step is kept then. It must change nothing.
         team: processes that train these networks together, each on its share of the batch; the first one
             stores checkpoints.
-        observer: see there; called after `on_step`.
 
     Returns:
         The training curve: a row every `log_every` steps and one for the last.
@@ -173,7 +141,6 @@ def train(
 
     def keep() -> None:
         keep_state(players, store, device, team, done, curve)
-        observer.at_checkpoint(done, players)
 
     lesson.network.train()
     lesson.rivals.train()
@@ -190,7 +157,6 @@ def train(
                 if step % config.log_every == 0 or step == config.iterations:
                     curve.append({"step": step, **values})
                 on_step(step, values)
-                observer.after_step(step, values, players)
             if stop or (team.count == 1 and asked.is_set()):
                 keep()
                 raise SystemExit(f"training stopped after step {done} of {config.iterations}; run it again to resume")

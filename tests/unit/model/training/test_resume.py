@@ -203,26 +203,22 @@ def test_processes_with_different_weights_keep_nothing(tmp_path: Path):
 
 
 class Watch:
-    """Notes what an observer is told."""
+    """Notes what it is told of each step, and may end the training."""
 
     def __init__(self, stop_at: int = -1) -> None:
-        self.stop_at, self.steps, self.checkpoints = stop_at, [], []
+        self.stop_at, self.steps = stop_at, []
 
-    def after_step(self, step, losses, players) -> None:
+    def __call__(self, step, losses) -> None:
         self.steps.append((step, losses["generator"]))
         if step == self.stop_at:
             raise ArithmeticError("collapsed")
 
-    def at_checkpoint(self, step, players) -> None:
-        self.checkpoints.append(step)
 
-
-def test_an_observer_is_told_of_every_step_and_may_stop_before_the_state_is_kept(tmp_path: Path):
+def test_whoever_is_told_of_the_steps_may_stop_before_the_state_is_kept(tmp_path: Path):
     watch, store = Watch(stop_at=4), CheckpointStore(tmp_path)
     with pytest.raises(ArithmeticError):
-        train(lesson(), batch_at, train_config(), CPU, store, ignore, observer=watch)
+        train(lesson(), batch_at, train_config(), CPU, store, watch)
     assert [step for step, _ in watch.steps] == [1, 2, 3, 4]
-    assert watch.checkpoints == [2]
     assert store.load()["step"] == 2
 
 
@@ -231,11 +227,10 @@ def test_losses_that_are_looked_at_late_are_the_same_and_so_are_the_weights(tmp_
     config = train_config(checkpoint_every=5, log_every=1)
     at_once, late = lesson(), lesson()
     first, second = Watch(), Watch()
-    curve = train(at_once, batch_at, config, CPU, CheckpointStore(tmp_path / "a"), ignore, observer=first)
+    curve = train(at_once, batch_at, config, CPU, CheckpointStore(tmp_path / "a"), first)
     monkeypatch.setattr(loop, "look_every", lambda _device: 4)
-    assert train(late, batch_at, config, CPU, CheckpointStore(tmp_path / "b"), ignore, observer=second) == curve
+    assert train(late, batch_at, config, CPU, CheckpointStore(tmp_path / "b"), second) == curve
     assert first.steps == second.steps
-    assert first.checkpoints == second.checkpoints == [5, 6]
     wanted, got = state_of(at_once), state_of(late)
     assert all(torch.equal(wanted[key], got[key]) for key in wanted)
 
