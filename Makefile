@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Tests in a process a core; those that share what is costly to make stay together (tests/conftest.py).
-SIDE_BY_SIDE := -n logical --maxprocesses=4 --dist loadgroup
+SIDE_BY_SIDE := -n logical --maxprocesses=4
 GOLDEN ?= ../shared/data/golden
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
