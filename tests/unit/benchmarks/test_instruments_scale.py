@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import instruments_scale
+from benchmarks import instruments_scale, open_scale
 from benchmarks.timing import environment
 
 
@@ -52,3 +52,12 @@ def test_it_measures(tmp_path):
     assert all(value > 0 for value in found["ratios"].values())
     assert {name for name in found["evaluation"] if name.startswith("bare ")} == {
         "bare S3FD", "bare FAN", "bare ArcFace", "bare Inception", "bare AlexNet"}  # fmt: skip
+
+
+def test_faces_are_rendered_heads_of_which_no_two_are_equal():
+    frames = open_scale.faces(2 * open_scale.PEOPLE + 3)
+    assert frames.shape == (2 * open_scale.PEOPLE + 3, 256, 256, 3)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+    copies = abs(frames[:3].astype(int) - frames[2 * open_scale.PEOPLE :])
+    assert copies[:, 1:].max() <= 7  # the same renders, in slightly other light
+    assert frames.std() > 20

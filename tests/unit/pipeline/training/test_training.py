@@ -74,6 +74,16 @@ def test_processes_take_shares_of_one_batch(inputs, tmp_path, monkeypatch):
     assert shared == pytest.approx(alone, rel=0.02)
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_training(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionError, match=r"the folder of the model, .*file/model, cannot be written"):
+        train_row("toy64.x.nmfc", "nmfc", short_recipe(), small_network(), inputs, tmp_path / "file" / "model",
+                  torch.device("cpu"))  # fmt: skip
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_published_system_is_trained_by_the_same_run(inputs, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
