@@ -19,9 +19,9 @@ def scores(*logits: list[float]) -> list[PatchScores]:
 
 
 def test_hinge_by_hand(placed):
-    real, made = placed(scores([2.0, 0.5], [-1.0])), placed(scores([-3.0, 0.0], [0.5]))
-    # scale 1: mean(0, 0.5) + mean(0, 1); scale 2: 2 + 1.5
-    assert discriminator_hinge(real, made).item() == pytest.approx(0.25 + 0.5 + 2.0 + 1.5)
+    real, made = placed(scores([2.0, 0.5], [-1.5])), placed(scores([-3.0, 0.0], [0.5]))
+    # scale 1: mean(0, 0.5) + mean(0, 1); scale 2: 2.5 + 1.5
+    assert discriminator_hinge(real, made).item() == pytest.approx(0.25 + 0.5 + 2.5 + 1.5)
     assert generator_hinge(made).item() == pytest.approx(1.5 - 0.5)
 
 
