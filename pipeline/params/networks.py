@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.headgan import HeadGanSection
+from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.strict import Strict
 
@@ -23,7 +24,7 @@ class Networks(Strict):
     fomm: None
     fomm3d: None
     headgan: HeadGanSection | None
-    pirender: None
+    pirender: PIRenderSection | None
 
     def of(self, method: str) -> Section | None:
         """The section of a method; None where the recipe does not train it."""

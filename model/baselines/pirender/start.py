@@ -1,7 +1,7 @@
-"""Weights that a short training begins with: nothing is warped, and the image is the warped source, nearly.
+"""Weights that a short training begins with: the image is the warped source, nearly.
 
 Choice: the published training begins with its library's random weights, of which the editing network needs thousands
-of steps before it hands an image on, and the warping network hundreds before it is no worse than none.
+of steps before it hands an image on.
 """
 
 import math
@@ -17,8 +17,8 @@ POWER = 0.3  # mean square of an image in [-1, 1], as the gain is made for
 CONTRAST = 1.2  # of which the tanh leaves an image as it was, to 0.05
 
 
-def start_as_copy(network: PIRender, flow_gain: float) -> None:
-    """Let the editing network hand on the warped source, and shrink the flow, in place.
+def start_as_copy(network: PIRender) -> None:
+    """Let the editing network hand on the warped source, in place.
 
     What leaky units make of a channel and of its negative differs by the channel itself, so six channels carry an
     image through them. Norms over channels and pixels would rescale each image by its own contrast: two constant
@@ -26,12 +26,11 @@ def start_as_copy(network: PIRender, flow_gain: float) -> None:
 
     Args:
         network: freshly made.
-        flow_gain: factor on the flow's last convolution, whose bias becomes 0.
 
     Raises:
         ValueError: the first level of the editing network has too few channels.
     """
-    editing, last_of_flow = network.generator.editing_net, network.generator.warpping_net.flow_out[2]
+    editing = network.generator.editing_net
     first, jump, final = (editing.get_submodule(f"{name}.model.0") for name in (
         "encoder.first", "decoder.jump0", "decoder.final"
     ))  # fmt: skip
@@ -50,8 +49,6 @@ def start_as_copy(network: PIRender, flow_gain: float) -> None:
         tap(final.weight, range(RGB), range(RGB, 2 * RGB), -gain)
         for parameter in editing.get_submodule("decoder.up0.model.1").parameters():
             parameter.zero_()
-        last_of_flow.weight.mul_(flow_gain)
-        last_of_flow.bias.zero_()
 
 
 def carry(conv: nn.Module, image: range, negative: range | None) -> None:
