@@ -1,8 +1,8 @@
 """How PIRender is taught here, in compact form (the released options at 9e59f19 are on docs/cards/pirender.md).
 
 Kept: the two stages, first the warp alone, then warp and image; the perceptual loss of both and the style loss of the
-image. Added: L1 on pixels of both, which is 0 in the release. Left out: the pair's other direction in the same step.
-No rival, and no supervision beside the pairs and the codes of the driving frames.
+image; each pair in both directions in one step. Added: L1 on pixels of both, which is 0 in the release; a rate of its
+own for the flow's last layer. No rival, and no supervision beside the pairs and the codes of their frames.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,14 @@ from model.baselines.pirender.style import style_distance
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
 from model.training.perceptual import Perceptual
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PIRenderRates:
+    """Adam's steps before any drop, of the last layer of the warping network and of all others."""
+
+    generator: float
+    flow: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,32 +51,38 @@ class PIRenderLesson:
         network: what is trained.
         perceptual: frozen.
         losses: weights of the losses, and the share of the first stage.
-        rate: Adam's step before any drop.
+        rates: first learning rates.
     """
 
-    def __init__(self, network: PIRender, perceptual: Perceptual, losses: PIRenderLosses, rate: float) -> None:
+    def __init__(
+        self, network: PIRender, perceptual: Perceptual, losses: PIRenderLosses, rates: PIRenderRates
+    ) -> None:
         self.network = network
         self.rivals = nn.ModuleDict()
         self.fixed = nn.ModuleDict({"perceptual": perceptual})
-        self._losses, self._rate = losses, rate
+        self._losses, self._rates = losses, rates
 
     def players(self) -> dict[str, list[ParamGroup]]:
         """The generator alone."""
-        return {"generator": [ParamGroup(list(self.network.parameters()), self._rate)]}
+        flow = list(self.network.generator.warpping_net.flow_out.parameters())
+        others = [p for p in self.network.parameters() if all(p is not last for last in flow)]
+        return {"generator": [ParamGroup(others, self._rates.generator), ParamGroup(flow, self._rates.flow)]}
 
     def losses(self, batch: Batch) -> StepLosses:
         """Warp the sources and, in the second stage, edit them; measure both against the driving frames.
 
-        Terms of the image are 0 in the first stage, which makes none.
+        The driving frames are sources of the same step too, driven by the windows about the sources, the signal
+        `source_coefficients`. Terms of the image are 0 in the first stage, which makes none.
         """
         weights, perceptual = self._losses, self.fixed["perceptual"]
         assert isinstance(perceptual, Perceptual)
-        generator, source = self.network.generator, batch.source * 2 - 1
-        style, _, warped = generator.warp(source, batch.signals["coefficients"])
+        generator, signals = self.network.generator, batch.signals
+        source, target = torch.cat([batch.source, batch.target]) * 2 - 1, torch.cat([batch.target, batch.source])
+        style, _, warped = generator.warp(source, torch.cat([signals["coefficients"], signals["source_coefficients"]]))
         shown = [(warped + 1) / 2]
         if batch.progress >= weights.warp_share:
             shown.append((generator.edit(source, warped, style) + 1) / 2)
-        terms = self._measured(shown, batch.target, perceptual)
+        terms = self._measured(shown, target, perceptual)
         factors = {
             "perceptual_warped": weights.perceptual_warped,
             "pixel_warped": weights.pixel,

@@ -1,7 +1,7 @@
-"""Weights that a short training begins with: the image is the warped source, nearly.
+"""Weights that a short training begins with: the image is the warped source, nearly, told by the driving frame alone.
 
 Choice: the published training begins with its library's random weights, of which the editing network needs thousands
-of steps before it hands an image on.
+of steps before it hands an image on, and whose descriptors say more of the frames around the driving one than of it.
 """
 
 import math
@@ -14,15 +14,19 @@ from model.baselines.pirender.network import SLOPE, PIRender
 RGB = 3
 CONSTANT = 4.0  # of the two constant channels
 POWER = 0.3  # mean square of an image in [-1, 1], as the gain is made for
+ADDED = 0.1  # share of a layer's first weights, in the mapping network
 CONTRAST = 1.2  # of which the tanh leaves an image as it was, to 0.05
 
 
 def start_as_copy(network: PIRender) -> None:
-    """Let the editing network hand on the warped source, in place.
+    """Let the editing network hand on the warped source, and the mapping network look at the driving frame, in place.
 
     What leaky units make of a channel and of its negative differs by the channel itself, so six channels carry an
     image through them. Norms over channels and pixels would rescale each image by its own contrast: two constant
     channels outweigh it, so that all are rescaled nearly alike. What comes up from below begins at 0.
+
+    The mapping network's first convolution begins with its middle tap, as large as all taps together, and what its
+    layers add begins small.
 
     Args:
         network: freshly made.
@@ -40,7 +44,15 @@ def start_as_copy(network: PIRender) -> None:
     through = 1 + SLOPE  # leaky(x) - leaky(-x) is that many x
     kept = through * POWER**0.5 / _norm(width, POWER)
     gain = CONTRAST / (through / _norm(width, POWER)) / (through / _norm(width, kept**2))
+    first_in_time, *layers = (layer[-1] for layer in network.generator.mapping_net.children())
     with torch.no_grad():
+        taps = first_in_time.weight.shape[-1]
+        middle = first_in_time.weight[:, :, taps // 2] * taps**0.5
+        first_in_time.weight.zero_()
+        first_in_time.weight[:, :, taps // 2] = middle
+        for layer in layers:
+            layer.weight.mul_(ADDED)
+            layer.bias.zero_()
         carry(first, range(RGB, 2 * RGB), None)
         carry(jump, range(RGB), range(RGB, 2 * RGB))
         final.weight.zero_()

@@ -55,12 +55,19 @@ class PIRenderAdapter:
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
         """The source at the network's size, and the window's numbers; of the release as of frames of that size."""
-        own = self._numbers(driving, REACH).unflatten(0, (-1, 2 * REACH + 1)).transpose(1, 2)
+        own = self._windows(driving)
         if not bool(same.all()):
             scale = own.shape[1] - CROP
             told = at_source_scale(own, self._numbers(source), scale)
             own = torch.where(same[:, None, None].to(own.device), own, told)
-        return Driven(resized(source.images(), self._size), {"coefficients": own})
+        signals = {"coefficients": own}
+        if self._trained_here:
+            signals["source_coefficients"] = self._windows(source)  # the lesson drives pairs both ways
+        return Driven(resized(source.images(), self._size), signals)
+
+    def _windows(self, view: View) -> Tensor:
+        """Windows (B, numbers, 27), oldest frame first."""
+        return self._numbers(view, REACH).unflatten(0, (-1, 2 * REACH + 1)).transpose(1, 2)
 
     def _numbers(self, view: View, reach: int = 0) -> Tensor:
         """Coefficients of the frames' windows, a frame's window after the other."""

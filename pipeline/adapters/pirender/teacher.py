@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from model.baselines.pirender.lesson import PIRenderLesson, PIRenderLosses
+from model.baselines.pirender.lesson import PIRenderLesson, PIRenderLosses, PIRenderRates
 from model.baselines.pirender.network import PIRender, PIRenderConfig
 from model.baselines.pirender.start import start_as_copy
 from model.heads.head import HeadModel
@@ -29,7 +29,8 @@ class PIRenderTeacher:
         assert isinstance(network, PIRender)  # as `build` makes it
         weights = section.losses.model_dump(exclude={"perceptual_scales"})
         losses = PIRenderLosses(**weights, warp_share=section.warp_share)
-        return PIRenderLesson(network, perceptual, losses, section.learning_rate.generator)
+        rates = PIRenderRates(generator=section.learning_rate.generator, flow=section.learning_rate.flow)
+        return PIRenderLesson(network, perceptual, losses, rates)
 
 
 TEACHER = PIRenderTeacher()

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from pipeline.params.sections.base import BenchHead, Section, SharedLosses, Weight
+from pipeline.params.sections.base import BenchHead, LearningRates, Section, SharedLosses, Weight
 from pipeline.params.strict import Strict
 
 
@@ -21,6 +21,12 @@ class PIRenderSizes(Strict):
     edit_levels: PositiveInt
 
 
+class PIRenderRates(LearningRates):
+    """With that of the warping network's last layer, whose steps move whole images; as the others in the release."""
+
+    flow: PositiveFloat
+
+
 class PIRenderWeights(SharedLosses):
     """Weights of the losses (model/baselines/pirender/lesson.py); `perceptual` is the image's."""
 
@@ -33,6 +39,7 @@ class PIRenderSection(Section):
     """PIRender as it is trained here."""
 
     fitted_with: ClassVar[BenchHead] = "head2"
+    learning_rate: PIRenderRates
     generator: PIRenderSizes
     losses: PIRenderWeights
     warp_share: float = Field(ge=0.0, lt=1.0)  # share of the iterations that teach the warp alone
