@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.baselines.pirender.lesson import PIRenderLesson, PIRenderLosses
+from model.baselines.pirender.lesson import PIRenderLesson, PIRenderLosses, PIRenderRates
 from model.baselines.pirender.network import PIRender, PIRenderConfig
 from model.baselines.pirender.start import start_as_copy
 from model.baselines.pirender.style import gram, style_distance
@@ -19,6 +19,7 @@ from tests.toy_networks import Trunk, train_config
 SIDE, CODES = 32, 9
 WEIGHTS = {"perceptual": 1.0, "perceptual_warped": 2.5, "style": 50.0, "pixel": 3.0}
 STAGES = {"warp": 0.2, "image": 0.5}
+RATES = PIRenderRates(generator=1e-3, flow=2e-4)
 DEAD = ("conv1", "norm1")  # of the published blocks, which nothing reads
 
 
@@ -30,14 +31,14 @@ def network() -> PIRender:
 
 def lesson(**changes: float) -> PIRenderLesson:
     weights = PIRenderLosses(**(WEIGHTS | changes), warp_share=0.5)
-    return PIRenderLesson(network(), Perceptual(Trunk(), 2, 2), weights, 1e-3)
+    return PIRenderLesson(network(), Perceptual(Trunk(), 2, 2), weights, RATES)
 
 
 def batch(stage: str) -> Batch:
     generator = torch.Generator().manual_seed(1)
     source, target = torch.rand(2, 2, 3, SIDE, SIDE, generator=generator)
-    codes = torch.randn(2, CODES, 27, generator=generator)
-    return Batch(source, target, {"coefficients": codes}, STAGES[stage])
+    driving, own = torch.randn(2, 2, CODES, 27, generator=generator)
+    return Batch(source, target, {"coefficients": driving, "source_coefficients": own}, STAGES[stage])
 
 
 def reached(taught: PIRenderLesson, pairs: Batch) -> dict[str, bool]:
@@ -66,14 +67,16 @@ def test_the_stage_follows_from_the_share_of_the_training_alone(progress: float,
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_terms_are_those_of_image_and_warped_source_in_the_images_range(stage: str, placed):
+def test_terms_are_those_of_both_directions_in_the_images_range(stage: str, placed):
     taught, pairs = placed(lesson()), placed(batch(stage))
-    made = taught.network(pairs.source, pairs.signals)
+    signals = {"coefficients": torch.cat([pairs.signals["coefficients"], pairs.signals["source_coefficients"]])}
+    made = taught.network(torch.cat([pairs.source, pairs.target]), signals)
+    target = torch.cat([pairs.target, pairs.source])
     shown = {"_warped": made.panels["warped source"]} | ({"": made.image} if stage == "image" else {})
     found, perceptual = taught.losses(pairs), taught.fixed["perceptual"]
-    terms, wanted = found.terms, perceptual.target(pairs.target)
+    terms, wanted = found.terms, perceptual.target(target)
     for suffix, image in shown.items():
-        assert terms["pixel" + suffix].item() == pytest.approx((image - pairs.target).abs().mean().item(), rel=1e-5)
+        assert terms["pixel" + suffix].item() == pytest.approx((image - target).abs().mean().item(), rel=1e-5)
         (distance,) = perceptual(image, wanted)
         assert terms["perceptual" + suffix].item() == pytest.approx(distance.item(), rel=1e-5)
     if stage == "image":
@@ -161,7 +164,7 @@ def test_a_copy_to_begin_with():
     """The image is the warped source to a twentieth of the range, whatever the codes, and still has a gradient."""
     made = network()
     start_as_copy(made)
-    taught = PIRenderLesson(made, Perceptual(Trunk(), 2, 2), PIRenderLosses(**WEIGHTS, warp_share=0.5), 1e-3)
+    taught = PIRenderLesson(made, Perceptual(Trunk(), 2, 2), PIRenderLosses(**WEIGHTS, warp_share=0.5), RATES)
     pairs = batch("image")
     coarse = torch.nn.functional.interpolate(pairs.source[..., ::8, ::8], (SIDE, SIDE), mode="bilinear")
     shown = made(coarse, pairs.signals)
