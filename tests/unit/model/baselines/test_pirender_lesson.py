@@ -1,5 +1,6 @@
 """How PIRender is taught: its stages, its terms by their definitions, and that each reaches its part."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -7,16 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.losses import agree
 from model.baselines.pirender.lesson import PIRenderLesson, PIRenderLosses, PIRenderRates
 from model.baselines.pirender.network import PIRender, PIRenderConfig
 from model.baselines.pirender.start import start_as_copy
 from model.baselines.pirender.style import gram, style_distance
 from model.method.network import Batch
-from model.training.loop import Players, train_step
+from model.training.loop import Players, train, train_step
 from model.training.perceptual import Perceptual
-from tests.toy_networks import Trunk, train_config
+from model.training.resume import CheckpointStore
+from tests.helpers import ROOT
+from tests.toy_networks import CPU, Trunk, train_config
 
-SIDE, CODES = 32, 9
+GOLDEN = ROOT / "tests" / "data" / "golden_pirender.json"
+SIDE, CODES, STEPS = 32, 9, 6
 WEIGHTS = {"perceptual": 1.0, "perceptual_warped": 2.5, "style": 50.0, "pixel": 3.0}
 STAGES = {"warp": 0.2, "image": 0.5}
 RATES = PIRenderRates(generator=1e-3, flow=2e-4)
@@ -29,13 +34,13 @@ def network() -> PIRender:
     return PIRender(PIRenderConfig(native_px=SIDE, coefficients=CODES, edit_max=16, edit_levels=2, **sizes))
 
 
-def lesson(**changes: float) -> PIRenderLesson:
+def lesson(rates: PIRenderRates = RATES, **changes: float) -> PIRenderLesson:
     weights = PIRenderLosses(**(WEIGHTS | changes), warp_share=0.5)
-    return PIRenderLesson(network(), Perceptual(Trunk(), 2, 2), weights, RATES)
+    return PIRenderLesson(network(), Perceptual(Trunk(), 2, 2), weights, rates)
 
 
-def batch(stage: str) -> Batch:
-    generator = torch.Generator().manual_seed(1)
+def batch(stage: str, seed: int = 1) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
     source, target = torch.rand(2, 2, 3, SIDE, SIDE, generator=generator)
     driving, own = torch.randn(2, 2, CODES, 27, generator=generator)
     return Batch(source, target, {"coefficients": driving, "source_coefficients": own}, STAGES[stage])
@@ -102,6 +107,48 @@ def test_each_term_reaches_its_part(term: str, edited: bool, placed):
     found = reached(alone, placed(batch("image")))
     assert found == {"mapping_net": True, "warpping_net": True, "editing_net": edited}
     assert all(p.grad is None for p in alone.fixed.parameters())
+
+
+def trajectory(**changes: float) -> list[dict[str, float]]:
+    """Losses of six steps, three of either stage; steps so small that no rounding grows in them."""
+    slow = PIRenderRates(generator=1e-5, flow=1e-6)
+    players = Players.make(lesson(slow, **changes), train_config(), CPU)
+    pairs = [replace(batch("warp", step), progress=step / STEPS) for step in range(STEPS)]
+    return [train_step(players, of_step, train_config(), CPU) for of_step in pairs]
+
+
+def test_losses_are_the_golden_ones():
+    assert agree(trajectory(), json.loads(GOLDEN.read_text()))
+
+
+@pytest.mark.parametrize("term", WEIGHTS)
+def test_without_a_term_it_trains_differently(term: str):
+    assert not agree(trajectory(**{term: 0.0}), json.loads(GOLDEN.read_text()))
+
+
+def test_a_training_that_was_stopped_in_either_stage_ends_as_one_that_was_not(tmp_path):
+    config = train_config(iterations=STEPS, checkpoint_every=1)
+
+    def ends(store: CheckpointStore, stop: int | None = None) -> dict[str, torch.Tensor]:
+        taught = lesson()
+
+        def stopping(step: int, _losses: dict[str, float]) -> None:
+            if step == stop:
+                raise InterruptedError
+
+        def batch_at(step: int) -> Batch:
+            return replace(batch("warp", step), progress=step / STEPS)
+
+        try:
+            train(taught, batch_at, config, CPU, store, stopping)
+        except InterruptedError:
+            return ends(store)
+        return taught.network.state_dict()
+
+    whole = ends(CheckpointStore(tmp_path / "whole"))
+    for stop in (2, 4, 5):
+        resumed = ends(CheckpointStore(tmp_path / str(stop)), stop)
+        assert [name for name, value in whole.items() if not torch.equal(value, resumed[name])] == []
 
 
 def test_gram_and_style_are_the_published_sums():
