@@ -54,9 +54,7 @@ class PIRenderLesson:
         rates: first learning rates.
     """
 
-    def __init__(
-        self, network: PIRender, perceptual: Perceptual, losses: PIRenderLosses, rates: PIRenderRates
-    ) -> None:
+    def __init__(self, network: PIRender, perceptual: Perceptual, losses: PIRenderLosses, rates: PIRenderRates) -> None:
         self.network = network
         self.rivals = nn.ModuleDict()
         self.fixed = nn.ModuleDict({"perceptual": perceptual})
