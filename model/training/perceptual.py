@@ -30,6 +30,8 @@ class Perceptual(nn.Module):
         scales: image scales, each half the one before.
     """
 
+    traces_whole = ("forward", "target")  # model/training/compiled.py
+
     def __init__(self, backbone: nn.Module, blocks: int, scales: int) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False).eval()

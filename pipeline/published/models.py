@@ -23,9 +23,12 @@ class Workshop:
         device: name of the device to train on, as of the commands' option.
     """
 
-    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto") -> None:
+    def __init__(
+        self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto", compiling: bool = True
+    ) -> None:
         self._params, self._bench = params, params.bench
-        self._clips, self._fits, self._heads, self._device = clips, fits, heads, device
+        self._clips, self._fits, self._heads = clips, fits, heads
+        self._device, self._compiling = device, compiling
 
     def rows(self, system: str) -> list[PublishedRow]:
         """Which rows a system has by the current parameters and imported files, and why some have no numbers.
@@ -98,4 +101,4 @@ class Workshop:
             head=self._heads / f"{head}.npz",
         )
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
-        train_seeds(*job, device_named(self._device), self._bench.seeds, system)
+        train_seeds(*job, device_named(self._device), self._bench.seeds, system, compiling=self._compiling)
