@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import clock, devices, environment, heading, ms, seconds, spread, table
-from benchmarks.train import random_fits
+from benchmarks.train_step import random_fits
 from model.heads.head import load_head
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
 from pipeline.adapters.pwm.configs import generator_config, guidance_config

@@ -177,11 +177,25 @@ class Steps:
 
     A step whose losses are not finite updates nothing, nor does any after it: the device itself lets the optimisers
     pass, and the next look raises. Where every step is looked at, on the CPU, it raises before the update.
+
+    Args:
+        players: what is updated.
+        config: precision and layout.
+        device: where they are.
+        team: processes that share each batch.
+        at_once: whether every step is looked at before its update; as the device asks for if None.
     """
 
-    def __init__(self, players: Players, config: TrainConfig, device: torch.device, team: Replicas = ALONE) -> None:
+    def __init__(
+        self,
+        players: Players,
+        config: TrainConfig,
+        device: torch.device,
+        team: Replicas = ALONE,
+        at_once: bool | None = None,
+    ) -> None:
         self.players, self.config, self.device, self.team = players, config, device, team
-        self._at_once = look_every(device) == 1
+        self._at_once = look_every(device) == 1 if at_once is None else at_once
         self._names: list[str] = []
         self._taken: list[Tensor] = []  # of each step since the last look: losses, and whether to stop
         self._halted = torch.zeros((), device=device)  # 1 from the first step on that was not finite

@@ -18,8 +18,7 @@ from model.method.lesson import Lesson
 from model.pwm.animator import fits_of
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.output import OUTPUTS
-from model.training import loop
-from model.training.loop import LOOK_EVERY, Players, Steps
+from model.training.loop import Players, Steps
 from tests.devices import GPU, Place
 from tests.helpers import ROOT
 from tests.toy_networks import EVERY, SIZE, batch_at, lesson, of_output, train_config
@@ -52,8 +51,7 @@ def without_guidance(taught: Lesson) -> Lesson:
 
 @pytest.fixture
 def on_meta(monkeypatch):
-    """Steps as on CUDA, where losses are looked at from time to time; autocast knows no such device."""
-    monkeypatch.setattr(loop, "look_every", lambda _device: LOOK_EVERY)
+    """A place without values; neither autocast nor fused optimisers know of it."""
     monkeypatch.setattr(torch, "autocast", lambda *_args, **_options: nullcontext())
     optimizer = sys.modules["torch.optim.optimizer"]
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["meta"])
@@ -64,7 +62,7 @@ def on_meta(monkeypatch):
 @pytest.mark.parametrize("name", EVERY)
 def test_a_step_fetches_nothing(name: str, output: str, on_meta):
     config = train_config(ema=0.9)
-    steps = Steps(Players.make(without_guidance(of_output(name, output)), config, META), config, META)
+    steps = Steps(Players.make(without_guidance(of_output(name, output)), config, META), config, META, at_once=False)
     for _ in range(2):
         steps.take(on_meta(batch_at(0)))
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
@@ -92,7 +90,7 @@ class Fetched(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_guidance_alone_asks_how_much_a_mesh_covers(name: str, monkeypatch):
-    """Its lists are as long as what is seen: the one wait of a step, at its start."""
+    """Its lists are as long as what is seen: the one wait of a step, at its start. A head looks at codes on the CPU."""
     made, batch = lesson(name).network, batch_at(0)
     fetched, tolist = Fetched(), torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: fetched.note() or tolist(tensor))
@@ -100,7 +98,7 @@ def test_guidance_alone_asks_how_much_a_mesh_covers(name: str, monkeypatch):
         maps = made.guidance(made.head, *fits_of(batch.signals), SIZE)
         if made.guidance.codes is not None:
             maps.driving.sum().backward()
-    assert set(fetched.by) <= {"model/render/raster.py", "model/render/area.py"}
+    assert set(fetched.by) <= {"model/render/raster.py", "model/render/area.py", "model/heads/head.py"}
     assert fetched.by["model/render/raster.py"] > 2
 
 
