@@ -2,7 +2,8 @@
 
 Counted are convolutions and matrix products, forward and backward, as the loop runs them: nothing else is (norms,
 activations, resampling, rasteriser, optimisers). A step is run on the CPU with one pair at a fraction of the size:
-every layer's work is proportional to the number of pixels, so one pair's is exact where all sizes divide.
+every layer's work is proportional to the number of pixels, so one pair's is exact where all sizes divide; heads are
+posed by products that do not depend on it.
 """
 
 import torch
@@ -24,6 +25,10 @@ def step_gflops(recipe: Recipe, network: PwmSection, guidance: str, head: HeadMo
     small = recipe.model_copy(update={"image_px": min(COUNTED_PX, recipe.image_px), "batch_size": 1})
     course = Course(small, network, guidance, head, PLAIN, torch.device("cpu"))
     batch = course.batch()
+    with FlopCounterMode(display=False) as posing:
+        course.guide(batch)
     with FlopCounterMode(display=False) as counter:
         course.step(batch)
-    return 1e-9 * counter.get_total_flops() * (recipe.image_px / small.image_px) ** 2
+    fixed = posing.get_total_flops()
+    images = (counter.get_total_flops() - fixed) * (recipe.image_px / small.image_px) ** 2
+    return 1e-9 * (images + fixed)

@@ -31,10 +31,12 @@ LAST_LINES = 60
 TIMINGS = {
     "raster": ("--size 256 --batch 8 --batch 32 --budget-s 0.3", "--size 32 --batch 1 --channels 2 --repeats 1"),
     "heads": ("--batch 8 --batch 32", "--batch 1 --repeats 1 --budget-s 0.01"),
-    "train": ("", "--steps 1"),
+    # every row with both outputs, eager and fast
+    "train": ("--output paper --output warped_source", "--steps 1 --guidance geom_disp --no-things"),
     "generate": ("--budget-s 3", "--batch 1 --repeats 1 --budget-s 0.01"),
 }
-SHOWN = {False: "pwm 256 px", True: "pwm 64 px"}  # the row of benchmarks.generate, quick or not
+# Rows of benchmarks.generate, quick or not.
+SHOWN = {False: ("pwm 256 px", "generator 256 px", "stream 256 px"), True: ("pwm 64 px",)}
 
 
 def tests(out: Path) -> list[str]:
@@ -46,10 +48,10 @@ def tests(out: Path) -> list[str]:
 
 def timings(given: argparse.Namespace) -> list[str]:
     """Run the timings that were asked for; pages go to `benchmarks` below --out. Returns those that failed."""
-    params = of_puppets(given.profile, given.work / "params.yaml")
+    params = of_puppets(given.profile, given.work / "timed.yaml", perceptual=False)  # VGG's time needs no weights
     beside = {
         "train": ("--params", str(params), "--device", given.device),
-        "generate": ("--only", SHOWN[given.quick]),
+        "generate": tuple(part for row in SHOWN[given.quick] for part in ("--only", row)),
     }
     failed, folder = [], given.out / "benchmarks"
     for name in given.timings:

@@ -34,6 +34,8 @@ def lacking() -> str:
 def compile_parts(lesson: Lesson, backend: str = "inductor", fullgraph: bool = False) -> list[str]:
     """Let the methods of a lesson's networks that trace whole be compiled when they are first called.
 
+    One lesson of a process is compiled at a time: what others have compiled is forgotten.
+
     Where processes share statistics of normalisation, `SharedBatchNorm` stays outside: its all-reduce does not trace,
     and what lies between two of them is compiled apart.
 
@@ -48,6 +50,7 @@ def compile_parts(lesson: Lesson, backend: str = "inductor", fullgraph: bool = F
     import torch._dynamo.config  # seconds, for those alone who compile
     import torch._functorch.config
 
+    torch.compiler.reset()  # forms of networks of before count against the limit of this one's
     # Each player's backward pass but the last keeps the graph, which may then not reuse what it saved.
     torch._functorch.config.donated_buffer = False
     found = []

@@ -144,7 +144,8 @@ def train_run(
         except RuntimeError as failure:
             if not failed_to_compile(failure):
                 raise
-            raise RuntimeError(f"{row}: torch.compile failed ({failure}); --no-compile trains without it") from failure
+            why = " ".join(str(failure).split())[:200]
+            raise RuntimeError(f"{row}: torch.compile failed ({why}); --no-compile trains without it") from failure
     normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
     return made, {**provenance, "batch_statistics": normalised}, curve
 

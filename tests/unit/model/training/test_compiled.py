@@ -12,7 +12,7 @@ from model.training.compiled import compile_parts, failed_to_compile, lacking
 from model.training.loop import Players, train_step
 from model.training.replicas import Replicas
 from model.training.shared_norm import SharedBatchNorm, share_statistics
-from tests.devices import Place
+from tests.devices import GPU, Place
 from tests.toy_networks import CPU, EVERY, Trunk, batch_at, lesson, of_output, train_config
 
 PARTS = ["Generator.forward", "Discriminator.distance", "Perceptual.forward", "Perceptual.target"]
@@ -73,6 +73,23 @@ def test_a_step_in_bfloat16_traces_whole_and_once(monkeypatch):
     )
     assert found[0] == pytest.approx(wanted[0], rel=0.05, abs=0.02)
     assert counted.frame_count == len(PARTS)  # no step but the first compiles
+
+
+@pytest.mark.gpu
+@GPU[1]
+def test_a_step_on_cuda_is_compiled_and_does_the_same():
+    if lacks := lacking():
+        pytest.skip(lacks)
+    place, results = Place("cuda"), []
+    for compiles in (False, True):
+        taught = place(lesson())
+        if compiles:
+            compile_parts(taught)
+        config = train_config()
+        players = Players.make(taught, config, place.device)
+        results.append([train_step(players, place(batch_at(step)), config, place.device) for step in range(2)])
+    for mine, theirs in zip(*results, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-2, abs=1e-3)
 
 
 @pytest.mark.slow
