@@ -16,8 +16,8 @@ from benchmarks.train_reference import ReferenceStep
 from benchmarks.train_step import Course, of_recipe
 from model.heads.head import HeadModel
 from model.training.replicas import Replicas, replicas
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 CPU = torch.device("cpu")
 WARM_UP = 2

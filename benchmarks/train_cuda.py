@@ -12,8 +12,8 @@ from benchmarks.train_step import EAGER_FLOAT32, EAGER_TF32, Course, of_recipe
 from benchmarks.train_switches import Timed, step_ms
 from benchmarks.train_waits import data_wait
 from model.heads.head import HeadModel
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 SIDE = 8192  # of the matrices whose product is timed
 PROFILED, KERNELS = 3, 12  # steps, and kernels that are named

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.train_step import Course, Way
 from model.heads.head import HeadModel
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 COUNTED_PX = 64  # every level, scale and patch of the networks of 256 px still has a whole number of pixels
 # What an image of the paper's network takes by the count that the goals were set with, GFLOP.

@@ -15,8 +15,8 @@ from model.pwm.guidance import GuidanceMaps
 from model.training.discriminator import Discriminator
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from pipeline.adapters.pwm.configs import discriminator_config, generator_config
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 GOAL_MS = 200.0  # at 64 px and batch 8
 REFERENCE_MS = 205.0  # of the reference step on the machine that the goal was set on

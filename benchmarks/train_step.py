@@ -30,8 +30,9 @@ from pipeline.adapters.pwm.configs import (
     guidance_config,
     loss_config,
 )  # fmt: skip
-from pipeline.params.networks import PerceptualSection, PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import PerceptualSection
+from pipeline.params.sections.pwm import PwmSection
 from pipeline.training.configs import train_config
 from pipeline.training.run import load_backbone
 

@@ -10,8 +10,8 @@ import torch
 from benchmarks.train_step import EAGER_FLOAT32, EAGER_TF32, EVERYTHING, THINGS, Course, Way, of_recipe
 from model.heads.head import HeadModel
 from model.training.compiled import lacking
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 WARM_UP = 3
 EVERY = 5  # steps that are timed together: nothing waits for the device between them

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import Compiling, DeviceName, Fits, Heads, ParamsFile
+from pipeline.options import Compiling, CostsFile, DataFolder, DeviceName, ParamsFile
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
@@ -14,32 +14,29 @@ def run(
     params: Params,
     system: str,
     *,
-    clips: Path,
-    fits_dir: Path,
-    heads: Path,
+    data: Path,
     out: Path,
     device: str,
     compiling: bool = True,
+    costs: Path | None = None,
 ) -> None:
     """Write a model into `out/<source>` for each source, and `out/rows.json`: which rows there are, and why not."""
     from pipeline.published.models import Workshop
 
-    Workshop(params, clips, fits_dir, heads, device, compiling).write_models(system, out)
+    Workshop(params, data, device, compiling).write_models(system, out, costs)
 
 
 def main(
     system: Annotated[str, typer.Option(help="name of the published system")],
     out: Annotated[Path, typer.Option(help="folder of its models, one a source")],
-    clips: Annotated[Path, typer.Option(help="folder of packed clips")] = Path("data/clips"),
-    fits_dir: Fits = Path("data/fits"),
-    heads: Heads = Path("data/heads"),
+    data: DataFolder = Path("data"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
     compiling: Compiling = True,
+    costs: CostsFile = None,
 ) -> None:
     """Bring the models of a published system, released or trained here, into the form of all models."""
-    files = {"clips": clips, "fits_dir": fits_dir, "heads": heads, "out": out}
-    run(load_params(params), system, **files, device=device, compiling=compiling)
+    run(load_params(params), system, data=data, out=out, device=device, compiling=compiling, costs=costs)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ network, one after the other, and compiled code cannot leave out the gradients t
 compute those of all its weights twice.
 """
 
+import copy
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 from torch import nn
 
@@ -70,6 +73,19 @@ def failed_to_compile(error: BaseException) -> bool:
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
 
 
-def _replace(module: nn.Module, name: str, by: object) -> None:
+class _Method:
+    """A module's method in another form; a copy of the module has the method as it was written."""
+
+    def __init__(self, module: nn.Module, name: str, form: Callable[..., Any]) -> None:
+        self._module, self._name, self._form = module, name, form
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._form(*args, **options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return getattr(type(self._module), self._name).__get__(copy.deepcopy(self._module, memo))
+
+
+def _replace(module: nn.Module, name: str, by: Callable[..., Any]) -> None:
     """Give one module another method; what lies in its `__dict__` is no part of its state."""
-    module.__dict__[name] = by
+    module.__dict__[name] = _Method(module, name, by)

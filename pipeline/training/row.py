@@ -19,11 +19,13 @@ from model.training.replicas import Replicas, joined, replicas
 from model.training.resume import warn
 from pipeline.console import say
 from pipeline.method_table import OURS
-from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import Section
 from pipeline.store.seeds import keep_seeds, seed_folder
+from pipeline.training.counted import Counted
+from pipeline.training.inputs import TrainInputs
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
-from pipeline.training.run import Statistics, TrainInputs, follow_run, train_run
+from pipeline.training.run import Statistics, follow_run, train_run
 from pipeline.training.speed import SPEED
 from pipeline.training.underway import Observer, Underway
 
@@ -43,6 +45,7 @@ def train_row(
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
     compiling: bool = True,
+    costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
 
@@ -62,6 +65,7 @@ def train_row(
         previews_every: steps between two contact sheets beside the run's states; 0 makes none.
         compiling: on CUDA, whether the parts of `model.training.compiled` are compiled; nothing is on the CPU, where it
             takes longer than it saves. A run may go on with the other choice.
+        costs: file for what it cost (`pipeline.store.costs`).
 
     Returns:
         The training curve.
@@ -81,7 +85,11 @@ def train_row(
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
             seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
-            return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
+            if previews_every:
+                seen.append(Pictured(run, previews_every))
+            if costs is not None:
+                seen.append(Counted(run, costs, team.count))
+            return Observers(seen)
 
         compiled = compiles(compiling, device)
         made, provenance, curve = train_run(team, *job, observe if team.leads else None, compiled)
@@ -149,6 +157,7 @@ def train_seeds(
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
     compiling: bool = True,
+    costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -168,6 +177,7 @@ def train_seeds(
         statistics: as of `train_row`.
         previews_every: as of `train_row`.
         compiling: as of `train_row`.
+        costs: as of `train_row`, of the first seed.
 
     Returns:
         The first seed's training curve.
@@ -181,7 +191,8 @@ def train_seeds(
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
         job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
-        curves.append(train_row(*job, method, statistics, previews_every, compiling))
+        how = (method, statistics, previews_every, compiling, None if curves else costs)
+        curves.append(train_row(*job, *how))
     return curves[0]
 
 
@@ -221,4 +232,5 @@ def _line_reporter(label: str, total: int) -> Report:
 
 
 def _brief(losses: Losses) -> str:
-    return f"generator {losses['generator']:.3f}  discriminator {losses['discriminator']:.3f}"
+    """What the players descend; a lesson without a rival has the generator alone."""
+    return "  ".join(f"{player} {losses[player]:.3f}" for player in ("generator", "discriminator") if player in losses)

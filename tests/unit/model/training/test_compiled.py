@@ -1,5 +1,7 @@
 """What torch.compile is given traces whole, and a step that is compiled does what one does that is not."""
 
+import copy
+
 import pytest
 import torch
 import torch._functorch.config
@@ -56,6 +58,18 @@ def test_every_part_traces_whole_and_a_step_does_the_same(name: str, output: str
     plain, compiled_one = (of_output(name, output) for _ in range(2))
     assert compile_parts(compiled_one, "aot_eager", fullgraph=True) == PARTS
     assert_alike(trained(compiled_one), trained(plain))
+
+
+def test_a_copy_is_as_it_was_written_and_moves_nothing_of_the_original():
+    taught = lesson()
+    compile_parts(taught, counted := CompileCounterWithBackend("aot_eager"))
+    before = {name: value.clone() for name, value in taught.network.state_dict().items()}
+    copied = copy.deepcopy(taught)
+    copied.losses(batch_at(0)).of["generator"].backward()
+    assert counted.frame_count == 0
+    assert all(torch.equal(value, before[name]) for name, value in taught.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in taught.network.parameters())
+    assert any(parameter.grad is not None for parameter in copied.network.parameters())
 
 
 @pytest.mark.slow
