@@ -74,11 +74,11 @@ def main(
         report["rows"] = {
             row.name: measured(count, chosen, of_run(settings, row)[1], row.guidance, head, steps) for row in rows
         }
-        job = chosen, first, rows[0].guidance, head, steps
+        alone = chosen, first, rows[0].guidance, head, steps
         report["cpu"] = {
-            "over_convolutions": over_convolutions(*job),
-            "beside_a_busy_core": beside_a_busy_core(*job),
-            "two_processes": gains_of_two(*job),
+            "over_convolutions": over_convolutions(*alone),
+            "beside_a_busy_core": beside_a_busy_core(*alone),
+            "two_processes": gains_of_two(*alone),
         }
         report["cuda"] = {"skipped": NO_CUDA if not torch.cuda.is_available() else "measured with --device cuda"}
     if things:

@@ -41,7 +41,7 @@ def measure(
         course.look()
         walls.append(1e3 * (time.perf_counter() - wall))
         processors.append(1e3 * (time.process_time() - processor))
-        guiding.append(_ms(lambda batch=batch: course.guide(batch)))
+        guiding.append(_ms(course.guide, batch))
         if reference is not None:
             beside.append(_ms(reference))
     found = {
@@ -84,7 +84,7 @@ def over_convolutions(
     for step in range(steps + WARM_UP):
         batch = course.batch()
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            took = _ms(lambda batch=batch: course.step(batch))
+            took = _ms(course.step, batch)
         course.look()
         if step >= WARM_UP:
             events = [event for event in profile.key_averages() if CONVOLUTIONS in event.key]
@@ -114,7 +114,7 @@ def beside_a_busy_core(
             beside = step % 2 == 1
             (busy.set if beside else busy.clear)()
             batch = course.batch()
-            times[beside].append(_ms(lambda batch=batch: (course.step(batch), course.look())))
+            times[beside].append(_ms(course.step_alone, batch))
     finally:
         over.set()
         busy.set()
@@ -158,7 +158,7 @@ def _spin(busy: Event, over: Event) -> None:
             pass
 
 
-def _ms(work: Callable[[], object]) -> float:
+def _ms(work: Callable[..., object], *given: object) -> float:
     began = time.perf_counter()
-    work()
+    work(*given)
     return 1e3 * (time.perf_counter() - began)

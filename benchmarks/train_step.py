@@ -124,6 +124,11 @@ class Course:
         """Update all networks once; the caller waits for the device."""
         self._steps.take(batch)
 
+    def step_alone(self, batch: Batch) -> None:
+        """A step whose losses are fetched at once."""
+        self.step(batch)
+        self.look()
+
     def look(self) -> None:
         """Fetch the losses since the last look."""
         self._steps.look()

@@ -69,6 +69,6 @@ def _pack(root: Path, head: HeadModel, image_px: int) -> None:
         head, clip=[name for name in names for _ in range(FRAMES)], frame=list(range(FRAMES)) * CLIPS,
         status=["ok"] * count, score=np.ones(count), residual=np.zeros(count),
         fit=random_fits(head, count, torch.Generator().manual_seed(0)),
-        crop_map=np.tile(np.float32([1, 0, 0, 0, 1, 0]), (count, 1)), landmarks=np.zeros((count, 136)),
+        crop_map=np.tile(np.array([1, 0, 0, 0, 1, 0], np.float32), (count, 1)), landmarks=np.zeros((count, 136)),
     )  # fmt: skip
     write_table(root / "fits.parquet", table, fits_metadata(head, "random", ""))
