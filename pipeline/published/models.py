@@ -21,11 +21,15 @@ class Workshop:
         fits: folder of fits, `<head>/train.parquet`.
         heads: folder of heads, `<head>.npz`.
         device: name of the device to train on, as of the commands' option.
+        previews_every: steps between two contact sheets of a training; 0 makes none.
     """
 
-    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto") -> None:
+    def __init__(
+        self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto", previews_every: int = 0
+    ) -> None:
         self._params, self._bench = params, params.bench
         self._clips, self._fits, self._heads, self._device = clips, fits, heads, device
+        self._previews_every = previews_every
 
     def rows(self, system: str) -> list[PublishedRow]:
         """Which rows a system has by the current parameters and imported files, and why some have no numbers.
@@ -48,13 +52,19 @@ class Workshop:
             AssetRefused: the imported file is not the one on record.
             ValueError: there is no system of this name, or its imported file is another one's.
         """
+        from model.training.launched import leads
+
         rows = self.rows(system)
         for row in rows:
             if not row.absent and not row.own_crop:  # which is another row of the same model
-                make = self._take_over if row.source == OFFICIAL else self._train
-                make(system, row.source, out / row.source)
-            say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
-        write_rows(out, rows)
+                if row.source != OFFICIAL:
+                    self._train(system, row.source, out / row.source)  # by all processes that a launcher started
+                elif leads():
+                    self._take_over(system, row.source, out / row.source)
+            if leads():
+                say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
+        if leads():
+            write_rows(out, rows)
 
     def _released(self, system: str) -> Iterator[PublishedRow]:
         from pipeline.methods.registry import adapter_named
@@ -98,4 +108,5 @@ class Workshop:
             head=self._heads / f"{head}.npz",
         )
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
-        train_seeds(*job, device_named(self._device), self._bench.seeds, system)
+        place, count = device_named(self._device), self._bench.seeds
+        train_seeds(*job, place, count, system, previews_every=self._previews_every)

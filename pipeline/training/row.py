@@ -20,6 +20,7 @@ from pipeline.method_table import OURS
 from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
 from pipeline.store.seeds import keep_seeds, seed_folder
+from pipeline.training.collapse import DISCRIMINATOR
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
 from pipeline.training.run import Statistics, TrainInputs, follow_run, train_run
 from pipeline.training.speed import SPEED
@@ -70,12 +71,12 @@ def train_row(
     check_folder(out)
     device = own_device(device)
     job = (row, guidance, recipe, network, inputs, device, method, chosen_statistics(statistics, device))
-    has_rival = getattr(network.losses, "adversarial", 0.0) > 0
+    learns_from_rival = getattr(network.losses, "adversarial", 1.0) > 0
     with team_of(recipe, device, job) as team, progress(row, recipe.iterations, shown=team.leads) as report:
 
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
-            seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
+            seen: list[Observer] = [Logged(run, out), Guarded(run, learns_from_rival), Reported(report)]
             return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
 
         made, provenance, curve = train_run(team, *job, observe if team.leads else None)
@@ -203,4 +204,6 @@ def _line_reporter(label: str, total: int) -> Report:
 
 
 def _brief(losses: Losses) -> str:
-    return f"generator {losses['generator']:.3f}  discriminator {losses['discriminator']:.3f}"
+    """The losses of those that every adversarial lesson has; of another lesson, its first."""
+    names = [name for name in ("generator", DISCRIMINATOR) if name in losses] or list(losses)[:1]
+    return "  ".join(f"{name} {losses[name]:.3f}" for name in names)
