@@ -178,7 +178,7 @@ class Unrivalled:
         self.network = nn.Identity()
 
     def players(self):
-        return {"network": [ParamGroup([], 1e-3)]}
+        return {"generator": [ParamGroup([], 1e-3)]}
 
 
 def test_a_lesson_without_a_discriminator_is_observed_as_well(capsys):
@@ -188,10 +188,10 @@ def test_a_lesson_without_a_discriminator_is_observed_as_well(capsys):
     guarded = Guarded(run, adversarial=True)
     with row.progress("row", 600) as report:
         for step in range(1, 601):
-            guarded.after_step(step, {"network": 0.0, "pixel": 0.25})
-        report(600, {"network": 0.5, "pixel": 0.25})
-    assert "step 600/600  network 0.500  " in capsys.readouterr().err
-    assert learning_rates(run, 1) == {"learning_rate.network": 1e-3}
+            guarded.after_step(step, {"generator": 0.0, "pixel": 0.25})
+        report(600, {"generator": 0.5, "pixel": 0.25})
+    assert "step 600/600  generator 0.500  " in capsys.readouterr().err
+    assert learning_rates(run, 1) == {"learning_rate.generator": 1e-3}
 
 
 def test_a_loss_that_is_not_finite_says_what_is_left(inputs, tmp_path):
