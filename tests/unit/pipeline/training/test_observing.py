@@ -161,6 +161,30 @@ def test_a_run_whose_pictures_stand_still_is_stopped_with_what_is_left_of_it(inp
     assert not (tmp_path / "out" / "weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("name", ["out/curve.csv", "data/scratch/*/train/*/speed.csv"])
+def test_a_full_disk_is_said_with_the_file_and_costs_the_steps_since_the_last_state(
+    inputs, tmp_path, monkeypatch, name
+):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "whole"))
+    train(inputs, tmp_path / "whole" / "out")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "full"))
+
+    def fill(step: int, _losses: object) -> None:
+        if step == 3:
+            (table,) = (tmp_path / "full").glob(name)
+            table.unlink()
+            table.symlink_to("/dev/full")
+
+    with pytest.raises(RuntimeError, match=rf"{name.rpartition('/')[2]} cannot be written \(No space left.*make room"):
+        train(inputs, tmp_path / "full" / "out", fill)
+    (table,) = (tmp_path / "full").glob(name)
+    table.unlink()
+    assert in_scratch("state-*").name.split("-")[1] == "000000002"
+    train(inputs, tmp_path / "full" / "out")
+    for name in ("curve.csv", "weights.safetensors", "config.json"):
+        assert (tmp_path / "full" / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
+
+
 def test_a_published_system_whose_pictures_stand_still_is_stopped_too(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(collapse, "STATIC_CHANGE", 2.0)
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
