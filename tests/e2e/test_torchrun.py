@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from benchmarks.losses import difference
@@ -40,7 +41,7 @@ class Project:
     root: Path
     running: list[subprocess.Popen] = field(default_factory=list)
 
-    def command(self, name: str, processes: int, statistics: str = "by_device") -> list[str]:
+    def command(self, name: str, processes: int, statistics: str = "by_device", device: str = "cpu") -> list[str]:
         """Train the row into a folder, with a recipe of so many processes."""
         yaml = YAML()
         tree = yaml.load((ROOT / "tests" / "data" / "small.yaml").read_text())
@@ -55,7 +56,7 @@ class Project:
         return [
             "stages.train", "--row", ROW, "--params", str(params), "--clips", str(self.root / "train"),
             "--fits", str(self.root / "fits.parquet"), "--heads", str(self.root), "--out", str(self.out(name)),
-            "--device", "cpu", "--statistics", statistics,
+            "--device", device, "--statistics", statistics,
         ]  # fmt: skip
 
     def start(self, name: str, launched: int, command: list[str], **variables: str) -> subprocess.Popen:
@@ -242,3 +243,15 @@ def test_a_port_in_use_is_one_message(project):
     wanted = f"error: process 1 of 2 cannot meet the others at 127.0.0.1:{port}: the port is in use: choose another"
     assert [line for line in project.said("port").splitlines() if "error" in line.lower()][0].startswith(wanted)
     assert "Traceback" not in project.said("port")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_one_process_that_torchrun_starts_trains_on_its_gpu_by_nccl(project):
+    """Which is all that a machine with one GPU can show: they meet, share statistics, keep states, and part."""
+    for name, launched in (("gpu", 0), ("gpu1", 1)):
+        project.finish(name, launched, project.command(name, 1, device="cuda"))
+    alone, one = (curve(project.made(name)) for name in ("gpu", "gpu1"))
+    assert difference(one[:1], alone[:1]) < FIRST_CLOSE
+    assert difference(one, alone) < CLOSE
+    assert project.states("gpu1")[0] == ITERATIONS
