@@ -16,7 +16,7 @@ import torch
 from benchmarks.device import __main__ as given
 from benchmarks.device import runs as reference
 from benchmarks.device.pages import CURVE_ROWS, curves
-from benchmarks.device.parts import TIMINGS, reference_runs
+from benchmarks.device.parts import PYTEST, TIMINGS, gpu_tests, reference_runs
 from benchmarks.device.runs import work_through
 from benchmarks.device.settings import ALL, Run, of_puppets, of_run
 from benchmarks.device.training import Place, train_to
@@ -154,6 +154,70 @@ def test_a_packed_set_is_made_and_trains(tmp_path):
     assert "clips/train/index.parquet" in json.loads((packed / "set.json").read_text())["files"]
     params = params_of(tmp_path, 1)
     assert train_to(1, LATER, params, RUNS[0], Place(packed, tmp_path / "w", torch.device("cpu"), 1)).step == 1
+
+
+SKIPPING = """
+import pytest
+
+{before}
+
+@pytest.fixture
+def brought():
+    {fixture}
+
+@pytest.mark.gpu
+def test_one(brought):
+    {inside}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "status", "said"),
+    [
+        ("before", "import nowhere_at.all", pytest.ExitCode.NO_TESTS_COLLECTED, "this machine has no nowhere_at"),
+        ("fixture", "import nowhere_at.all", pytest.ExitCode.OK, "this machine has no nowhere_at"),
+        ("inside", "import nowhere_at.all", pytest.ExitCode.OK, "this machine has no nowhere_at"),
+        ("before", "import model.nowhere", pytest.ExitCode.INTERRUPTED, "No module named 'model.nowhere'"),
+        ("inside", "import model.nowhere", pytest.ExitCode.TESTS_FAILED, "No module named 'model.nowhere'"),
+        ("before", "from model import nowhere", pytest.ExitCode.INTERRUPTED, "cannot import name 'nowhere'"),
+        ("inside", "assert not 'a failure'", pytest.ExitCode.TESTS_FAILED, "1 failed"),
+        ("inside", "pass", pytest.ExitCode.OK, "1 passed"),
+    ],
+)
+def test_what_a_bare_machine_lacks_is_skipped_and_nothing_else(place, line, status, said, tmp_path):
+    lines = dict.fromkeys(("before", "fixture", "inside"), "pass") | {place: line}
+    (tmp_path / "test_some.py").write_text(SKIPPING.format(**lines))
+    command = [sys.executable, "-m", *PYTEST, "--rootdir", str(tmp_path), "-c", "/dev/null", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, said in done.stdout) == (status, True), done.stdout
+
+
+def test_every_test_for_a_gpu_is_run():
+    """Found by the marks themselves, as pytest collects them."""
+    asked = gpu_tests()
+    assert all((ROOT / name).exists() for name in asked)
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(r"mark\.gpu|import .*\bGPU\b", path.read_text()) and path.name != Path(__file__).name
+    ]
+    assert len(marked) > 6
+    helpers = {"tests/devices.py", "tests/unit/model/conftest.py"}
+    missed = [name for name in marked if name not in {*asked, *helpers} and not name.startswith("tests/unit/model/")]
+    assert missed == []
+
+
+@pytest.mark.slow
+def test_the_tests_for_a_gpu_are_read_on_a_bare_machine(tmp_path):
+    """Without a GPU each is skipped with its reason; none is an error."""
+    out, wheels = tmp_path / "out", tmp_path / "wheels"
+    write_wheels(wheels)
+    done = run_bare(tmp_path, "benchmarks.device", "--parts", "tests", "--work", f"{tmp_path}/work",
+                    "--out", str(out), "--wheels", str(wheels))  # fmt: skip
+    said = (out / "gpu_tests.txt").read_text()
+    assert done.returncode == 0, said
+    assert "no CUDA device on this machine" in said
+    assert "error" not in said.splitlines()[-1]
 
 
 @pytest.mark.slow
