@@ -105,7 +105,7 @@ def main(
         size = keep(folder, folder / "set", params)
         if size > LARGEST_MIB:
             raise typer.BadParameter(
-                f"the set has {size:.0f} MiB, more than {LARGEST_MIB:.0f}: fewer people or frames, please"
+                f"the set has {size:.1f} MiB, more than {LARGEST_MIB:.0f}: fewer people or frames, please"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(folder / "set", out)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer
 
 from benchmarks.device import __main__ as given
+from benchmarks.device import pack
 from benchmarks.device import runs as reference
 from benchmarks.device.pages import CURVE_ROWS, curves
 from benchmarks.device.parts import PYTEST, TIMINGS, gpu_tests, reference_runs
@@ -143,6 +146,29 @@ def test_a_set_that_is_not_there_is_named(tmp_path):
         FileNotFoundError, match=r"no packed set at .*none: make it with `python -m benchmarks.device.pack`"
     ):
         reference_runs(given, 1.0, "called")
+
+
+def test_a_set_that_is_too_large_is_refused_with_its_size(packed, tmp_path, monkeypatch):
+    """Nothing is left where the set was to lie; one that is just small enough lies there."""
+    size = sum(path.stat().st_size for path in packed.rglob("*") if path.is_file()) / 2**20
+    made = {"size_px": 64, "frames": 8, "train_people": 2, "test_people": 2, "texture_px": 128, "workers": 1}
+
+    def rendered(folder: Path, _params: Path, _workers: int) -> None:
+        shutil.copytree(packed, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(pack, "run_stages", rendered)
+    monkeypatch.setattr(pack, "LARGEST_MIB", size / 2)
+    with pytest.raises(typer.BadParameter, match=r"the set has \d+\.\d MiB, more than \d+: fewer"):
+        pack.main(out=tmp_path / "set", **made)
+    assert not (tmp_path / "set").exists()
+    monkeypatch.setattr(pack, "LARGEST_MIB", size * 2)
+    pack.main(out=tmp_path / "set", **made)
+    wanted = {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()}
+    assert {path.relative_to(tmp_path / "set") for path in (tmp_path / "set").rglob("*") if path.is_file()} == {
+        *wanted, Path("set.json")
+    }  # fmt: skip
+    with pytest.raises(typer.BadParameter, match="is there already"):
+        pack.main(out=tmp_path / "set", **made)
 
 
 @pytest.mark.slow
