@@ -89,7 +89,7 @@ def keep(folder: Path, out: Path, params: Path) -> float:
 def main(
     out: Annotated[Path, typer.Option(help="folder of the set; it must not exist")] = Path("device_set"),
     size_px: Annotated[int, typer.Option(help="side of the clips")] = 256,
-    frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 32,
+    frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 30,
     train_people: Annotated[int, typer.Option(help="who are trained on")] = 44,
     test_people: Annotated[int, typer.Option(help="who are held out; their clips are lossless")] = 8,
     texture_px: Annotated[int, typer.Option(help="side of the puppets' textures")] = 768,
