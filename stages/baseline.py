@@ -5,16 +5,25 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import DataFolder, DeviceName, ParamsFile, PreviewsEvery
+from pipeline.options import CostsFile, DataFolder, DeviceName, ParamsFile, PreviewsEvery
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
 
-def run(params: Params, system: str, *, data: Path, out: Path, device: str, previews_every: int = 0) -> None:
+def run(
+    params: Params,
+    system: str,
+    *,
+    data: Path,
+    out: Path,
+    device: str,
+    previews_every: int = 0,
+    costs: Path | None = None,
+) -> None:
     """Write a model into `out/<source>` for each source, and `out/rows.json`: which rows there are, and why not."""
     from pipeline.published.models import Workshop
 
-    Workshop(params, data, device, previews_every).write_models(system, out)
+    Workshop(params, data, device, previews_every).write_models(system, out, costs)
 
 
 def main(
@@ -24,9 +33,10 @@ def main(
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
     previews_every: PreviewsEvery = 0,
+    costs: CostsFile = None,
 ) -> None:
     """Bring the models of a published system, released or trained here, into the form of all models."""
-    run(load_params(params), system, data=data, out=out, device=device, previews_every=previews_every)
+    run(load_params(params), system, data=data, out=out, device=device, previews_every=previews_every, costs=costs)
 
 
 if __name__ == "__main__":
