@@ -23,7 +23,10 @@ class WideSpectralNorm(SpectralNorm):
 
     def compute_weight(self, module: nn.Module, do_power_iteration: bool) -> Tensor:
         """Divide the weight by its largest singular value, after one more power iteration in training."""
-        with torch.autocast(getattr(module, f"{self.name}_orig").device.type, enabled=False):
+        kind = getattr(module, f"{self.name}_orig").device.type
+        if not torch.amp.is_autocast_available(kind):  # on `meta`, where forms alone are looked at
+            return super().compute_weight(module, do_power_iteration)
+        with torch.autocast(kind, enabled=False):
             return super().compute_weight(module, do_power_iteration)
 
 
