@@ -79,12 +79,12 @@ def train_row(
     check_folder(out)
     device = own_device(device)
     job = (row, guidance, recipe, network, inputs, device, method, chosen_statistics(statistics, device))
-    has_rival = getattr(network.losses, "adversarial", 0.0) > 0
+    learns_from_rival = getattr(network.losses, "adversarial", 1.0) > 0
     with team_of(recipe, device, job) as team, progress(row, recipe.iterations, shown=team.leads) as report:
 
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
-            seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
+            seen: list[Observer] = [Logged(run, out), Guarded(run, learns_from_rival), Reported(report)]
             if previews_every:
                 seen.append(Pictured(run, previews_every))
             if costs is not None:
