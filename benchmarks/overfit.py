@@ -134,7 +134,8 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     params = load_params(ROOT / "params.yaml")
     recipe, section = params.recipes[params.bench.recipe], params.networks[params.bench.recipe].of(method)
     teacher = teacher_named(method)
-    assert section is not None and teacher is not None, f"{method} is not trained here"
+    if section is None or teacher is None:
+        raise ValueError(f"{method} is not trained here by recipe {params.bench.recipe}")
     section = without_rivals(section)
     torch.manual_seed(0)
     head = load_head(HEAD)

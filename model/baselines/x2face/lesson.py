@@ -37,6 +37,14 @@ class X2FaceLosses:
     second_stage: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class X2FaceRates:
+    """Adam's steps before any drop, of both networks and of the convolutions that they end in."""
+
+    generator: float
+    flow: float
+
+
 class X2FaceLesson:
     """See `model.method.lesson.Lesson`.
 
@@ -44,18 +52,20 @@ class X2FaceLesson:
         network: what is trained.
         perceptual: frozen; compares content, and its deepest features stand where VGG-Face's do in the paper.
         losses: weights of the losses.
-        rate: first learning rate.
+        rates: first learning rates.
     """
 
-    def __init__(self, network: X2Face, perceptual: Perceptual, losses: X2FaceLosses, rate: float) -> None:
+    def __init__(self, network: X2Face, perceptual: Perceptual, losses: X2FaceLosses, rates: X2FaceRates) -> None:
         self.network = network
         self.rivals = nn.ModuleDict()
         self.fixed = nn.ModuleDict({"perceptual": perceptual})
-        self._perceptual, self._losses, self._rate = perceptual, losses, rate
+        self._perceptual, self._losses, self._rates = perceptual, losses, rates
 
     def players(self) -> dict[str, list[ParamGroup]]:
-        """Both networks at one rate, against nobody."""
-        return {"generator": [ParamGroup(list(self.network.parameters()), self._rate)]}
+        """Both networks against nobody; where they end, Adam's steps are steps of the flow itself."""
+        ends = [part.last.weight for part in (self.network.unwrapped, self.network.sampler)]
+        rest = [weight for weight in self.network.parameters() if all(weight is not end for end in ends)]
+        return {"generator": [ParamGroup(rest, self._rates.generator), ParamGroup(ends, self._rates.flow)]}
 
     def losses(self, batch: Batch) -> StepLosses:
         """Animate the sources, in stage 2 by other pairs' drivers as well, and measure.

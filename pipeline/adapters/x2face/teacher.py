@@ -1,11 +1,9 @@
 """How X2Face is trained here: two stages (paper, section 3), on pairs of frames alone."""
 
-from typing import cast
-
 import torch
 from torch import nn
 
-from model.baselines.x2face.lesson import X2FaceLesson, X2FaceLosses
+from model.baselines.x2face.lesson import X2FaceLesson, X2FaceLosses, X2FaceRates
 from model.baselines.x2face.network import X2Face, X2FaceConfig
 from model.heads.head import HeadModel
 from model.method.lesson import Lesson
@@ -23,15 +21,15 @@ class X2FaceTeacher:
         network = X2Face(X2FaceConfig(native_px=recipe.image_px, **sizes))
         with torch.no_grad():
             for part in (network.unwrapped, network.sampler):
-                last = cast(nn.Conv2d, part.last)
-                last.weight.mul_(section.generator.flow_gain)
+                part.last.weight.mul_(section.generator.flow_gain)
         return network
 
     def lesson(self, network: nn.Module, section: X2FaceSection, perceptual: Perceptual) -> Lesson:
         """Two networks, and nobody against them."""
         assert isinstance(network, X2Face)  # as `build` makes it
         weights = X2FaceLosses(**section.losses.model_dump(exclude={"perceptual_scales"}))
-        return X2FaceLesson(network, perceptual, weights, section.learning_rate.generator)
+        rates = X2FaceRates(generator=section.learning_rate.generator, flow=section.learning_rate.flow)
+        return X2FaceLesson(network, perceptual, weights, rates)
 
 
 TEACHER = X2FaceTeacher()

@@ -2,7 +2,7 @@
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from pipeline.params.sections.base import Section, SharedLosses, Weight
+from pipeline.params.sections.base import LearningRates, Section, SharedLosses, Weight
 from pipeline.params.strict import Strict
 
 
@@ -13,6 +13,12 @@ class X2FaceSizes(Strict):
     width: PositiveInt  # channels of the first level; they double up to eight times that
     bottleneck: PositiveInt  # channels of the driving network's deepest level
     flow_gain: PositiveFloat  # factor on the first weights of both last convolutions; 1 as published
+
+
+class X2FaceRates(LearningRates):
+    """One more for the convolutions that both networks end in."""
+
+    flow: PositiveFloat
 
 
 class X2FaceLosses(SharedLosses):
@@ -26,5 +32,6 @@ class X2FaceLosses(SharedLosses):
 class X2FaceSection(Section):
     """X2Face as it is trained here."""
 
+    learning_rate: X2FaceRates
     generator: X2FaceSizes
     losses: X2FaceLosses
