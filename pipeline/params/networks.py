@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.pwm import PwmSection
+from pipeline.params.sections.x2face import X2FaceSection
 from pipeline.params.strict import Strict
 
 
@@ -17,7 +18,7 @@ class Networks(Strict):
     """The sections of all methods, one field a method, typed by its section; null where a recipe does not train it."""
 
     pwm: PwmSection
-    x2face: None
+    x2face: X2FaceSection | None
     bilayer: None
     lsr: None
     fomm: None

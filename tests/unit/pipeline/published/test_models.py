@@ -93,7 +93,9 @@ def test_pirender_says_what_a_profile_lacks(assets, tmp_path):
 
 def test_what_is_not_taught_here_says_so(assets, tmp_path):
     recipe = PARAMS.bench.recipe
-    (row,) = rows_of("x2face", tmp_path / "models", of_bench(baselines=[recipe]))
+    networks = {recipe: PARAMS.networks[recipe].model_copy(update={"x2face": None})}
+    params = of_bench(baselines=[recipe]).model_copy(update={"networks": networks})
+    (row,) = rows_of("x2face", tmp_path / "models", params)
     assert row == PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.x2face is null")
 
 
