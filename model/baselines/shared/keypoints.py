@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.training.losses import wide
+
 
 class Keypoints(NamedTuple):
     """Positions (B, K, N), and where the system has them the local affine maps (B, K, N, N)."""
@@ -27,13 +29,14 @@ def position_grid(size: Sequence[int], like: Tensor) -> Tensor:
 
 
 def heatmaps(logits: Tensor, temperature: float) -> Tensor:
-    """Softmax over the pixels of each map: (B, K, S...)."""
-    return F.softmax(logits.flatten(2) / temperature, 2).view_as(logits)
+    """Softmax over the pixels of each map: (B, K, S...), float32 or wider also under autocast."""
+    return F.softmax(wide(logits).flatten(2) / temperature, 2).view_as(logits)
 
 
 def expected_position(heat: Tensor) -> Tensor:
-    """Mean position (B, K, N) under heatmaps (B, K, S...)."""
-    return heat.flatten(2) @ position_grid(heat.shape[2:], heat).flatten(0, -2)
+    """Mean position (B, K, N) under heatmaps (B, K, S...), float32 or wider also under autocast."""
+    with torch.autocast(heat.device.type, enabled=False):  # eight bits are too few for points
+        return wide(heat).flatten(2) @ position_grid(heat.shape[2:], wide(heat)).flatten(0, -2)
 
 
 def gaussians(points: Tensor, size: Sequence[int], variance: float) -> Tensor:
@@ -56,7 +59,8 @@ def sparse_motions(source: Keypoints, driving: Keypoints, size: Sequence[int]) -
     grid = position_grid(size, source.value)
     away = grid - driving.value.view(*driving.value.shape[:2], *ones, -1)
     if source.jacobian is not None and driving.jacobian is not None:
-        turn = source.jacobian @ torch.inverse(driving.jacobian)
+        with torch.autocast(grid.device.type, enabled=False):  # eight bits are too few for what turns positions
+            turn = source.jacobian @ torch.inverse(driving.jacobian)
         away = (turn.view(*turn.shape[:2], *ones, *turn.shape[2:]) * away[..., None, :]).sum(-1)
     moved = away + source.value.view(*source.value.shape[:2], *ones, -1)
     return torch.cat([grid.expand(len(moved), 1, *grid.shape), moved], 1)
