@@ -6,6 +6,7 @@ Convention: positions are x, y (and z) in [-1, 1] from the middle of the first p
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ def heatmaps(logits: Tensor, temperature: float) -> Tensor:
 
 def expected_position(heat: Tensor) -> Tensor:
     """Mean position (B, K, N) under heatmaps (B, K, S...), float32 or wider also under autocast."""
-    with torch.autocast(heat.device.type, enabled=False):  # eight bits are too few for points
+    with _unnarrowed(heat):  # eight bits are too few for points
         return wide(heat).flatten(2) @ position_grid(heat.shape[2:], wide(heat)).flatten(0, -2)
 
 
@@ -59,7 +60,7 @@ def sparse_motions(source: Keypoints, driving: Keypoints, size: Sequence[int]) -
     grid = position_grid(size, source.value)
     away = grid - driving.value.view(*driving.value.shape[:2], *ones, -1)
     if source.jacobian is not None and driving.jacobian is not None:
-        with torch.autocast(grid.device.type, enabled=False):  # eight bits are too few for what turns positions
+        with _unnarrowed(grid):  # eight bits are too few for what turns positions
             turn = source.jacobian @ torch.inverse(driving.jacobian)
         away = (turn.view(*turn.shape[:2], *ones, *turn.shape[2:]) * away[..., None, :]).sum(-1)
     moved = away + source.value.view(*source.value.shape[:2], *ones, -1)
@@ -100,6 +101,12 @@ def relative(source: Keypoints, driving: Keypoints, first: Keypoints, scale: Ten
     if source.jacobian is not None and driving.jacobian is not None and first.jacobian is not None:
         jacobian = driving.jacobian @ torch.inverse(first.jacobian) @ source.jacobian
     return Keypoints(source.value + moved, jacobian)
+
+
+def _unnarrowed(like: Tensor) -> AbstractContextManager[object]:
+    """Within it autocast narrows no product; devices that have no autocast, such as meta, narrow none anyway."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 class AntiAlias(nn.Module):

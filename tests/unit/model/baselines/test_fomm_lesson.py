@@ -1,6 +1,5 @@
-"""How FOMM is taught: its terms by their definitions, that each reaches its part, and that a run resumes bit for bit."""
+"""How FOMM is taught: terms by their definitions, which parts each reaches, and that a run resumes bit for bit."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,11 +159,3 @@ def test_autocast_narrows_neither_mean_positions_nor_motions():
     with torch.autocast("cpu", torch.bfloat16):
         narrow = expected_position(heat), sparse_motions(found, found, (5, 7))
     assert all(torch.equal(a, b) for a, b in zip(narrow, wanted, strict=True))
-
-
-def test_without_a_rival_there_is_one_player_with_one_optimiser():
-    taught = lesson()
-    players = Players.make(taught, train_config(), CPU)
-    assert list(players.adams) == ["generator"]
-    assert len(taught.rivals) == 0
-    assert replace(SMALL, num_down=0).num_down == 0
