@@ -18,6 +18,7 @@ class FommSizes(Strict):
     """Sizes of FOMM's network (model/baselines/fomm/network.py); widths double at each level, up to the largest."""
 
     num_kp: PositiveInt
+    temperature: PositiveFloat  # of the softmax over a keypoint's map
     scale: float = Field(gt=0.0, le=1.0)  # of the images that keypoints and motion are found in
     kp_width: PositiveInt
     kp_largest: PositiveInt
