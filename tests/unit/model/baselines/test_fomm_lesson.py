@@ -1,11 +1,13 @@
 """How FOMM is taught: terms by their definitions, which parts each reaches, and that a run resumes bit for bit."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.losses import RATE_SHARE, agree
 from model.baselines.fomm.lesson import FommLesson, FommLosses, FommRates
 from model.baselines.fomm.network import Fomm, FommConfig
 from model.baselines.shared.equivariance import Distortion, DistortionConfig
@@ -14,8 +16,11 @@ from model.method.network import Batch
 from model.training.loop import Players, train, train_step
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
+from tests.helpers import ROOT
 from tests.toy_networks import CPU, Trunk, train_config
 
+# {"losses": [...]} of `trajectory()`; json.dump writes it anew, and CHANGELOG.md says why.
+GOLDEN = ROOT / "tests" / "data" / "golden_fomm.json"
 SIDE = 32
 SMALL = FommConfig(image_px=SIDE, num_kp=3, scale=0.5, kp_width=4, kp_largest=16, kp_levels=2, motion_width=4,
                    motion_largest=16, motion_levels=2, width=8, largest=16, num_down=1, num_residual=1)  # fmt: skip
@@ -24,9 +29,10 @@ DISTORTION = DistortionConfig(sigma_affine=0.05, sigma_tps=0.005, points_tps=5)
 NOTHING = dict.fromkeys(WEIGHTS, 0.0)
 
 
-def lesson(**changes: float) -> FommLesson:
+def lesson(share: float = 1.0, **changes: float) -> FommLesson:
+    """With other weights of losses; `share` is a factor on the rates."""
     torch.manual_seed(0)
-    rates = FommRates(generator=1e-3, keypoints=2e-3)
+    rates = FommRates(generator=1e-3 * share, keypoints=2e-3 * share)
     losses = FommLosses(**(WEIGHTS | changes))
     return FommLesson(Fomm(SMALL), Perceptual(Trunk(), 2, 2), losses, DISTORTION, rates)
 
@@ -35,6 +41,14 @@ def batch(step: int = 1) -> Batch:
     generator = torch.Generator().manual_seed(step)
     source, driving = torch.rand(2, 2, 3, SIDE, SIDE, generator=generator)
     return Batch(source, driving, {"driving": driving})
+
+
+def trajectory(**changes: float) -> list[dict[str, float]]:
+    """Losses of four steps, at rates at which the processor's last digits stay the last."""
+    taught = lesson(RATE_SHARE, **changes)
+    players = Players.make(taught, train_config(), CPU)
+    taught.network.train()
+    return [train_step(players, batch(step), train_config(), CPU) for step in range(4)]
 
 
 def touched(taught: FommLesson, pairs: Batch) -> set[str]:
@@ -90,6 +104,12 @@ def test_each_weight_counts(term: str, placed):
 ])  # fmt: skip
 def test_each_term_teaches_its_parts_alone(alone: dict[str, float], reached: set[str], placed):
     assert touched(placed(lesson(**(NOTHING | alone))), placed(batch())) == reached
+
+
+def test_losses_are_the_golden_ones_and_without_any_term_they_are_not():
+    golden = json.loads(GOLDEN.read_text())["losses"]
+    assert agree(trajectory(), golden)
+    assert not any(agree(trajectory(**{term: 0.0}), golden) for term in WEIGHTS)
 
 
 def test_the_warped_source_teaches_the_motion_and_not_the_painter(placed):
