@@ -41,6 +41,7 @@ from pipeline.training.run import load_backbone
 GOALS_L1 = {
     OURS: 5.5,
     "headgan": 5.5,
+    "fomm": 5.5,
 }
 VARIANTS = {OURS: "geom_disp+neural_codes"}  # which of its rows, of methods that have several
 FRAMES, SIDE_PX, TEXTURE_PX = 8, 64, 128
@@ -134,7 +135,8 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     params = load_params(ROOT / "params.yaml")
     recipe, section = params.recipes[params.bench.recipe], params.networks[params.bench.recipe].of(method)
     teacher = teacher_named(method)
-    assert section is not None and teacher is not None, f"{method} is not trained here"
+    assert section is not None, f"{method} is not trained here"
+    assert teacher is not None, f"{method} is not trained here"
     section = without_rivals(section)
     torch.manual_seed(0)
     head = load_head(HEAD)
