@@ -62,6 +62,16 @@ class Players:
         """All that is trained, in a fixed order."""
         return [parameter for adam in self.adams.values() for parameter in _parameters(adam)]
 
+    def put_off(self, unreached: list[Tensor]) -> None:
+        """Let optimisers pass over parameters of this step that no gradient has reached in any step before.
+
+        Adam corrects its averages by the number of steps. Counted from steps without a gradient, the first ones with
+        one would be (1 - beta1) / sqrt(1 - beta2) times as long, with the usual rates more than ten times.
+        """
+        for parameter in unreached:
+            if not any(parameter in adam.state for adam in self.adams.values()):
+                parameter.grad = None
+
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
         modules = [*self.lesson.network.modules(), *self.lesson.rivals.modules()]
@@ -267,22 +277,26 @@ class Steps:
             # There the sampler's backward pass ends the process where positions are no numbers. The average tells all.
             for parameter in players.parameters():
                 parameter.grad = torch.zeros_like(parameter)
+            unreached: list[Tensor] = []
         else:
-            _descend(players, found)
+            unreached = _descend(players, found)
         self.team.average([numbers, *players.gradients(), *players.statistics()])
+        players.put_off(unreached)
         return numbers
 
 
-def _descend(players: Players, found: StepLosses) -> None:
+def _descend(players: Players, found: StepLosses) -> list[Tensor]:
+    """Leave a gradient at every parameter; return those of parts that this stage of the lesson does not use: 0."""
     for adam in players.adams.values():
         adam.zero_grad()
     *first, last = players.adams
     for player in first:  # the graph is kept until the last one has been through it
         found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
     found.of[last].backward(inputs=_parameters(players.adams[last]))
-    for parameter in players.parameters():
-        if parameter.grad is None:  # of a part that this stage of the lesson does not use
-            parameter.grad = torch.zeros_like(parameter)
+    unreached = [parameter for parameter in players.parameters() if parameter.grad is None]
+    for parameter in unreached:
+        parameter.grad = torch.zeros_like(parameter)
+    return unreached
 
 
 def train_step(

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.headgan import HeadGanSection
+from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.sections.x2face import X2FaceSection
 from pipeline.params.strict import Strict
@@ -25,7 +26,7 @@ class Networks(Strict):
     fomm: FommSection | None
     fomm3d: None
     headgan: HeadGanSection | None
-    pirender: None
+    pirender: PIRenderSection | None
 
     def of(self, method: str) -> Section | None:
         """The section of a method; None where the recipe does not train it."""

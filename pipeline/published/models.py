@@ -8,6 +8,7 @@ from pipeline.console import say
 from pipeline.method_table import BASELINES
 from pipeline.methods.published import PublishedRow, sources_of, write_rows
 from pipeline.methods.release import OFFICIAL
+from pipeline.params.sections.base import Section
 from pipeline.params.tree import Params
 from pipeline.store.assets import AssetMissing, require
 from pipeline.store.costs import write_costs
@@ -93,11 +94,11 @@ class Workshop:
         section = self._params.networks[recipe].of(system)
         if section is None:
             return PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.{system} is null")
-        return PublishedRow(recipe, absent=self._no_parts() if section.needs_parts else "")
+        return PublishedRow(recipe, absent=self._no_parts(section) if section.needs_parts else "")
 
-    def _no_parts(self) -> str:
+    def _no_parts(self, section: Section) -> str:
         """Why there are no part labels; empty where there are some."""
-        parts = TrainInputs.of(self._data, self._bench.head).parts
+        parts = self._inputs(section).parts
         assert parts is not None
         return PartStore(parts).why
 
@@ -116,7 +117,10 @@ class Workshop:
 
         section = self._params.networks[recipe].of(system)
         assert section is not None  # as `_trained` found
-        inputs = TrainInputs.of(self._data, self._bench.head)
+        inputs = self._inputs(section)
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
         place, count = device_named(self._device), self._bench.seeds
         train_seeds(*job, place, count, system, **self._how, costs=costs)
+
+    def _inputs(self, section: Section) -> TrainInputs:
+        return TrainInputs.of(self._data, self._params.head_of(section))
