@@ -113,6 +113,14 @@ def rotation(yaw_deg: Tensor, pitch_deg: Tensor, roll_deg: Tensor) -> Tensor:
     return about_x @ about_y @ about_z
 
 
+def angles_deg(rotation: Tensor) -> Tensor:
+    """Yaw, pitch and roll (B, 3) in degrees of rotations (B, 3, 3) of column vectors; |yaw| <= 90. See `rotation`."""
+    yaw = torch.asin(rotation[:, 0, 2].clamp(-1, 1))
+    pitch = torch.atan2(-rotation[:, 1, 2], rotation[:, 2, 2])
+    roll = torch.atan2(-rotation[:, 0, 1], rotation[:, 0, 0])
+    return torch.stack([yaw, pitch, roll], 1).rad2deg()
+
+
 def _about(axis: int, angle: Tensor) -> Tensor:
     """Right-handed rotations (B, 3, 3) about x, y or z by angles (B,)."""
     cos, sin, zero, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
