@@ -18,6 +18,7 @@ from model.training.discriminator import Discriminator
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
 
+HEADS = "fc_"  # what the names of the pose estimator's last layers begin with
 # Signals of training alone: yaw, pitch and roll (B, 3) of the two frames, as `pose.rotation` takes them.
 SOURCE_ANGLES, DRIVING_ANGLES = "source_angles_deg", "driving_angles_deg"
 
@@ -47,11 +48,14 @@ class Fomm3dLesson:
     def players(self) -> dict[str, list[ParamGroup]]:
         """Generator, with the two networks that place keypoints, against discriminator."""
         network, rates = self.network, self._rates
-        placing = [*network.kp_detector.parameters(), *network.he_estimator.parameters()]
+        estimator = dict(network.he_estimator.named_parameters())
+        heads = [parameter for name, parameter in estimator.items() if name.startswith(HEADS)]
+        placing = [parameter for name, parameter in estimator.items() if not name.startswith(HEADS)]
         return {
             "generator": [
                 ParamGroup(list(network.generator.parameters()), rates.generator),
-                ParamGroup(placing, rates.keypoints),
+                ParamGroup([*network.kp_detector.parameters(), *placing], rates.keypoints),
+                ParamGroup(heads, rates.heads),
             ],
             "discriminator": [ParamGroup(list(self.rivals.parameters()), rates.discriminator)],
         }
@@ -82,8 +86,8 @@ class Fomm3dLesson:
             / 2,
             "deformation": deformation_prior(inside.driving_pose),
         }
-        total = sum((getattr(self._losses, name) * value for name, value in terms.items()), torch.zeros_like(terms["pixel"]))
+        weighted = [getattr(self._losses, name) * value for name, value in terms.items()]
         return StepLosses(
-            {"generator": total, "discriminator": discriminator_hinge(real, judged)},
+            {"generator": torch.stack(weighted).sum(), "discriminator": discriminator_hinge(real, judged)},
             {name: value.detach() for name, value in terms.items()},
         )

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fomm3dRates:
-    """Adam's steps before any drop: of the generator, of the two that place keypoints, and of the discriminator."""
+    """Adam's steps before any drop.
+
+    Attributes:
+        generator: of the generator.
+        keypoints: of keypoint detector and pose estimator.
+        heads: of the pose estimator's last layers, whose steps add up over features and bins.
+        discriminator: of the rival.
+    """
 
     generator: float
     keypoints: float
+    heads: float
     discriminator: float
 
 

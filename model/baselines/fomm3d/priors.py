@@ -30,7 +30,7 @@ def keypoint_prior(points: Tensor) -> Tensor:
 
 def head_pose_error(pose: Pose, angles_deg: Tensor) -> Tensor:
     """Mean absolute error, summed over the three angles, of a pose against yaw, pitch and roll (B, 3) in degrees."""
-    found = torch.stack([to_degrees(wide(logits)) for logits in (pose.yaw, pose.pitch, pose.roll)], 1)
+    found = torch.stack([to_degrees(logits) for logits in (pose.yaw, pose.pitch, pose.roll)], 1)
     return (found - angles_deg).abs().mean(0).sum()
 
 

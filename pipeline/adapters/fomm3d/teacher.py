@@ -7,6 +7,7 @@ from model.baselines.fomm3d.lesson import DRIVING_ANGLES, SOURCE_ANGLES, Fomm3dL
 from model.baselines.fomm3d.lesson_config import Fomm3dLosses, Fomm3dRates
 from model.baselines.fomm3d.network import Fomm3d, Fomm3dConfig
 from model.baselines.fomm3d.pose import angles_deg
+from model.baselines.fomm3d.start import start
 from model.baselines.shared.equivariance import DistortionConfig
 from model.heads.head import HeadModel
 from model.method.lesson import Lesson
@@ -25,9 +26,9 @@ class Fomm3dTeacher:
     """See `pipeline.methods.teaching.Teacher` and `Supervisor`."""
 
     def build(self, recipe: Recipe, section: Fomm3dSection, variant: str, head: HeadModel) -> nn.Module:
-        """The network for the recipe's images, whose keypoints start unmoved."""
+        """The network for the recipe's images, with the first weights of `start`."""
         network = Fomm3d(Fomm3dConfig(image_px=recipe.image_px, **section.generator.model_dump()))
-        still(network)
+        start(network)
         return network
 
     def lesson(self, network: nn.Module, section: Fomm3dSection, perceptual: Perceptual) -> Lesson:
@@ -53,17 +54,6 @@ def head_angles_deg(rotation: Tensor) -> Tensor:
     """Yaw, pitch and roll (B, 3) in degrees, as 3D-FOMM counts them, of rotations (B, 3, 3) in the head's frame."""
     flip = HEAD_TO_KEYPOINTS.to(rotation)
     return angles_deg(flip[:, None] * rotation * flip)
-
-
-def still(network: Fomm3d) -> None:
-    """Let every translation and expression begin at nothing.
-
-    Choice: drawn as torch draws them they throw keypoints out of the frame, and a short training spends itself on
-    bringing them back.
-    """
-    for layer in (network.he_estimator.fc_t, network.he_estimator.fc_exp):
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
 
 
 TEACHER = Fomm3dTeacher()
