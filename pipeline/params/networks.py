@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.params.sections.base import Section
+from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.fomm3d import Fomm3dSection
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.pwm import PwmSection
@@ -21,7 +22,7 @@ class Networks(Strict):
     x2face: None
     bilayer: None
     lsr: None
-    fomm: None
+    fomm: FommSection | None
     fomm3d: Fomm3dSection | None
     headgan: HeadGanSection | None
     pirender: None
