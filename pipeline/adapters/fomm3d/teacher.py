@@ -7,7 +7,7 @@ from model.baselines.fomm3d.lesson import DRIVING_ANGLES, SOURCE_ANGLES, Fomm3dL
 from model.baselines.fomm3d.lesson_config import Fomm3dLosses, Fomm3dRates
 from model.baselines.fomm3d.network import Fomm3d, Fomm3dConfig
 from model.baselines.fomm3d.pose import angles_deg
-from model.baselines.fomm3d.start import start
+from model.baselines.fomm3d.start import start_near_source
 from model.baselines.shared.equivariance import DistortionConfig
 from model.heads.head import HeadModel
 from model.method.lesson import Lesson
@@ -26,9 +26,10 @@ class Fomm3dTeacher:
     """See `pipeline.methods.teaching.Teacher` and `Supervisor`."""
 
     def build(self, recipe: Recipe, section: Fomm3dSection, variant: str, head: HeadModel) -> nn.Module:
-        """The network for the recipe's images, with the first weights of `start`."""
+        """The network for the recipe's images, with the first weights that the section names."""
         network = Fomm3d(Fomm3dConfig(image_px=recipe.image_px, **section.generator.model_dump()))
-        start(network)
+        if section.start == "near_source":
+            start_near_source(network)
         return network
 
     def lesson(self, network: nn.Module, section: Fomm3dSection, perceptual: Perceptual) -> Lesson:

@@ -1,17 +1,19 @@
 """The section of 3D-FOMM."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pipeline.params.sections.base import AdversarialRates, DiscriminatorSection, Section, SharedLosses, Weight
+from pipeline.params.sections.fomm import DistortionSection
 from pipeline.params.strict import Strict
 
 
 class Fomm3dRates(AdversarialRates):
-    """3D-FOMM's: one more for keypoint detector and pose estimator."""
+    """3D-FOMM's: more for what places keypoints."""
 
-    keypoints: PositiveFloat
+    keypoints: PositiveFloat  # of keypoint detector and pose estimator
+    heads: PositiveFloat  # of the pose estimator's last layers
 
 
 class Fomm3dSizes(Strict):
@@ -50,19 +52,33 @@ class Fomm3dLosses(SharedLosses):
     deformation: float = Weight
 
 
-class DistortionSection(Strict):
-    """How driving frames are distorted for the equivariance (model/baselines/shared/equivariance.py)."""
-
-    sigma_affine: float = Field(ge=0.0)
-    sigma_tps: float = Field(ge=0.0)
-    points_tps: int = Field(ge=2)
-
-
 class Fomm3dSection(Section):
     """3D-FOMM as it is trained here."""
 
     learning_rate: Fomm3dRates
     generator: Fomm3dSizes
+    start: Literal["published", "near_source"]  # near_source (ours): starts as a blurred copy of the moved source
     discriminator: DiscriminatorSection
     losses: Fomm3dLosses
     distortion: DistortionSection
+
+    @model_validator(mode="after")
+    def _volume_is_whole(self) -> Self:
+        sizes = self.generator
+        if sizes.largest % sizes.depth:
+            raise ValueError(
+                f"generator.depth {sizes.depth} does not divide generator.largest {sizes.largest}: choose a divisor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_start_so(self) -> Self:
+        sizes, needed = self.generator, 6
+        if self.start == "near_source" and (
+            sizes.decoder != "original" or min(sizes.width, sizes.largest // sizes.depth) < needed
+        ):
+            raise ValueError(
+                f"start near_source needs generator.decoder original, and generator.width and largest / depth of "
+                f"{needed} or more: choose these, or start published"
+            )
+        return self
