@@ -41,7 +41,10 @@ class Fomm3dTeacher:
             Discriminator(DiscriminatorConfig(**section.discriminator.model_dump())),
             perceptual,
             Fomm3dLosses(**section.losses.model_dump(exclude={"perceptual_scales"})),
-            Fomm3dRates(generator=rates.generator, keypoints=rates.keypoints, discriminator=rates.discriminator),
+            Fomm3dRates(
+                generator=rates.generator, keypoints=rates.keypoints, heads=rates.heads,
+                discriminator=rates.discriminator,
+            ),
             DistortionConfig(**section.distortion.model_dump()),
         )
 
