@@ -24,10 +24,18 @@ from model.training.perceptual import Perceptual
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FommRates:
-    """Adam's steps before any drop, of the generator with its motion network and of the keypoint detector."""
+    """Adam's steps before any drop.
+
+    Attributes:
+        generator: of the generator with its motion network.
+        keypoints: of the keypoint detector.
+        last: of the last convolutions of all three, whose thousands of inputs go to an image, a map or a softmax with
+            no norm between: at the others' rate one step moves what they say as far as all of training has to.
+    """
 
     generator: float
     keypoints: float
+    last: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,10 +77,19 @@ class FommLesson:
         self._losses, self._distortion, self._rates = losses, distortion, rates
 
     def players(self) -> dict[str, list[ParamGroup]]:
-        """One player: what makes the image, and what finds the keypoints."""
-        generator = ParamGroup(list(self.network.generator.parameters()), self._rates.generator)
-        keypoints = ParamGroup(list(self.network.kp_detector.parameters()), self._rates.keypoints)
-        return {"generator": [generator, keypoints]}
+        """One player: generator and motion network, keypoint detector, and the last convolutions of all three."""
+        generator, detector = self.network.generator, self.network.kp_detector
+        motion = generator.dense_motion_network
+        ends = (generator.final, motion.mask, motion.occlusion, detector.kp, detector.jacobian)
+        last = [parameter for end in ends for parameter in end.parameters()]
+        apart = {id(parameter) for parameter in last}
+
+        def others(part: nn.Module) -> list[nn.Parameter]:
+            return [parameter for parameter in part.parameters() if id(parameter) not in apart]
+
+        rates = self._rates
+        groups = (others(generator), rates.generator), (others(detector), rates.keypoints), (last, rates.last)
+        return {"generator": [ParamGroup(parameters, rate) for parameters, rate in groups]}
 
     def losses(self, batch: Batch) -> StepLosses:
         """Animate the sources, and find the keypoints of the distorted driving frames."""

@@ -27,7 +27,8 @@ class FommTeacher:
     def lesson(self, network: nn.Module, section: FommSection, perceptual: Perceptual) -> Lesson:
         """Generator and keypoint detector learn together; there is no rival."""
         assert isinstance(network, Fomm)  # as `build` makes it
-        rates = FommRates(generator=section.learning_rate.generator, keypoints=section.learning_rate.keypoints)
+        first = section.learning_rate
+        rates = FommRates(generator=first.generator, keypoints=first.keypoints, last=first.last)
         losses = FommLosses(**section.losses.model_dump(exclude={"perceptual_scales"}))
         distortion = DistortionConfig(**section.distortion.model_dump())
         return FommLesson(network, perceptual, losses, distortion, rates)

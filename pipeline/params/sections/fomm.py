@@ -12,6 +12,7 @@ class FommRates(LearningRates):
     """`generator` is also the motion network's."""
 
     keypoints: PositiveFloat
+    last: PositiveFloat  # of the last convolutions of generator, motion network and keypoint detector
 
 
 class FommSizes(Strict):

@@ -32,7 +32,7 @@ NOTHING = dict.fromkeys(WEIGHTS, 0.0)
 def lesson(share: float = 1.0, **changes: float) -> FommLesson:
     """With other weights of losses; `share` is a factor on the rates."""
     torch.manual_seed(0)
-    rates = FommRates(generator=1e-3 * share, keypoints=2e-3 * share)
+    rates = FommRates(generator=1e-3 * share, keypoints=2e-3 * share, last=5e-4 * share)
     losses = FommLosses(**(WEIGHTS | changes))
     return FommLesson(Fomm(SMALL), Perceptual(Trunk(), 2, 2), losses, DISTORTION, rates)
 
@@ -124,7 +124,7 @@ def test_the_warped_source_teaches_the_motion_and_not_the_painter(placed):
 def test_one_step_moves_every_part_at_its_rate_and_measures_stay_as_they_are(placed):
     taught = placed(lesson())
     (player,) = taught.players().values()
-    assert [group.rate for group in player] == [1e-3, 2e-3]
+    assert [group.rate for group in player] == [1e-3, 2e-3, 5e-4]
     learned = {id(p) for group in player for p in group.parameters}
     assert learned == {id(p) for p in taught.network.parameters()}
     players = Players.make(taught, train_config(), placed.device)
