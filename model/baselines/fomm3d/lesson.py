@@ -24,8 +24,7 @@ SOURCE_ANGLES, DRIVING_ANGLES = "source_angles_deg", "driving_angles_deg"
 
 
 class Fomm3dLesson:
-    """See `model.method.lesson.Lesson`. Beside what drives, batches carry `SOURCE_ANGLES` and `DRIVING_ANGLES`, the pose
-    teacher's.
+    """See `model.method.lesson.Lesson`. Batches carry a pose teacher's `SOURCE_ANGLES` and `DRIVING_ANGLES` as well.
 
     Args:
         network: what is trained.

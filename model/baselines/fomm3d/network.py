@@ -37,7 +37,7 @@ from model.baselines.shared.keypoints import (
     with_background,
 )
 from model.method.network import Made, Signals
-from model.training.losses import wide
+from model.method.precision import wide
 
 SPADE, ORIGINAL = "spade", "original"
 DECODERS = (SPADE, ORIGINAL)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.baselines.shared.keypoints import Keypoints
-from model.training.losses import wide
+from model.method.precision import wide
 
 NUM_BINS = 66
 BIN_DEG, LOWEST_DEG = 3, -99

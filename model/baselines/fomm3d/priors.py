@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.baselines.fomm3d.pose import Pose, to_degrees
-from model.training.losses import wide
+from model.method.precision import wide
 
 NEAREST_SQUARED = 0.1  # D_t: squared distance that two keypoints should have
 MEAN_DEPTH = 0.33  # z_t: where keypoints should lie on average

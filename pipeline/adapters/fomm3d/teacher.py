@@ -42,7 +42,9 @@ class Fomm3dTeacher:
             perceptual,
             Fomm3dLosses(**section.losses.model_dump(exclude={"perceptual_scales"})),
             Fomm3dRates(
-                generator=rates.generator, keypoints=rates.keypoints, heads=rates.heads,
+                generator=rates.generator,
+                keypoints=rates.keypoints,
+                heads=rates.heads,
                 discriminator=rates.discriminator,
             ),
             DistortionConfig(**section.distortion.model_dump()),
