@@ -18,7 +18,6 @@ from model.training.discriminator import Discriminator
 from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
 from model.training.perceptual import Perceptual
 
-HEADS = "fc_"  # what the names of the pose estimator's last layers begin with
 # Signals of training alone: yaw, pitch and roll (B, 3) of the two frames, as `pose.rotation` takes them.
 SOURCE_ANGLES, DRIVING_ANGLES = "source_angles_deg", "driving_angles_deg"
 
@@ -47,14 +46,16 @@ class Fomm3dLesson:
     def players(self) -> dict[str, list[ParamGroup]]:
         """Generator, with the two networks that place keypoints, against discriminator."""
         network, rates = self.network, self._rates
-        estimator = dict(network.he_estimator.named_parameters())
-        heads = [parameter for name, parameter in estimator.items() if name.startswith(HEADS)]
-        placing = [parameter for name, parameter in estimator.items() if not name.startswith(HEADS)]
+        last = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
+
+        def others(*parts: nn.Module) -> list[nn.Parameter]:
+            return [parameter for part in parts for parameter in part.parameters() if id(parameter) not in last]
+
         return {
             "generator": [
-                ParamGroup(list(network.generator.parameters()), rates.generator),
-                ParamGroup([*network.kp_detector.parameters(), *placing], rates.keypoints),
-                ParamGroup(heads, rates.heads),
+                ParamGroup(others(network.generator), rates.generator),
+                ParamGroup(others(network.kp_detector, network.he_estimator), rates.keypoints),
+                ParamGroup([parameter for parameter in network.parameters() if id(parameter) in last], rates.last),
             ],
             "discriminator": [ParamGroup(list(self.rivals.parameters()), rates.discriminator)],
         }
@@ -90,3 +91,12 @@ class Fomm3dLesson:
             {"generator": torch.stack(weighted).sum(), "discriminator": discriminator_hinge(real, judged)},
             {name: value.detach() for name, value in terms.items()},
         )
+
+
+def last_layers(network: Fomm3d) -> list[nn.Module]:
+    """The layers that say something without a norm behind them: image, mask, occlusion, keypoints, pose."""
+    generator, estimator = network.generator, network.he_estimator
+    motion = generator.dense_motion_network
+    image = generator.decoder.conv_img if generator.spade else generator.final
+    pose = (estimator.fc_roll, estimator.fc_pitch, estimator.fc_yaw, estimator.fc_t, estimator.fc_exp)
+    return [image, motion.mask, motion.occlusion, network.kp_detector.kp, *pose]

@@ -10,13 +10,14 @@ class Fomm3dRates:
     Attributes:
         generator: of the generator.
         keypoints: of keypoint detector and pose estimator.
-        heads: of the pose estimator's last layers, whose steps add up over features and bins.
+        last: of the last layers of all three, which no norm follows: steps add up over their inputs, 9,000 at the
+            mask's, and move what they say in one step as far as all of training has to.
         discriminator: of the rival.
     """
 
     generator: float
     keypoints: float
-    heads: float
+    last: float
     discriminator: float
 
 

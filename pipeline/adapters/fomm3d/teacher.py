@@ -44,7 +44,7 @@ class Fomm3dTeacher:
             Fomm3dRates(
                 generator=rates.generator,
                 keypoints=rates.keypoints,
-                heads=rates.heads,
+                last=rates.last,
                 discriminator=rates.discriminator,
             ),
             DistortionConfig(**section.distortion.model_dump()),

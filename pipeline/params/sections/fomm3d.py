@@ -13,7 +13,7 @@ class Fomm3dRates(AdversarialRates):
     """3D-FOMM's: more for what places keypoints."""
 
     keypoints: PositiveFloat  # of keypoint detector and pose estimator
-    heads: PositiveFloat  # of the pose estimator's last layers
+    last: PositiveFloat  # of the last layers of all, which no norm follows
 
 
 class Fomm3dSizes(Strict):

@@ -50,7 +50,7 @@ def lesson(share: float = 1.0, config: Fomm3dConfig = SMALL, **changes: float) -
     network = Fomm3d(config)
     discriminator = Discriminator(DiscriminatorConfig(scales=2, layers=2, width=4, max_width=8))
     rates = Fomm3dRates(
-        generator=1e-3 * share, keypoints=2e-3 * share, heads=5e-4 * share, discriminator=3e-3 * share
+        generator=1e-3 * share, keypoints=2e-3 * share, last=5e-4 * share, discriminator=3e-3 * share
     )  # fmt: skip
     losses = Fomm3dLosses(**(WEIGHTS | changes))
     return Fomm3dLesson(network, discriminator, Perceptual(Trunk(), 2, 2), losses, rates, DISTORTION)
@@ -185,10 +185,11 @@ def test_one_step_moves_every_part_at_its_rate(placed):
     assert {name: [group.rate for group in groups] for name, groups in players.items()} == {
         "generator": [1e-3, 2e-3, 5e-4], "discriminator": [3e-3],
     }  # fmt: skip
-    heads = {id(p) for p in players["generator"][2].parameters}
+    last = {id(p) for p in players["generator"][2].parameters}
     named = dict(taught.network.named_parameters())
-    assert {name.split(".")[1] for name, p in named.items() if id(p) in heads} == {
-        "fc_roll", "fc_pitch", "fc_yaw", "fc_t", "fc_exp",
+    assert {name.rpartition(".")[0] for name, p in named.items() if id(p) in last} == {
+        "generator.final", "generator.dense_motion_network.mask", "generator.dense_motion_network.occlusion",
+        "kp_detector.kp", *(f"he_estimator.fc_{name}" for name in ("roll", "pitch", "yaw", "t", "exp")),
     }  # fmt: skip
     learned = [id(p) for group in players["generator"] for p in group.parameters]
     assert sorted(learned) == sorted(id(p) for p in named.values())
