@@ -18,7 +18,7 @@ from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore, step_of
 from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
-from pipeline.methods.teaching import teacher_module, teacher_named
+from pipeline.methods.teaching import supervision, teacher_module, teacher_named
 from pipeline.params.recipe import Recipe
 from pipeline.params.sections.base import PerceptualSection, Section
 from pipeline.store.assets import asset_meant, hash_of, require
@@ -27,7 +27,7 @@ from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir, scratch_place
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
-from pipeline.training.dataset import PairDataset
+from pipeline.training.dataset import PairDataset, Pairs
 from pipeline.training.inputs import TrainInputs
 from pipeline.training.loader import batches_ahead
 from pipeline.training.underway import Observe, TimedBatches, Underway
@@ -102,18 +102,22 @@ def train_run(
     if compiled:
         compile_parts(lesson)
 
+    def batch_of(pairs: Pairs, progress: float = 0.0) -> Batch:
+        views = pairs.views()
+        driven = adapter.drive(*views, torch.ones(len(pairs.source), dtype=torch.bool))
+        signals = {**driven.signals, **supervision(teacher, *views, head)}
+        return Batch(driven.source, pairs.driving, signals, progress, pairs.parts)
+
     def drawn(step: int) -> Batch:
         share, change = (team.rank, team.count), recipe.augment
         pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
         moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
         mine = recolour(moved, change.colour, recipe.seed, step, share)
-        driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
-        return Batch(driven.source, mine.driving, driven.signals, step / recipe.iterations, mine.parts)
+        return batch_of(mine, step / recipe.iterations)
 
     def underway(waited: Callable[[], float]) -> Underway:
         pairs = data.batch(0, recipe.seed, SAMPLE)
-        driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
-        sample = Batch(driven.source, pairs.driving, driven.signals, parts=pairs.parts).to(device, config.layout)
+        sample = batch_of(pairs).to(device, config.layout)
         return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
 
     with batches_ahead(drawn, recipe.iterations, device) as ready:
