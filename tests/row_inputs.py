@@ -1,4 +1,4 @@
-"""Clips of coloured noise, labels of no meaning, and fits that place a small head in their middle: all that a row is trained and tested on."""
+"""Clips of noise, labels of no meaning, and fits that place a small head in their middle: all that a row needs."""
 
 import shutil
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,6 @@ import torch
 
 from model.heads.head import HeadModel, load_head
 from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
-from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
 from model.training.compiled import compile_parts, failed_to_compile
 from model.training.loop import Losses, TrainingDiverged, train
@@ -18,16 +17,16 @@ from model.training.replicas import Replicas
 from model.training.resume import CheckpointStore, step_of
 from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
-from pipeline.methods.teaching import supervision, teacher_module, teacher_named
+from pipeline.methods.teaching import teacher_module, teacher_named
 from pipeline.params.recipe import Recipe
 from pipeline.params.sections.base import PerceptualSection, Section
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir, scratch_place
-from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
-from pipeline.training.dataset import PairDataset, Pairs
+from pipeline.training.dataset import PairDataset
+from pipeline.training.drawing import Drawing
 from pipeline.training.inputs import TrainInputs
 from pipeline.training.loader import batches_ahead
 from pipeline.training.underway import Observe, TimedBatches, Underway
@@ -102,25 +101,13 @@ def train_run(
     if compiled:
         compile_parts(lesson)
 
-    def batch_of(pairs: Pairs, progress: float = 0.0) -> Batch:
-        views = pairs.views()
-        driven = adapter.drive(*views, torch.ones(len(pairs.source), dtype=torch.bool))
-        signals = {**driven.signals, **supervision(teacher, *views, head)}
-        return Batch(driven.source, pairs.driving, signals, progress, pairs.parts)
-
-    def drawn(step: int) -> Batch:
-        share, change = (team.rank, team.count), recipe.augment
-        pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
-        mine = recolour(moved, change.colour, recipe.seed, step, share)
-        return batch_of(mine, step / recipe.iterations)
+    drawing = Drawing(data, adapter, teacher, head, recipe, (team.rank, team.count))
 
     def underway(waited: Callable[[], float]) -> Underway:
-        pairs = data.batch(0, recipe.seed, SAMPLE)
-        sample = batch_of(pairs).to(device, config.layout)
-        return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
+        sample, people = drawing.sample(SAMPLE)
+        return Underway(row, folder, lesson, sample.to(device, config.layout), people, config, device, waited)
 
-    with batches_ahead(drawn, recipe.iterations, device) as ready:
+    with batches_ahead(drawing.batch, recipe.iterations, device) as ready:
         batch_at = TimedBatches(ready)
         on_step: Callable[[int, Losses], None] = _unobserved
         if observe is not None:

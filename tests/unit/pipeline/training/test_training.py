@@ -16,7 +16,7 @@ from pipeline.published.models import Workshop
 from pipeline.report.rows import Row
 from pipeline.store import closure
 from pipeline.store.closure import SourceTree
-from pipeline.training import run
+from pipeline.training import drawing, run
 from pipeline.training.augment import recolour
 from pipeline.training.row import train_row, train_seeds
 from tests.helpers import ROOT
@@ -124,7 +124,7 @@ def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other
     """Seen once: `drawn` was edited, the row "trained" for seconds, and the old weights were written out as new."""
     monkeypatch.chdir(ROOT)
     drawn = []
-    monkeypatch.setattr(run, "recolour", lambda *args: drawn.append(args) or recolour(*args))
+    monkeypatch.setattr(drawing, "recolour", lambda *args: drawn.append(args) or recolour(*args))
     for folder in ("model", "pipeline"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "assets"))
 
@@ -141,7 +141,11 @@ def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other
 
     assert batches_trained_on() == 1
     assert batches_trained_on() == 0
-    edit("pipeline/training/run.py", "change.log_scale, recipe.seed, step", "change.log_scale, recipe.seed, step + 1")
+    edit(
+        "pipeline/training/drawing.py",
+        "change.log_scale, recipe.seed, step,",
+        "change.log_scale, recipe.seed, step + 1,",
+    )
     assert batches_trained_on() == 1
     edit("pipeline/adapters/pwm/configs.py", "codes=rates.codes", "codes=rates.generator")
     assert batches_trained_on() == 1
@@ -175,7 +179,7 @@ def test_seeds_are_trainings_of_their_own_and_more_of_them_train_the_new_ones_al
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
     steps = []
-    monkeypatch.setattr(run, "recolour", lambda *args: steps.append(args[2]) or recolour(*args))
+    monkeypatch.setattr(drawing, "recolour", lambda *args: steps.append(args[2]) or recolour(*args))
 
     def trained(count: int, out="model") -> dict[str, bytes]:
         steps.clear()
