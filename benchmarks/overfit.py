@@ -23,7 +23,7 @@ from model.training.loop import Players, train_step
 from model.training.perceptual import Perceptual
 from pipeline.method_table import OURS
 from pipeline.methods.registry import adapter_named
-from pipeline.methods.teaching import teacher_named
+from pipeline.methods.teaching import supervision, teacher_named
 from pipeline.options import DeviceName
 from pipeline.params.sections.base import Section
 from pipeline.params.tree import load_params
@@ -41,6 +41,8 @@ from pipeline.training.run import load_backbone
 GOALS_L1 = {
     OURS: 5.5,
     "headgan": 5.5,
+    "x2face": 5.5,
+    "fomm": 5.5,
     "pirender": 5.5,
 }
 VARIANTS = {OURS: "geom_disp+neural_codes"}  # which of its rows, of methods that have several
@@ -135,8 +137,8 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     params = load_params(ROOT / "params.yaml")
     recipe, section = params.recipes[params.bench.recipe], params.networks[params.bench.recipe].of(method)
     teacher = teacher_named(method)
-    assert section is not None, f"{method} is not trained here"
-    assert teacher is not None, f"{method} is not trained here"
+    if section is None or teacher is None:
+        raise ValueError(f"{method} is not trained here by recipe {params.bench.recipe}")
     section = without_rivals(section)
     torch.manual_seed(0)
     head = load_head(HEAD)
@@ -154,8 +156,9 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     def batch(rows: Tensor, progress: float = 0.0) -> Batch:
         source, driving = (replace(clip, rows=side) for side in pairs[rows].unbind(1))
         driven = adapter.drive(source, driving, torch.ones(len(rows), dtype=torch.bool))
+        signals = {**driven.signals, **supervision(teacher, source, driving, head)}
         parts = (source.labels(), driving.labels()) if section.needs_parts else None
-        return Batch(driven.source, driving.images(), driven.signals, progress, parts)
+        return Batch(driven.source, driving.images(), signals, progress, parts)
 
     network.train()
     for step in range(steps):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.training.losses import wide
+from model.method.precision import wide
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,6 +29,8 @@ class Perceptual(nn.Module):
         blocks: how many of its maps are compared.
         scales: image scales, each half the one before.
     """
+
+    traces_whole = ("forward", "target")  # model/training/compiled.py
 
     def __init__(self, backbone: nn.Module, blocks: int, scales: int) -> None:
         super().__init__()
