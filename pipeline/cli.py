@@ -309,7 +309,9 @@ def model_card_command(
 @app.command("watch")
 @stage_command
 def watch_command(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance")],
+    row: Annotated[
+        str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance, or recipe.system")
+    ],
     seed: Annotated[int | None, typer.Option(help="of the run; none: the recipe's own")] = None,
     pairs: Annotated[int, typer.Option(min=1, help="held-out pairs, of all data sets and tasks together")] = 240,
     wait: Annotated[bool, typer.Option(help="wait for newer states until the run is at its end")] = True,
@@ -329,6 +331,24 @@ def watch_command(
     run = watched(load_params(params), row, seed, data, pairs, device_named(device))
     for scores in watch(run, wait):
         typer.echo(f"step {scores.pop('step')}: " + "  ".join(f"{k} {_number(v)}" for k, v in scores.items()))
+
+
+@app.command("headline")
+@stage_command
+def headline_command(
+    results: Results = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print the row that `model` names, as Tables 1 and 2 have it: every number with its interval."""
+    from pipeline.params.tree import load_params
+    from pipeline.report.headline import headline_text
+    from pipeline.report.results import Pairs
+    from pipeline.report.rows import selected_row
+
+    known = load_params(params)
+    row, least = selected_row(known.bench, known.model), known.report.min_people
+    typer.echo(headline_text(row, results, Pairs(pairs), known.bench.head, least))
 
 
 @app.command("score")

@@ -26,6 +26,8 @@ PairList = Annotated[Path, Option(help="the pair list")]
 Models = Annotated[Path, Option(help="folder of trained rows")]
 Results = Annotated[Path, Option(help="folder of results, one folder a method")]
 
+CostsFile = Annotated[Path | None, Option(help="file for parameters, operations and seconds of a trained row")]
+
 DeviceName = Annotated[
     str, Option(envvar="PWM_DEVICE", help="where networks run: cpu, cuda, cuda:1, or auto: cuda where there is one")
 ]
@@ -35,6 +37,14 @@ PreviewsEvery = Annotated[
         min=0,
         envvar="PWM_PREVIEWS",
         help="steps between two contact sheets of training pairs, beside the run's states in data/scratch; 0: none",
+    ),
+]
+Compiling = Annotated[
+    bool,
+    Option(
+        "--compile/--no-compile",
+        envvar="PWM_COMPILE",
+        help="on CUDA, compile what is trained, which takes a minute and saves hours; never on the CPU",
     ),
 ]
 Retrying = Literal["missing", "failed"]
