@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.params.sections.base import Section
+from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.headgan import HeadGanSection
+from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.sections.x2face import X2FaceSection
 from pipeline.params.strict import Strict
@@ -21,10 +23,10 @@ class Networks(Strict):
     x2face: X2FaceSection | None
     bilayer: None
     lsr: None
-    fomm: None
+    fomm: FommSection | None
     fomm3d: None
     headgan: HeadGanSection | None
-    pirender: None
+    pirender: PIRenderSection | None
 
     def of(self, method: str) -> Section | None:
         """The section of a method; None where the recipe does not train it."""

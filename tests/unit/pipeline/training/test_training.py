@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(inputs, 
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("system", ["headgan", "x2face"])  # with a rival, and without
+@pytest.mark.parametrize("system", ["headgan", "x2face", "fomm"])  # with a rival, and without
 def test_a_published_system_is_trained_by_the_same_run(system, inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
