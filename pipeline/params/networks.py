@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.fomm import FommSection
+from pipeline.params.sections.fomm3d import Fomm3dSection
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
@@ -24,7 +25,7 @@ class Networks(Strict):
     bilayer: None
     lsr: None
     fomm: FommSection | None
-    fomm3d: None
+    fomm3d: Fomm3dSection | None
     headgan: HeadGanSection | None
     pirender: PIRenderSection | None
 
