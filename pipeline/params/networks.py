@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.params.sections.base import Section
+from pipeline.params.sections.bilayer import BiLayerSection
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.strict import Strict
@@ -18,7 +19,7 @@ class Networks(Strict):
 
     pwm: PwmSection
     x2face: None
-    bilayer: None
+    bilayer: BiLayerSection | None
     lsr: None
     fomm: None
     fomm3d: None

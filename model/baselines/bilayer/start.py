@@ -24,26 +24,51 @@ def start_quietly(network: BiLayer, scale: float) -> None:
         scale: of what both generators' heads read, in the place of 1.
 
     Raises:
-        ValueError: the enhancer has fewer channels than a colour gradient and its negative.
+        ValueError: the enhancer has no more channels than a gradient by three colours and its negative.
     """
-    inference, texture = network.inference_generator.prj_inf, network.texture_generator.prj_tex
-    for block, of_scale in ((inference.fc_blocks[-1], -1), (texture.fc_blocks[-1], -2)):  # the last norm's
-        last = block[of_scale][-1]  # type: ignore[index]
-        place = 0 if of_scale == -1 else -1  # one number a channel, or the bias of a convolution
-        last.bias[place] = scale - 1
-        last.weight_orig[place] = 0.0
+    for part in network.children():
+        for module in part.modules():
+            if hasattr(module, "weight_orig"):
+                nn.init.orthogonal_(module.weight_orig)  # type: ignore[arg-type]
+                if part in (network.identity_embedder, network.keypoints_embedder):
+                    module.bias.zero_()  # type: ignore[operator]
+    _quiet(network.inference_generator.prj_inf.fc_blocks[-1][-1], 0, scale)  # type: ignore[index]
+    scales, shifts = network.texture_generator.prj_tex.fc_blocks[-1][-2:]  # type: ignore[index]
+    _quiet(scales, -1, scale)
+    _quiet(shifts, -1, 1.0)
     for generator in (network.inference_generator.gen_inf, network.texture_generator.gen_tex):
         for head in generator.heads:
             head[0].bias.zero_()  # type: ignore[index]
     _follow_the_gradient(network.texture_enhancer.net)
 
 
+def _quiet(predicts: nn.Sequential, place: int, scale: float) -> None:
+    """Let the three layers that predict a norm begin with one scale for everyone, and all else they predict at 0.
+
+    Args:
+        predicts: changed in place.
+        place: of the scale in what they predict.
+        scale: of which.
+    """
+    _, middle, last = predicts
+    middle.weight_orig[:-1] = 0.0  # of what it finds only the last number is not 0 ...
+    last.weight_orig[:, -1] = 0.0  # ... and that nobody reads yet
+    middle.bias[:-1] = 0.0
+    last.weight_orig[place] = 0.0
+    last.bias.zero_()
+    last.bias[place] = scale - 1
+
+
 def _follow_the_gradient(net: EnhancerNet) -> None:
     """Let the first channels carry the gradient through all blocks, at half size, and the last convolution take it."""
     first, *blocks, _, _, last = net.blocks
+    half = blocks[0].block[0].out_channels
     used = SIGNS * RGB
-    if first.out_channels < used:
-        raise ValueError(f"the enhancer has {first.out_channels} channels, but needs {used} to carry a gradient")
+    if min(first.out_channels, half) <= used:
+        raise ValueError(
+            f"the enhancer has {first.out_channels} and {half} channels, but needs {used + 1} to carry a gradient and "
+            "what it learns beside it"
+        )
     _carry(first.weight_orig, used)
     first.weight_orig[:RGB, RGB:, 1, 1] = torch.eye(RGB)
     first.weight_orig[RGB:used, RGB:, 1, 1] = -torch.eye(RGB)
