@@ -12,6 +12,7 @@ from model.baselines.bilayer.blocks import ResBlock
 from model.baselines.bilayer.network import RGB, BiLayer, EnhancerNet, PoseEmbedder
 
 SIGNS = 2  # the gradient passes the activations as itself and as its negative
+GAIN = 3.0  # of first weights, which spectral norms divide away again: the larger, the slower a rate turns them
 SMOOTHING = (1.0, 4.0, 1.0)  # of the enhancer's last convolution, which sees every number of the half size twice
 
 
@@ -29,7 +30,7 @@ def start_quietly(network: BiLayer, scale: float) -> None:
     for part in network.children():
         for module in part.modules():
             if hasattr(module, "weight_orig"):
-                nn.init.orthogonal_(module.weight_orig)  # type: ignore[arg-type]
+                nn.init.orthogonal_(module.weight_orig, 1.0 if part is network.texture_enhancer else GAIN)  # type: ignore[arg-type]
                 if part in (network.identity_embedder, network.keypoints_embedder):
                     module.bias.zero_()  # type: ignore[operator]
     _quiet(network.inference_generator.prj_inf.fc_blocks[-1][-1], 0, scale)  # type: ignore[index]

@@ -1,5 +1,6 @@
 """How Bi-Layer is taught: its terms by their definitions, whom each reaches, its stages, and where it starts."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.losses import RATE_SHARE, Trajectory, agree
 from model.baselines.bilayer.discriminator import Rival, RivalConfig
 from model.baselines.bilayer.lesson import TERMS, BiLayerLesson, BiLayerLosses, BiLayerRates
 from model.baselines.bilayer.losses import maker_hinge, rival_hinge
@@ -16,8 +18,11 @@ from model.method.network import Batch
 from model.training.loop import Players, train, train_step
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
+from tests.helpers import ROOT
 from tests.toy_networks import CPU, Trunk, train_config
 
+# Losses of `trajectory()`; json.dump writes it anew, and CHANGELOG.md says why.
+GOLDEN = ROOT / "tests" / "data" / "golden_bilayer.json"
 SIDE = 32
 SIZES = BiLayerConfig(
     image_px=SIDE, embedded_channels=(8, 16), inference_channels=(4, 8), pose_channels=8, enhancer_channels=(8, 8),
@@ -32,14 +37,15 @@ GENERATORS = "identity_embedder", "texture_generator", "keypoints_embedder", "in
 ENHANCER = "texture_enhancer"
 
 
-def lesson(background: float | None = None, enhancer_from: float | None = None, **weights: float) -> BiLayerLesson:
+def lesson(
+    background: float | None = None, enhancer_from: float | None = None, share: float = 1.0, **weights: float
+) -> BiLayerLesson:
+    """With other weights of losses; `share` is a factor on the rates."""
     torch.manual_seed(0)
     network = BiLayer(replace(SIZES, background=background))
     rival = Rival(RivalConfig(width=4, max_width=8, halvings=2, blocks=3))
-    losses = BiLayerLosses(
-        perceptual_scales=2, warping_until=0.5, enhancer_from=enhancer_from, **(WEIGHTS | weights)
-    )
-    rates = BiLayerRates(generator=1e-3, discriminator=2e-3)
+    losses = BiLayerLosses(perceptual_scales=2, warping_until=0.5, enhancer_from=enhancer_from, **(WEIGHTS | weights))
+    rates = BiLayerRates(generator=1e-3 * share, discriminator=2e-3 * share)
     return BiLayerLesson(network, rival, Perceptual(Trunk(), 2, 2), losses, rates)
 
 
@@ -53,6 +59,14 @@ def batch(seed: int = 1, progress: float = 0.0) -> Batch:
     }  # fmt: skip
     parts = torch.randint(0, 4, (2, 2, SIDE, SIDE), generator=generator, dtype=torch.uint8)
     return Batch(source, target, signals, progress, (parts[0], parts[1]))
+
+
+def trajectory(**weights: float) -> Trajectory:
+    """Losses of six steps in both stages, at rates at which the processor's last digits stay the last."""
+    taught = lesson(0.0, 0.5, RATE_SHARE, **weights)
+    players = Players.make(taught, train_config(), CPU)
+    taught.network.train()
+    return [train_step(players, batch(step, step / 6), train_config(), CPU) for step in range(6)]
 
 
 def settled(taught: BiLayerLesson, pairs: Batch) -> BiLayerLesson:
@@ -118,6 +132,12 @@ def test_each_weight_counts(term: str, placed):
         for made in (placed(lesson()), placed(lesson(**{term: 0.0})))
     )
     assert abs(whole - without) > 1e-3
+
+
+def test_losses_are_the_golden_ones_and_without_any_term_they_are_not():
+    golden = json.loads(GOLDEN.read_text())["losses"]
+    assert agree(trajectory(), golden)
+    assert not any(agree(trajectory(**{term: 0.0}), golden) for term in TERMS)
 
 
 @pytest.mark.parametrize("background", [None, 0.0])
