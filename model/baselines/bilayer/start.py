@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model.baselines.bilayer.blocks import ResBlock
-from model.baselines.bilayer.network import RGB, BiLayer, EnhancerNet, PoseEmbedder
+from model.baselines.bilayer.network import RGB, BiLayer, EnhancerNet
 
 SIGNS = 2  # the gradient passes the activations as itself and as its negative
 GAIN = 3.0  # of first weights, which spectral norms divide away again: the larger, the slower a rate turns them
