@@ -5,10 +5,11 @@ scale of a weight away, so a quiet start is not a matter of small weights: the l
 a small scale, and the enhancer is given weights by which it follows the gradient that it is shown.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from model.baselines.bilayer.blocks import ResBlock
 from model.baselines.bilayer.network import RGB, BiLayer, EnhancerNet
 
 SIGNS = 2  # the gradient passes the activations as itself and as its negative
@@ -27,23 +28,25 @@ def start_quietly(network: BiLayer, scale: float) -> None:
     Raises:
         ValueError: the enhancer has no more channels than a gradient by three colours and its negative.
     """
+    inference, texture = network.inference_generator, network.texture_generator
     for part in network.children():
-        for module in part.modules():
-            if hasattr(module, "weight_orig"):
-                nn.init.orthogonal_(module.weight_orig, 1.0 if part is network.texture_enhancer else GAIN)  # type: ignore[arg-type]
-                if part in (network.identity_embedder, network.keypoints_embedder):
-                    module.bias.zero_()  # type: ignore[operator]
-    _quiet(network.inference_generator.prj_inf.fc_blocks[-1][-1], 0, scale)  # type: ignore[index]
-    scales, shifts = network.texture_generator.prj_tex.fc_blocks[-1][-2:]  # type: ignore[index]
-    _quiet(scales, -1, scale)
-    _quiet(shifts, -1, 1.0)
-    for generator in (network.inference_generator.gen_inf, network.texture_generator.gen_tex):
-        for head in generator.heads:
-            head[0].bias.zero_()  # type: ignore[index]
+        normed: list[Any] = [module for module in part.modules() if hasattr(module, "weight_orig")]
+        for layer in normed:
+            nn.init.orthogonal_(layer.weight_orig, 1.0 if part is network.texture_enhancer else GAIN)
+            if part in (network.identity_embedder, network.keypoints_embedder):
+                layer.bias.zero_()
+    last_inference: Any = inference.prj_inf.fc_blocks[-1]
+    last_texture: Any = texture.prj_tex.fc_blocks[-1]
+    _quiet(last_inference[-1], 0, scale)
+    _quiet(last_texture[-2], -1, scale)
+    _quiet(last_texture[-1], -1, 1.0)
+    heads: list[Any] = [*inference.gen_inf.heads, *texture.gen_tex.heads]
+    for head in heads:
+        head[0].bias.zero_()
     _follow_the_gradient(network.texture_enhancer.net)
 
 
-def _quiet(predicts: nn.Sequential, place: int, scale: float) -> None:
+def _quiet(predicts: Any, place: int, scale: float) -> None:
     """Let the three layers that predict a norm begin with one scale for everyone, and all else they predict at 0.
 
     Args:
@@ -62,7 +65,8 @@ def _quiet(predicts: nn.Sequential, place: int, scale: float) -> None:
 
 def _follow_the_gradient(net: EnhancerNet) -> None:
     """Let the first channels carry the gradient through all blocks, at half size, and the last convolution take it."""
-    first, *blocks, _, _, last = net.blocks
+    layers: list[Any] = list(net.blocks)
+    first, *blocks, _, _, last = layers
     half = blocks[0].block[0].out_channels
     used = SIGNS * RGB
     if min(first.out_channels, half) <= used:
@@ -75,12 +79,11 @@ def _follow_the_gradient(net: EnhancerNet) -> None:
     first.weight_orig[RGB:used, RGB:, 1, 1] = -torch.eye(RGB)
     first.bias[:used] = 0.0
     for block in blocks:
-        assert isinstance(block, ResBlock)
         main = block.block[0]
         main.weight_orig[:used] = 0.0  # what a block adds goes to the other channels
         main.bias[:used] = 0.0
         if isinstance(block.skip, nn.Sequential):
-            skip = next(layer for layer in block.skip if isinstance(layer, nn.Conv2d))
+            skip: Any = next(layer for layer in block.skip if isinstance(layer, nn.Conv2d))
             _carry(skip.weight_orig, used)
             skip.weight_orig[:used, :used, 0, 0] = torch.eye(used)
             skip.bias[:used] = 0.0
