@@ -9,8 +9,8 @@ import torch
 
 from model.heads.head import HeadModel, load_head
 from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
-from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
+from model.training.compiled import compile_parts, failed_to_compile
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
@@ -24,9 +24,9 @@ from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir, scratch_place
-from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
+from pipeline.training.drawing import Drawing
 from pipeline.training.inputs import TrainInputs
 from pipeline.training.loader import batches_ahead
 from pipeline.training.underway import Observe, TimedBatches, Underway
@@ -63,13 +63,15 @@ def train_run(
     method: str,
     statistics: Statistics,
     observe: Observe | None = None,
+    compiled: bool = False,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
     clips, kind of device, statistics of normalisation, code.
 
-    `observe`, which the first process is given, says who observes the run before it trains.
+    `observe`, which the first process is given, says who observes the run before it trains. With `compiled` the parts
+    of `model.training.compiled` are; the scratch folder is the same, because on CUDA no two runs are equal anyway.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
@@ -96,22 +98,16 @@ def train_run(
     if statistics == "batch":
         for taught in (lesson.network, lesson.rivals):
             share_statistics(taught, team)
+    if compiled:
+        compile_parts(lesson)
 
-    def drawn(step: int) -> Batch:
-        share, change = (team.rank, team.count), recipe.augment
-        pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
-        mine = recolour(moved, change.colour, recipe.seed, step, share)
-        driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
-        return Batch(driven.source, mine.driving, driven.signals, step / recipe.iterations, mine.parts)
+    drawing = Drawing(data, adapter, teacher, head, recipe, (team.rank, team.count))
 
     def underway(waited: Callable[[], float]) -> Underway:
-        pairs = data.batch(0, recipe.seed, SAMPLE)
-        driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
-        sample = Batch(driven.source, pairs.driving, driven.signals, parts=pairs.parts).to(device, config.layout)
-        return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
+        sample, people = drawing.sample(SAMPLE)
+        return Underway(row, folder, lesson, sample.to(device, config.layout), people, config, device, waited)
 
-    with batches_ahead(drawn, recipe.iterations, device) as ready:
+    with batches_ahead(drawing.batch, recipe.iterations, device) as ready:
         batch_at = TimedBatches(ready)
         on_step: Callable[[int, Losses], None] = _unobserved
         if observe is not None:
@@ -122,6 +118,11 @@ def train_run(
             curve = train(lesson, batch_at, config, device, store, on_step, team)
         except TrainingDiverged as failure:
             raise type(failure)(f"{row}: {failure}. {_kept(store)}") from None
+        except RuntimeError as failure:
+            if not failed_to_compile(failure):
+                raise
+            why = " ".join(str(failure).split())[:200]
+            raise RuntimeError(f"{row}: torch.compile failed ({why}); --no-compile trains without it") from failure
     normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
     return made, {**provenance, "batch_statistics": normalised}, curve
 
