@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.params.sections.base import Section
+from pipeline.params.sections.bilayer import BiLayerSection
 from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.fomm3d import Fomm3dSection
 from pipeline.params.sections.headgan import HeadGanSection
@@ -22,7 +23,7 @@ class Networks(Strict):
 
     pwm: PwmSection
     x2face: X2FaceSection | None
-    bilayer: None
+    bilayer: BiLayerSection | None
     lsr: None
     fomm: FommSection | None
     fomm3d: Fomm3dSection | None

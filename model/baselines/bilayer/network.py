@@ -7,7 +7,7 @@ Convention: inside, images lie in [-1, 1]; landmarks are ndc of the network's ow
 The texture is sampled at pixel centres (`align_corners=False`), zero outside: uv = identity + predicted shift.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,8 @@ class BiLayerConfig:
         enhancer_channels: features of the enhancer at full and at half size.
         enhancer_blocks: blocks of the enhancer at half size.
         enhancer_steps: updates of the texture, each of which takes a gradient; 0 leaves it as it was made.
-        background: level in [0, 1] that is put where the network sees no person.
+        background: level in [0, 1] that is put where the network sees no person; None puts nothing there, so that both
+            layers make the whole frame (not published; docs/cards/bilayer.md).
 
     Choice: the network makes no background, and the paper's table does not say what was put there. Black is what its
     training composites over; its demonstration shows white.
@@ -52,13 +53,13 @@ class BiLayerConfig:
     enhancer_channels: tuple[int, int] = (64, 128)
     enhancer_blocks: int = 8
     enhancer_steps: int = 4
-    background: float = 0.0
+    background: float | None = 0.0
 
     def __post_init__(self) -> None:
         for side in (self.input_px, self.embedding_px):
             if side * 2 ** (self.image_px // side).bit_length() != 2 * self.image_px:
                 raise ValueError(f"image_px {self.image_px} is not {side} times a power of two")
-        if not 0 <= self.background <= 1:
+        if self.background is not None and not 0 <= self.background <= 1:
             raise ValueError(f"background {self.background} is not a level in [0, 1]")
 
     @property
@@ -81,10 +82,13 @@ class BiLayerParts:
         texture: (B, 3, n, n).
         uv: where the driving view samples it (B, 2, n, n), ndc.
         source_uv: where the source's view does.
+        shift: `uv` less the identity.
         low: low frequencies of the driving view (B, 3, n, n).
         high: the sampled texture.
         person: share of the person (B, 1, n, n) in [0, 1].
+        person_logits: of which it is the sigmoid.
         enhanced_texture: the texture after the enhancer.
+        enhanced_high: it, sampled where the driving view does.
         plain: low + high, over no background.
         enhanced: low + the sampled enhanced texture, over no background.
     """
@@ -94,10 +98,13 @@ class BiLayerParts:
     texture: Tensor
     uv: Tensor
     source_uv: Tensor
+    shift: Tensor
     low: Tensor
     high: Tensor
     person: Tensor
+    person_logits: Tensor
     enhanced_texture: Tensor
+    enhanced_high: Tensor
     plain: Tensor
     enhanced: Tensor
 
@@ -110,11 +117,13 @@ class View:
         shift: of where the texture is sampled (B, 2, n, n), ndc.
         low: low frequencies (B, 3, n, n) in [-1, 1].
         person: share of the person (B, 1, n, n) in [0, 1].
+        person_logits: of which it is the sigmoid.
     """
 
     shift: Tensor
     low: Tensor
     person: Tensor
+    person_logits: Tensor
 
 
 class Embedder(nn.Module):
@@ -213,7 +222,8 @@ class InferenceGenerator(nn.Module):
     def forward(self, pose: Tensor, predicted: list[tuple[Tensor, Tensor]]) -> View:
         """Code (B, C, 4, 4) and what `prj_inf` predicts for its identity."""
         shift, low, person = self.gen_inf(pose, iter(predicted))
-        return View(shift.tanh(), low.tanh(), person.sigmoid())
+        places = shift.to(torch.promote_types(shift.dtype, torch.float32))  # where to sample, also under autocast
+        return View(places.tanh(), low.tanh(), person.sigmoid(), person)
 
 
 class EnhancerNet(nn.Module):
@@ -297,7 +307,7 @@ class BiLayer(nn.Module):
             "stickman": (RGB, side, side), "mask": (1, side, side),
         }  # fmt: skip
 
-    def forward(self, source: Tensor, signals: Signals) -> Made:
+    def forward(self, source: Tensor, signals: Signals, base_learns: bool = True) -> Made:
         """Animate sources.
 
         Args:
@@ -305,6 +315,7 @@ class BiLayer(nn.Module):
             signals: `source_landmarks` and `driving_landmarks` (B, 68, 2), ndc of the crops of source and driver;
                 `stickman` (B, 3, n, n) in [0, 1], the source's landmarks drawn by `pipeline.adapters.bilayer.stickman`;
                 `mask` (B, 1, n, n) in [0, 1], the person in the source (ones where nobody segmented it).
+            base_learns: whether gradients reach more than the enhancer.
 
         Returns:
             The driver's crop, composited over `config.background` by the predicted person; not clamped. `own` is
@@ -314,23 +325,29 @@ class BiLayer(nn.Module):
             ValueError: an input is absent or has another shape; the message names it.
         """
         check_inputs(source, self.native_px, signals, self._signal_shapes)
-        drawing, mask = 2 * signals["stickman"] - 1, signals["mask"]
-        img = 2 * source - 1
-        embeddings = self.identity_embedder(img, drawing, mask)
-        texture = self.texture_generator(embeddings)
-        predicted = self.inference_generator.prj_inf(embeddings)
-        pose = self.keypoints_embedder(signals["driving_landmarks"])
-        view = self.inference_generator(pose, predicted)
-        source_view = self.inference_generator(self.keypoints_embedder(signals["source_landmarks"]), predicted)
-        enhanced_texture = self.texture_enhancer(texture, source_view, img)
-        grid = self.inference_generator.identity_grid.permute(0, 3, 1, 2)
-        high = sample(texture, view.shift)
+        img, inference = 2 * source - 1, self.inference_generator
+        with torch.set_grad_enabled(torch.is_grad_enabled() and base_learns):
+            embeddings = self.identity_embedder(img, 2 * signals["stickman"] - 1, signals["mask"])
+            texture = self.texture_generator(embeddings)
+            predicted = inference.prj_inf(embeddings)
+            pose = self.keypoints_embedder(signals["driving_landmarks"])
+            view = inference(pose, predicted)
+            source_view = inference(self.keypoints_embedder(signals["source_landmarks"]), predicted)
+            high = sample(texture, view.shift)
+        share, seen = view.person, source_view
+        if self.config.background is None:
+            share = torch.ones_like(share)
+            seen = replace(seen, person=share)
+        enhanced_texture = self.texture_enhancer(texture, seen, img)
+        enhanced_high = sample(enhanced_texture, view.shift)
+        grid = inference.identity_grid.permute(0, 3, 1, 2)
         parts = BiLayerParts(
-            embeddings, pose, texture, grid + view.shift, grid + source_view.shift, view.low, high, view.person,
-            enhanced_texture, view.low + high, view.low + sample(enhanced_texture, view.shift),
+            embeddings, pose, texture, grid + view.shift, grid + source_view.shift, view.shift, view.low, high,
+            view.person, view.person_logits, enhanced_texture, enhanced_high, view.low + high,
+            view.low + enhanced_high,
         )  # fmt: skip
-        background = self.config.background * (1 - view.person)
-        return Made((parts.enhanced + 1) / 2 * view.person + background, _panels(parts), parts)
+        background = (self.config.background or 0.0) * (1 - share)
+        return Made((parts.enhanced + 1) / 2 * share + background, _panels(parts), parts)
 
 
 def _panels(parts: BiLayerParts) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ class BiLayerAdapter:
             "source_landmarks": torch.from_numpy(poses_src).to(images),
             "driving_landmarks": torch.from_numpy(poses_drv).to(images),
             "stickman": drawn(draw(poses_src, self._side), images),
+            "driving_stickman": drawn(draw(poses_drv, self._side), images),  # for its rival alone
             "mask": torch.ones_like(images[:, :1]),
         }
         return Driven(images, signals, places)

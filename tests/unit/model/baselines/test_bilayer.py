@@ -115,7 +115,8 @@ def test_the_gradient_is_that_of_half_the_squared_error(given):
         return torch.rand(2, *shape, generator=generator, dtype=torch.float64) - 0.5
 
     texture, target = draw(3, 8, 8), draw(3, 8, 8)
-    view = View(0.2 * draw(2, 8, 8), draw(3, 8, 8), draw(1, 8, 8) + 0.5)
+    person = draw(1, 8, 8) + 0.5
+    view = View(0.2 * draw(2, 8, 8), draw(3, 8, 8), person, person.logit())
 
     def error(values: Tensor) -> Tensor:
         return ((over_black(view.low + sample(values, view.shift), view.person) - target) ** 2).sum() / 2

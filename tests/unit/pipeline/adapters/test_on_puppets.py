@@ -111,7 +111,12 @@ def lit(drawing: Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "signal", "by_driver"),
-    [("bilayer", "stickman", False), ("lsr", "driving_contour", True), ("lsr", "source_contour", False)],
+    [
+        ("bilayer", "stickman", False),
+        ("bilayer", "driving_stickman", True),
+        ("lsr", "driving_contour", True),
+        ("lsr", "source_contour", False),
+    ],  # fmt: skip
 )
 def test_a_drawing_moves_as_the_face_does(name: str, signal: str, by_driver: bool):
     """In the shared crop by the true displacement; in a crop that follows the face not at all."""
