@@ -27,8 +27,9 @@ from pipeline.bench.evaluate import evaluate_row
 from pipeline.bench.opening import EvaluateInputs
 from pipeline.console import run_command, say
 from pipeline.options import DeviceName, ParamsFile
-from pipeline.params.networks import PerceptualSection, PwmSection
 from pipeline.params.recipe import Recipe, split_row
+from pipeline.params.sections.base import PerceptualSection
+from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.tree import Params, load_params
 from pipeline.report.results import Pairs, Results
 from pipeline.report.rows import Row
@@ -36,8 +37,9 @@ from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
 from pipeline.store.scratch_root import check_scratch
 from pipeline.training.dataset import PairDataset
+from pipeline.training.inputs import TrainInputs
 from pipeline.training.row import train_row
-from pipeline.training.run import TrainInputs, load_backbone
+from pipeline.training.run import load_backbone
 
 WORK = Path("data/perceptual")  # models and results while it runs
 OUT = Path("reports/benchmarks/perceptual.md")

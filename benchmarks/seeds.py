@@ -30,8 +30,8 @@ from pipeline.report.rows import Row
 from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text
 from pipeline.store.scratch_root import check_scratch
+from pipeline.training.inputs import TrainInputs
 from pipeline.training.row import train_seeds
-from pipeline.training.run import TrainInputs
 
 WORK = Path("data/seeds")  # models and results of the study while it runs
 NUMBERS = ("mean", "seed_sd", "half_interval_of_one", "sd_over_half_interval", "half_interval_of_all", "widening")

@@ -39,8 +39,8 @@ from pipeline.adapters.pwm.configs import (
     loss_config,
 )  # fmt: skip
 from pipeline.options import DeviceName
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
 from pipeline.store.provenance import commit, versions, write_json, write_text

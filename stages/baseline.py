@@ -5,29 +5,27 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import DeviceName, Fits, Heads, ParamsFile
+from pipeline.options import DataFolder, DeviceName, ParamsFile
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
 
-def run(params: Params, system: str, *, clips: Path, fits_dir: Path, heads: Path, out: Path, device: str) -> None:
+def run(params: Params, system: str, *, data: Path, out: Path, device: str) -> None:
     """Write a model into `out/<source>` for each source, and `out/rows.json`: which rows there are, and why not."""
     from pipeline.published.models import Workshop
 
-    Workshop(params, clips, fits_dir, heads, device).write_models(system, out)
+    Workshop(params, data, device).write_models(system, out)
 
 
 def main(
     system: Annotated[str, typer.Option(help="name of the published system")],
     out: Annotated[Path, typer.Option(help="folder of its models, one a source")],
-    clips: Annotated[Path, typer.Option(help="folder of packed clips")] = Path("data/clips"),
-    fits_dir: Fits = Path("data/fits"),
-    heads: Heads = Path("data/heads"),
+    data: DataFolder = Path("data"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
 ) -> None:
     """Bring the models of a published system, released or trained here, into the form of all models."""
-    run(load_params(params), system, clips=clips, fits_dir=fits_dir, heads=heads, out=out, device=device)
+    run(load_params(params), system, data=data, out=out, device=device)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def run(
     if recipe_name not in params.recipes:
         raise ValueError(f"row {row!r}: there is no recipe {recipe_name!r}; recipes has {', '.join(params.recipes)}")
     from model.training.launched import leads
+    from pipeline.training.inputs import TrainInputs
     from pipeline.training.row import train_seeds
-    from pipeline.training.run import TrainInputs
 
     inputs = TrainInputs(clips=clips, fits=fits, head=heads / f"{head_name}.npz")
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm

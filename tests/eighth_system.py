@@ -75,8 +75,7 @@ def row_of(system: str, release: Path, folder: Path) -> dict:
     assert done.exit_code == 0, done.output
     make_clips(folder / "clips")
     make_pairs(folder / "pairs.parquet")
-    nowhere = {"clips": folder / "none", "fits_dir": folder / "none", "heads": folder / "none"}
-    make_models(load_params(), system, **nowhere, out=folder / "models" / system, device="cpu")
+    make_models(load_params(), system, data=folder / "none", out=folder / "models" / system, device="cpu")
     settings = SimpleNamespace(**{**vars(PARAMS), "metrics": None, "fit": load_params().fit})
     inputs = EvaluateInputs(clips=folder / "clips", heads=folder / "none", pairs=folder / "pairs.parquet")
     results = folder / "results" / system

@@ -15,7 +15,7 @@ from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, PAIRS, write_table
-from pipeline.training.run import TrainInputs
+from pipeline.training.inputs import TrainInputs
 from tests.helpers import ROOT, random_head
 
 FRAMES, SIDE = 4, 64

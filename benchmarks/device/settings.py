@@ -5,8 +5,8 @@ from pathlib import Path
 
 from model.pwm.config import GUIDANCE_PARTS
 from model.pwm.output import OUTPUTS
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.tree import Params, load_params
 
 HEAD = "puppet"

@@ -20,11 +20,16 @@ class Batch:
         source: the frames that are animated, (B, 3, H, W) RGB in [0, 1].
         target: the driving frames, which are the ground truth, of the same form.
         signals: what drives.
+        progress: share of the training that was done before this batch, in [0, 1); lessons in stages go by it.
+        parts: what the pixels of `source` and of `target` show, each (B, H, W) uint8, numbers of
+            `model.method.parts.PARTS`; None where the lesson asks for none.
     """
 
     source: Tensor
     target: Tensor
     signals: Signals
+    progress: float = 0.0
+    parts: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device | str, layout: torch.memory_format = torch.contiguous_format) -> "Batch":
         """Copy everything to a device, and the images into a memory layout; pinned memory is not waited for."""
@@ -33,12 +38,19 @@ class Batch:
             return tensor.to(device, non_blocking=tensor.is_pinned())
 
         source, target = (there(img).contiguous(memory_format=layout) for img in (self.source, self.target))
-        return Batch(source, target, {name: there(signal) for name, signal in self.signals.items()})
+        return Batch(
+            source,
+            target,
+            {name: there(signal) for name, signal in self.signals.items()},
+            self.progress,
+            self.parts and (there(self.parts[0]), there(self.parts[1])),
+        )
 
     def pin_memory(self) -> "Batch":
         """Copy everything to memory that a GPU reads directly."""
         signals = {name: signal.pin_memory() for name, signal in self.signals.items()}
-        return Batch(self.source.pin_memory(), self.target.pin_memory(), signals)
+        parts = self.parts and (self.parts[0].pin_memory(), self.parts[1].pin_memory())
+        return Batch(self.source.pin_memory(), self.target.pin_memory(), signals, self.progress, parts)
 
 
 @dataclass(frozen=True)

@@ -266,6 +266,9 @@ def _descend(players: Players, found: StepLosses) -> None:
     for player in first:  # the graph is kept until the last one has been through it
         found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
     found.of[last].backward(inputs=_parameters(players.adams[last]))
+    for parameter in players.parameters():
+        if parameter.grad is None:  # of a part that this stage of the lesson does not use
+            parameter.grad = torch.zeros_like(parameter)
 
 
 def train_step(

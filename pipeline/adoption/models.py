@@ -15,16 +15,16 @@ from pipeline.method_table import OURS
 from pipeline.methods.published import ROWS, read_rows
 from pipeline.methods.registry import adapter_named
 from pipeline.methods.release import OFFICIAL
-from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import Section
 from pipeline.params.tree import Params
 from pipeline.published.models import Workshop
 from pipeline.released.normalised import facts_in, load_released
 from pipeline.report.rows import Row
 from pipeline.store.assets import require
-from pipeline.store.clips import FOLDERS
 from pipeline.store.seeds import further_seeds, seed_folder
-from pipeline.training.run import TrainInputs, row_provenance
+from pipeline.training.inputs import TrainInputs
+from pipeline.training.run import row_provenance
 
 
 def check_row(params: Params, row: Row, data: Path) -> None:
@@ -44,7 +44,7 @@ def check_published(params: Params, system: str, data: Path) -> None:
         FileNotFoundError, ValueError: a model is missing, or another; the message says where and what.
     """
     folder = data / "models" / system
-    rows = Workshop(params, data / "clips", data / "fits", data / "heads").rows(system)
+    rows = Workshop(params, data).rows(system)
     agree(str(folder / ROWS), "rows", read_rows(folder), rows)
     for source in dict.fromkeys(
         row.source for row in rows if not row.absent
@@ -78,11 +78,7 @@ class _Trained:
 
     @property
     def inputs(self) -> TrainInputs:
-        return TrainInputs(
-            clips=self.data / "clips" / FOLDERS["train"],
-            fits=self.data / "fits" / self.head / f"{FOLDERS['train']}.parquet",
-            head=self.data / "heads" / f"{self.head}.npz",
-        )
+        return TrainInputs.of(self.data, self.head)
 
     def record(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
         """What of a model's record tells it from others; only the PWM's has had other forms before."""

@@ -9,7 +9,8 @@ from pipeline.methods.published import PublishedRow, write_rows
 from pipeline.methods.release import OFFICIAL
 from pipeline.params.tree import Params
 from pipeline.store.assets import AssetMissing, require
-from pipeline.store.clips import FOLDERS
+from pipeline.store.parts import PartStore
+from pipeline.training.inputs import TrainInputs
 
 
 class Workshop:
@@ -17,15 +18,12 @@ class Workshop:
 
     Args:
         params: all parameters.
-        clips: folder of packed clips.
-        fits: folder of fits, `<head>/train.parquet`.
-        heads: folder of heads, `<head>.npz`.
+        data: the graph's folder, with clips, fits, heads and part labels below it.
         device: name of the device to train on, as of the commands' option.
     """
 
-    def __init__(self, params: Params, clips: Path, fits: Path, heads: Path, device: str = "auto") -> None:
-        self._params, self._bench = params, params.bench
-        self._clips, self._fits, self._heads, self._device = clips, fits, heads, device
+    def __init__(self, params: Params, data: Path, device: str = "auto") -> None:
+        self._params, self._bench, self._data, self._device = params, params.bench, data, device
 
     def rows(self, system: str) -> list[PublishedRow]:
         """Which rows a system has by the current parameters and imported files, and why some have no numbers.
@@ -72,9 +70,16 @@ class Workshop:
             yield PublishedRow(OFFICIAL, own_crop=True, notes=adapter.notes)
 
     def _trained(self, system: str, recipe: str) -> PublishedRow:
-        if self._params.networks[recipe].of(system) is None:
-            return PublishedRow(recipe, absent=f"this version does not train it: networks.{recipe} has no {system}")
-        return PublishedRow(recipe)
+        section = self._params.networks[recipe].of(system)
+        if section is None:
+            return PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.{system} is null")
+        return PublishedRow(recipe, absent=self._no_parts() if section.needs_parts else "")
+
+    def _no_parts(self) -> str:
+        """Why there are no part labels; empty where there are some."""
+        parts = TrainInputs.of(self._data, self._bench.head).parts
+        assert parts is not None
+        return PartStore(parts).why
 
     def _take_over(self, system: str, source: str, out: Path) -> None:
         """Write the model of an imported release."""
@@ -88,14 +93,9 @@ class Workshop:
         """Train a system as our rows are: the same recipe, pairs and seeds."""
         from pipeline.store.compute.devices import device_named
         from pipeline.training.row import train_seeds
-        from pipeline.training.run import TrainInputs
 
-        section, head = self._params.networks[recipe].of(system), self._bench.head
+        section = self._params.networks[recipe].of(system)
         assert section is not None  # as `_trained` found
-        inputs = TrainInputs(
-            clips=self._clips / FOLDERS["train"],
-            fits=self._fits / head / f"{FOLDERS['train']}.parquet",
-            head=self._heads / f"{head}.npz",
-        )
+        inputs = TrainInputs.of(self._data, self._bench.head)
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
         train_seeds(*job, device_named(self._device), self._bench.seeds, system)

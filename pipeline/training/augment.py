@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.frame.coords import identity_grid
 from model.frame.warp import warp
@@ -48,7 +49,7 @@ def recolour(batch: Pairs, amount: float, seed: int, step: int, share: Share = W
 
 
 def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: int, share: Share = WHOLE) -> Pairs:
-    """Shift and scale every frame on its own, and its fit with it; the edge repeats where a crop leaves the frame.
+    """Shift and scale every frame on its own, its fit and its labels with it; the edge repeats beyond the frame.
 
     Args:
         batch: images (B, 3, H, W) in [0, 1] and fits.
@@ -63,14 +64,30 @@ def recrop(batch: Pairs, shift_ndc: float, log_scale: float, seed: int, step: in
     rng = np.random.default_rng([seed, step, CROPS])
     count, mine = len(batch.source) * share[1], slice(share[0], None, share[1])
 
-    def move(img: Tensor, fit: HeadFit) -> tuple[Tensor, HeadFit, Crop]:
+    def move(img: Tensor, fit: HeadFit, labels: Tensor | None) -> tuple[Tensor, HeadFit, Crop, Tensor | None]:
         """A point p of the frame goes to scale * p + shift."""
         scale = torch.from_numpy(np.exp(rng.uniform(-log_scale, log_scale, (count, 1, 1)))).float()[mine]
         shift = torch.from_numpy(rng.uniform(-shift_ndc, shift_ndc, (count, 2, 1))).float()[mine]
         grid = identity_grid(img.shape[-2:])
-        moved = warp(img, (grid - shift[..., None]) / scale[..., None] - grid)
-        return moved, moved_fit(fit, scale, shift), (scale, shift)
+        position = (grid - shift[..., None]) / scale[..., None]
+        moved = warp(img, position - grid)
+        return (
+            moved,
+            moved_fit(fit, scale, shift),
+            (scale, shift),
+            None if labels is None else _nearest(labels, position),
+        )
 
-    source, fit_src, crop_src = move(batch.source, batch.fit_src)
-    driving, fit_drv, crop_drv = move(batch.driving, batch.fit_drv)
-    return Pairs(source, driving, fit_src, fit_drv, batch.near, (crop_src, crop_drv))
+    labels = batch.parts or (None, None)
+    source, fit_src, crop_src, parts_src = move(batch.source, batch.fit_src, labels[0])
+    driving, fit_drv, crop_drv, parts_drv = move(batch.driving, batch.fit_drv, labels[1])
+    parts = None if parts_src is None or parts_drv is None else (parts_src, parts_drv)
+    return Pairs(source, driving, fit_src, fit_drv, batch.near, (crop_src, crop_drv), parts)
+
+
+def _nearest(labels: Tensor, position: Tensor) -> Tensor:
+    """Labels (B, H, W) at the nearest pixels of positions (B, 2, H, W) in ndc."""
+    found = F.grid_sample(
+        labels[:, None].float(), position.permute(0, 2, 3, 1), "nearest", padding_mode="border", align_corners=False
+    )
+    return found[:, 0].to(labels.dtype)

@@ -1,8 +1,8 @@
 """What a recipe and a method's section say, in the form that the training loop takes it."""
 
 from model.training.config import TrainConfig
-from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import Section
 
 
 def train_config(recipe: Recipe, network: Section) -> TrainConfig:

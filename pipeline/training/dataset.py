@@ -14,6 +14,7 @@ from pipeline.methods.protocol import View
 from pipeline.methods.views import LANDMARKS, ClipView
 from pipeline.store.clips import ClipStore
 from pipeline.store.fits import FitTable
+from pipeline.store.parts import PartStore
 from pipeline.store.shown import whole_video
 
 Crop = tuple[Tensor, Tensor]
@@ -32,6 +33,7 @@ class Pairs:
         near: where both sides' windows and landmarks are looked up; None where nobody asks for them.
         crops: what became of both sides' positions, p -> scale * p + shift with scale (B, 1, 1) and shift (B, 2, 1);
             None where they are the clip's.
+        parts: part labels of both sides' pixels, (B, H, W) uint8 each; None where nobody asks for them.
     """
 
     source: Tensor
@@ -40,14 +42,16 @@ class Pairs:
     fit_drv: HeadFit
     near: tuple[ClipView, ClipView] | None = None
     crops: tuple[Crop, Crop] | None = None
+    parts: tuple[Tensor, Tensor] | None = None
 
     def share(self, index: int, count: int) -> "Pairs":
         """Every `count`-th pair from pair `index` on."""
         mine = slice(index, None, count)
         near = self.near and tuple(view.select(mine) for view in self.near)
         crops = self.crops and tuple((scale[mine], shift[mine]) for scale, shift in self.crops)
+        parts = self.parts and (self.parts[0][mine], self.parts[1][mine])
         images = self.source[mine], self.driving[mine]
-        return Pairs(*images, self.fit_src[mine], self.fit_drv[mine], near, crops)  # type: ignore[arg-type]
+        return Pairs(*images, self.fit_src[mine], self.fit_drv[mine], near, crops, parts)  # type: ignore[arg-type]
 
     def views(self) -> tuple[View, View]:
         """Source and driving frames as a method's adapter reads them."""
@@ -120,9 +124,10 @@ class PairDataset:
         head: the model's head; a table of another head is refused. None skips the check.
         cache_bytes: how much of decoded frames is kept.
         landmarks: whether landmarks are asked for.
+        parts: part labels of these clips (`pipeline.store.parts`); None asks for none.
 
     Raises:
-        ValueError: the fits are of another head, or no clip has two frames with an ok fit.
+        ValueError: the fits are of another head, no clip has two frames with an ok fit, or clips have no labels.
     """
 
     def __init__(
@@ -132,8 +137,10 @@ class PairDataset:
         head: HeadModel | None = None,
         cache_bytes: int = CACHE_BYTES,
         landmarks: bool = False,
+        parts: Path | None = None,
     ) -> None:
         self._store = ClipStore(clips_dir)
+        self._parts = PartStore(parts) if parts else None
         self._fits = FitTable.read(fits_path, head, beside=[LANDMARKS] if landmarks else [])
         ok = {
             clip: np.array([i for i in range(self._store.num_frames(clip)) if self._fits.ok(clip, i)])
@@ -151,6 +158,12 @@ class PairDataset:
         if not self._frames:
             raise ValueError(f"no clip of {clips_dir} has two frames with an ok fit in {fits_path}")
         self._clips = list(self._frames)
+        bare = sorted(set(self._clips).difference(self._parts.clips())) if self._parts else []
+        if bare:
+            why = self._parts.why if self._parts else ""
+            raise ValueError(
+                f"{parts} has no labels of {len(bare)} clips, {bare[0]} among them: {why or 'run stage parts'}"
+            )
         self._cache: dict[tuple[str, int], np.ndarray] = {}
         self._cached_bytes, self._cache_bytes = 0, cache_bytes
 
@@ -174,7 +187,8 @@ class PairDataset:
         drivings = [(clip, driving) for clip, _, driving in pairs]
         images = self._images(sources), self._images(drivings)
         near = self._near(sources, images[0]), self._near(drivings, images[1])
-        return Pairs(*images, self._heads(sources), self._heads(drivings), near)
+        parts = (self._labels(sources), self._labels(drivings)) if self._parts else None
+        return Pairs(*images, self._heads(sources), self._heads(drivings), near, parts=parts)
 
     def people(self, pairs: Pairs) -> frozenset[str]:
         """Whom drawn pairs show: people, and whole videos."""
@@ -191,6 +205,10 @@ class PairDataset:
 
     def _images(self, frames: list[tuple[str, int]]) -> Tensor:
         return frames_to_tensor(torch.from_numpy(np.stack([self._frame(*frame) for frame in frames])))
+
+    def _labels(self, frames: list[tuple[str, int]]) -> Tensor:
+        assert self._parts is not None
+        return torch.from_numpy(np.stack([self._parts.labels(*frame) for frame in frames]))
 
     def _heads(self, frames: list[tuple[str, int]]) -> HeadFit:
         return self._fits.head_fit([self._fits.row(*frame) for frame in frames])

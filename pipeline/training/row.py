@@ -17,11 +17,12 @@ from model.training.loop import Losses
 from model.training.replicas import Replicas, joined, replicas
 from pipeline.console import say
 from pipeline.method_table import OURS
-from pipeline.params.networks import Section
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import Section
 from pipeline.store.seeds import keep_seeds, seed_folder
+from pipeline.training.inputs import TrainInputs
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
-from pipeline.training.run import Statistics, TrainInputs, follow_run, train_run
+from pipeline.training.run import Statistics, follow_run, train_run
 from pipeline.training.speed import SPEED
 from pipeline.training.underway import Observer, Underway
 
@@ -203,4 +204,5 @@ def _line_reporter(label: str, total: int) -> Report:
 
 
 def _brief(losses: Losses) -> str:
-    return f"generator {losses['generator']:.3f}  discriminator {losses['discriminator']:.3f}"
+    """What the players descend; a lesson without a rival has the generator alone."""
+    return "  ".join(f"{player} {losses[player]:.3f}" for player in ("generator", "discriminator") if player in losses)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,8 +18,8 @@ from model.training.resume import CheckpointStore, step_of
 from model.training.shared_norm import share_statistics
 from pipeline.methods.registry import adapter_module, adapter_named
 from pipeline.methods.teaching import teacher_module, teacher_named
-from pipeline.params.networks import PerceptualSection, Section
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import PerceptualSection, Section
 from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
@@ -28,27 +27,13 @@ from pipeline.store.scratch_root import scratch_dir, scratch_place
 from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
+from pipeline.training.inputs import TrainInputs
 from pipeline.training.loader import batches_ahead
 from pipeline.training.underway import Observe, TimedBatches, Underway
 
 KIND = "train"  # of scratch folders
 SAMPLE = 4  # training pairs that observers are shown
 Statistics = Literal["share", "batch"]  # what BatchNorm normalises by in a team: each process's pairs, or all
-
-
-@dataclass(frozen=True)
-class TrainInputs:
-    """Files that a row is trained from.
-
-    Attributes:
-        clips: folder of packed training clips.
-        fits: fits of these clips with the row's head.
-        head: the head's .npz.
-    """
-
-    clips: Path
-    fits: Path
-    head: Path
 
 
 def follow_run(
@@ -96,7 +81,8 @@ def train_run(
     head, adapter_kind, teacher = load_head(inputs.head), adapter_named(method), teacher_named(method)
     if teacher is None:
         raise ValueError(f"{method} cannot be trained here: there is no {teacher_module(method)}")
-    data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks")
+    labels = inputs.parts if network.needs_parts else None
+    data = PairDataset(inputs.clips, inputs.fits, head, landmarks=adapter_kind.table == "landmarks", parts=labels)
     _check_size(data, recipe.image_px)
     provenance = row_provenance(row, guidance, recipe, network, inputs, head)
     folder = scratch_dir(KIND, run_key(provenance, device.type, statistics, method))
@@ -117,7 +103,7 @@ def train_run(
         moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
         mine = recolour(moved, change.colour, recipe.seed, step, share)
         driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
-        return Batch(driven.source, mine.driving, driven.signals)
+        return Batch(driven.source, mine.driving, driven.signals, step / recipe.iterations, mine.parts)
 
     def underway(waited: Callable[[], float]) -> Underway:
         pairs = data.batch(0, recipe.seed, SAMPLE)
@@ -215,6 +201,7 @@ def row_provenance(
         "fits_sha256": sha256_file(inputs.fits),
         "clips_sha256": clips_sha256(inputs.clips),
         "perceptual_sha256": hash_of(perceptual_weights(network.perceptual)),
+        **({"parts_sha256": sha256_file(inputs.parts)} if network.needs_parts and inputs.parts else {}),
     }
 
 

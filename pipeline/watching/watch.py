@@ -36,7 +36,8 @@ from pipeline.report.rows import Row, pwm_rows, row_named
 from pipeline.store.clips import FOLDERS
 from pipeline.store.schema import PAIRS, read_table, write_table
 from pipeline.training.growing import GrowingTable, rows_until
-from pipeline.training.run import Statistics, TrainInputs, run_folder
+from pipeline.training.inputs import TrainInputs
+from pipeline.training.run import Statistics, run_folder
 
 SCORES = "watched.csv"  # in the folder of the run's states
 POLL_S = 5.0
@@ -65,11 +66,7 @@ class Watched:
     @property
     def inputs(self) -> TrainInputs:
         """What the row is trained from."""
-        return TrainInputs(
-            clips=self.data / "clips" / FOLDERS["train"],
-            fits=self.data / "fits" / self.row.head / f"{FOLDERS['train']}.parquet",
-            head=self.data / "heads" / f"{self.row.head}.npz",
-        )
+        return TrainInputs.of(self.data, self.row.head)
 
 
 def watched(params: Params, row: str, seed: int | None, data: Path, pairs: int, device: torch.device) -> Watched:

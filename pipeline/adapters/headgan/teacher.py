@@ -9,8 +9,8 @@ from model.method.lesson import Lesson
 from model.training.adversarial import LossConfig
 from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.perceptual import Perceptual
-from pipeline.params.networks import HeadGanSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.headgan import HeadGanSection
 
 
 class HeadGanTeacher:

@@ -4,7 +4,7 @@ from model.pwm.config import GeneratorConfig, GuidanceConfig
 from model.pwm.lesson_config import Rates
 from model.training.adversarial import LossConfig
 from model.training.discriminator import DiscriminatorConfig
-from pipeline.params.networks import PwmSection
+from pipeline.params.sections.pwm import PwmSection
 
 
 def guidance_config(network: PwmSection, name: str) -> GuidanceConfig:

@@ -15,8 +15,8 @@ from pipeline.adapters.pwm.configs import (
     guidance_config,
     loss_config,
 )
-from pipeline.params.networks import PwmSection
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 
 
 class PwmTeacher:

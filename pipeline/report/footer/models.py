@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from pipeline.params.networks import Networks, PwmSection
+from pipeline.params.networks import Networks
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.pwm import PwmSection
 from pipeline.report.rows import Row
 
 # All that the paper states of a recipe and its network (sections 3.3 and 3.4, supplementary 1). What it leaves open is

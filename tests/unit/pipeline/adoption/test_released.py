@@ -39,7 +39,7 @@ def test_a_released_model_is_taken_over_while_its_file_is_the_one_on_record(tmp_
     project_with_assets(monkeypatch, tmp_path / "project")
     params, data = load_params(ROOT / "params.yaml"), tmp_path / "data"
     params = params.model_copy(update={"bench": params.bench.model_copy(update={"baselines": [OFFICIAL]})})
-    made = Workshop(params, data / "clips", data / "fits", data / "heads")
+    made = Workshop(params, data)
     folder = data / "models" / "fomm"
     with pytest.raises(FileNotFoundError, match="run the stages `baseline` and `evaluate` for fomm"):
         check_published(params, "fomm", data)

@@ -18,8 +18,8 @@ from pipeline.metrics.backends.efficientnet_lite0 import Lite0
 from pipeline.metrics.feature_distance import FeatureDistance
 from pipeline.metrics.protocols import BackendUnavailable, Opening
 from pipeline.metrics.registry import BACKENDS, open_measures, wanted
-from pipeline.params.networks import PerceptualSection
 from pipeline.params.reports import MetricParams
+from pipeline.params.sections.base import PerceptualSection
 from pipeline.report.grids import table2_columns
 from pipeline.training.run import load_backbone
 from tests.asset_folder import project_with_assets

@@ -17,7 +17,8 @@ from pipeline.model_card.card import Place, model_card, model_folder
 from pipeline.model_card.locked import Lock, md5_of
 from pipeline.params.tree import Params, load_params
 from pipeline.store.provenance import sha256_file
-from pipeline.training.run import TrainInputs, row_provenance
+from pipeline.training.inputs import TrainInputs
+from pipeline.training.run import row_provenance
 from tests.helpers import ROOT
 from tests.row_inputs import project_data
 from tests.small_methods import small_network

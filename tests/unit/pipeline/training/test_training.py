@@ -194,7 +194,7 @@ def test_a_published_system_that_was_trained_is_taken_over_by_its_own_section(in
     bench = params.bench.model_copy(update={"baselines": ["toy64"]})
     recipe = params.recipes["toy64"].model_copy(update={"iterations": 2, "batch_size": 2})
     params = params.model_copy(update={"bench": bench, "recipes": {"toy64": recipe}})
-    made = Workshop(params, data / "clips", data / "fits", data / "heads", "cpu")
+    made = Workshop(params, data, "cpu")
     made.write_models("headgan", data / "models" / "headgan")
     check_published(params, "headgan", data)
     more = recipe.model_copy(update={"iterations": 3})

@@ -1,0 +1,1 @@
+"""Sections of `networks.<recipe>`: a file a method."""
