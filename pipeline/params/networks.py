@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.headgan import HeadGanSection
+from pipeline.params.sections.lsr import LsrSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.strict import Strict
 
@@ -19,7 +20,7 @@ class Networks(Strict):
     pwm: PwmSection
     x2face: None
     bilayer: None
-    lsr: None
+    lsr: LsrSection | None
     fomm: None
     fomm3d: None
     headgan: HeadGanSection | None

@@ -288,7 +288,7 @@ class UpBlock(nn.Module):
 
 
 class ImageGenerator(nn.Module):
-    """Segmentation and a code -> image: the code is the first image, of `start_px`, and every norm is told by the layout."""
+    """Segmentation and a code -> image: the code is the first, small image, and every norm is told by the layout."""
 
     def __init__(self, config: LsrConfig) -> None:
         super().__init__()
