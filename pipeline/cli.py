@@ -331,6 +331,24 @@ def watch_command(
         typer.echo(f"step {scores.pop('step')}: " + "  ".join(f"{k} {_number(v)}" for k, v in scores.items()))
 
 
+@app.command("headline")
+@stage_command
+def headline_command(
+    results: Results = Path("data/results"),
+    pairs: PairList = Path("data/pairs.parquet"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print the row that `model` names, as Tables 1 and 2 have it: every number with its interval."""
+    from pipeline.params.tree import load_params
+    from pipeline.report.headline import headline_text
+    from pipeline.report.results import Pairs
+    from pipeline.report.rows import selected_row
+
+    known = load_params(params)
+    row, least = selected_row(known.bench, known.model), known.report.min_people
+    typer.echo(headline_text(row, results, Pairs(pairs), known.bench.head, least))
+
+
 @app.command("score")
 @stage_command
 def score(

@@ -20,3 +20,4 @@ BASELINES: Mapping[str, str] = MappingProxyType(
     }
 )
 METHODS = (OURS, *BASELINES)
+RETRAINED = ("headgan",)  # systems that the paper trained itself (section 4.1); of the others it shows released weights

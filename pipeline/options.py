@@ -26,6 +26,8 @@ PairList = Annotated[Path, Option(help="the pair list")]
 Models = Annotated[Path, Option(help="folder of trained rows")]
 Results = Annotated[Path, Option(help="folder of results, one folder a method")]
 
+CostsFile = Annotated[Path | None, Option(help="file for parameters, operations and seconds of a trained row")]
+
 DeviceName = Annotated[
     str, Option(envvar="PWM_DEVICE", help="where networks run: cpu, cuda, cuda:1, or auto: cuda where there is one")
 ]

@@ -11,8 +11,9 @@ from pipeline.run_stage import run_stage
 
 
 def run(
-    params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, reference: Path, out: Path
-) -> None:
+    params: Params, *, results: Path, pairs: Path, clips: Path, fits_dir: Path, paper: Path, reference: Path,
+    costs: Path, out: Path,
+) -> None:  # fmt: skip
     """Write `out/tables/*`, `out/plots/*`, `out/fit/*` and `out/index.html`; figures are read from below `out`."""
     from pipeline.own.frames import scored_rows
     from pipeline.report.report import write_report
@@ -25,7 +26,8 @@ def run(
     own = scored_rows(results)
     rows = all_rows(params.bench, params.model, bool(params.bench.corpora), own, published_rows(results))
     write_report(params, rows, results=results, pairs=pairs, ledger=clips / "ledger.parquet", paper=paper,
-                 reference=reference, fit_reports=out / "fit", figures=out / "figures", out=out, own=own)  # fmt: skip
+                 reference=reference, fit_reports=out / "fit", figures=out / "figures", costs=costs, out=out,
+                 own=own)  # fmt: skip
 
 
 def main(
@@ -36,11 +38,12 @@ def main(
     fits_dir: Fits = Path("data/fits"),
     paper: Annotated[Path, typer.Option(help="the paper's numbers")] = Path("reports/paper.csv"),
     reference: Annotated[Path, typer.Option(help="studies that footers quote")] = Path("reports/reference"),
+    costs: Annotated[Path, typer.Option(help="folder of what trained rows cost")] = Path("data/costs"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the tables, the plot data, the fit reports and the page; figures are read from `out/figures`."""
     run(load_params(params), results=results, pairs=pairs, clips=clips, fits_dir=fits_dir, paper=paper,
-        reference=reference, out=out)  # fmt: skip
+        reference=reference, costs=costs, out=out)  # fmt: skip
 
 
 if __name__ == "__main__":

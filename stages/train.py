@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import say
-from pipeline.options import DeviceName, Heads, ParamsFile, PreviewsEvery
+from pipeline.options import CostsFile, DeviceName, Heads, ParamsFile, PreviewsEvery
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
@@ -24,6 +24,7 @@ def run(
     device: str,
     statistics: str = "by_device",
     previews_every: int = 0,
+    costs: Path | None = None,
 ) -> None:
     """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
     recipe_name, head_name, guidance = split_row(row)
@@ -37,7 +38,7 @@ def run(
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
     place, count = device_named(device), params.bench.seeds
     job = (row, guidance, recipe, network, inputs, out, place, count)
-    curve = train_seeds(*job, statistics=statistics, previews_every=previews_every)
+    curve = train_seeds(*job, statistics=statistics, previews_every=previews_every, costs=costs)
     if not leads():
         return
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
@@ -56,13 +57,22 @@ def main(
         typer.Option(help="BatchNorm's, where processes share a batch: of each `share`, of the `batch`, or by_device"),
     ] = "by_device",
     previews_every: PreviewsEvery = 0,
+    costs: CostsFile = None,
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint.
 
     Several GPUs or machines: torchrun --nproc-per-node N -m stages.train ...
     """
     files = {"clips": clips, "fits": fits, "heads": heads, "out": out}
-    run(row, load_params(params), **files, device=device, statistics=statistics, previews_every=previews_every)
+    run(
+        row,
+        load_params(params),
+        **files,
+        device=device,
+        statistics=statistics,
+        previews_every=previews_every,
+        costs=costs,
+    )
 
 
 if __name__ == "__main__":

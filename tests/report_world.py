@@ -54,6 +54,7 @@ def report(folder: Path, out: str = "out", **options: object) -> Path:
         reference=folder / "reference",
         fit_reports=folder / "out" / "fit",
         figures=folder / "out" / "figures",
+        costs=folder / "costs",
         out=folder / out,
     )
     return folder / out
@@ -81,6 +82,7 @@ def report_into(out, world, *, results, pairs, rows=ROWS, own=NO_OWN):
         reference=out,
         fit_reports=out,
         figures=out,
+        costs=out,
         out=out,
         own=own,
     )

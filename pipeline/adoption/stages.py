@@ -20,6 +20,7 @@ from pipeline.params.tree import Params
 from pipeline.report.rows import pwm_rows
 from pipeline.store.assets import AssetMissing, recorded_sha256
 from pipeline.store.clips import FOLDERS, ClipStore
+from pipeline.store.costs import write_costs
 from pipeline.store.schema import INDEX, LEDGER, PAIRS, metadata_of, read_table
 
 
@@ -59,6 +60,9 @@ def commit(stages: Sequence[str], project: Path) -> None:
     Raises:
         RuntimeError: DVC refuses, and has said why.
     """
+    for row in (stage.partition("@")[2] for stage in stages if stage.startswith(("train@", "baseline@"))):
+        if not (costs := project / "data" / "costs" / f"{row}.json").exists():
+            write_costs(costs, None)  # nobody measured what it cost
     first = [["repro", "--quiet", "weights"]]
     if "crop" in stages:  # what it looks at may itself be taken over, so nothing before it runs
         first += [["repro", "--quiet", "--single-item", "landmarks"]]

@@ -5,10 +5,12 @@ which it was trained here. `rows.json` beside them says which rows there are.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.method_table import RETRAINED
+from pipeline.methods.release import OFFICIAL
 from pipeline.store.provenance import write_json
 
 ROWS, OWN_CROP = "rows.json", "own_crop"
@@ -34,6 +36,22 @@ class PublishedRow:
     def folder(self) -> str:
         """Its folder below the system's results."""
         return f"{self.source}/{OWN_CROP}" if self.own_crop else self.source
+
+
+def sources_of(system: str, named: Sequence[str], recipe: str) -> list[str]:
+    """Where a system's models come from: the sources that `bench.baselines` names, in their order.
+
+    A system that the paper trained anew is trained here as well where released weights alone are asked for: its own
+    were made for another head, so that they stand for nothing in the tables.
+
+    Args:
+        system: name of the system.
+        named: `bench.baselines`.
+        recipe: `bench.recipe`, by which whatever is trained here is trained.
+    """
+    if system in RETRAINED and recipe not in named:
+        return [recipe if source == OFFICIAL else source for source in named]
+    return list(named)
 
 
 def write_rows(folder: Path, rows: Iterable[PublishedRow]) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pipeline.console import say
 from pipeline.method_table import BASELINES
-from pipeline.methods.published import PublishedRow, write_rows
+from pipeline.methods.published import PublishedRow, sources_of, write_rows
 from pipeline.methods.release import OFFICIAL
 from pipeline.params.tree import Params
 from pipeline.store.assets import AssetMissing, require
+from pipeline.store.costs import write_costs
 from pipeline.store.parts import PartStore
 from pipeline.training.inputs import TrainInputs
 
@@ -35,22 +36,31 @@ class Workshop:
         if system not in BASELINES:
             raise ValueError(f"there is no published system {system!r}: there are {', '.join(BASELINES)}")
         rows: list[PublishedRow] = []
-        for source in self._bench.baselines:
+        for source in sources_of(system, self._bench.baselines, self._bench.recipe):
             rows += self._released(system) if source == OFFICIAL else [self._trained(system, source)]
         return rows
 
-    def write_models(self, system: str, out: Path) -> None:
+    def write_models(self, system: str, out: Path, costs: Path | None = None) -> None:
         """Write a system's models, `out/<source>`, and which rows they give (`out/rows.json`).
+
+        Args:
+            system: name of the system.
+            out: folder of its models.
+            costs: file for what the one that is trained here cost; it says so where none is.
 
         Raises:
             AssetRefused: the imported file is not the one on record.
             ValueError: there is no system of this name, or its imported file is another one's.
         """
         rows = self.rows(system)
+        if costs is not None:
+            write_costs(costs, None)
         for row in rows:
             if not row.absent and not row.own_crop:  # which is another row of the same model
-                make = self._take_over if row.source == OFFICIAL else self._train
-                make(system, row.source, out / row.source)
+                if row.source == OFFICIAL:
+                    self._take_over(system, out / row.source)
+                else:
+                    self._train(system, row.source, out / row.source, costs)
             say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
         write_rows(out, rows)
 
@@ -81,15 +91,15 @@ class Workshop:
         assert parts is not None
         return PartStore(parts).why
 
-    def _take_over(self, system: str, source: str, out: Path) -> None:
+    def _take_over(self, system: str, out: Path) -> None:
         """Write the model of an imported release."""
         from model.method.files import save_model
         from pipeline.released.normalised import facts_in, load_released
 
         weights = require(system)
-        save_model(out, system, load_released(system, weights), None, 0, facts_in(weights), made=source)
+        save_model(out, system, load_released(system, weights), None, 0, facts_in(weights), made=OFFICIAL)
 
-    def _train(self, system: str, recipe: str, out: Path) -> None:
+    def _train(self, system: str, recipe: str, out: Path, costs: Path | None) -> None:
         """Train a system as our rows are: the same recipe, pairs and seeds."""
         from pipeline.store.compute.devices import device_named
         from pipeline.training.row import train_seeds
@@ -98,4 +108,4 @@ class Workshop:
         assert section is not None  # as `_trained` found
         inputs = TrainInputs.of(self._data, self._bench.head)
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
-        train_seeds(*job, device_named(self._device), self._bench.seeds, system)
+        train_seeds(*job, device_named(self._device), self._bench.seeds, system, costs=costs)

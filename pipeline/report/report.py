@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from pipeline.params.tree import Params
 from pipeline.report.differences import differences_csv
+from pipeline.report.footer.costs import cost_lines, costs_csv, costs_of
 from pipeline.report.footer.crops import crop_lines
 from pipeline.report.footer.lines import footer_lines
 from pipeline.report.footer.models import model_lines
@@ -36,10 +37,11 @@ def write_report(
     reference: Path,
     fit_reports: Path,
     figures: Path,
+    costs: Path,
     out: Path,
     own: Mapping[str, Brought] = NO_OWN,
 ) -> None:
-    """Write `tables/table{1,2,3,4}.{md,csv}`, `tables/{scores,differences}.csv`, `plots/rows.csv` and `index.html`.
+    """Write the tables and `scores.csv`, `differences.csv` and `costs.csv` beside them, plot data, and the page.
 
     Args:
         params: all parameters; `bench`, `networks`, `recipes` and `report` are read.
@@ -51,6 +53,7 @@ def write_report(
         reference: reports/reference, where studies of training again lie.
         fit_reports: folder of the fit stage's reports, one JSON a head.
         figures: folder of PNG figures; those that are there go into the page.
+        costs: folder of what trained rows cost, a file a row.
         out: folder of this benchmark's reports.
         own: rows that users brought, of which the footers say whose they are.
     """
@@ -60,13 +63,14 @@ def write_report(
     add_strata(found)
     published = Paper(read_paper(paper), found.pairs.datasets, heads)
     tables = table_grids(found, heads)
-    crops = crop_lines(ledger)
+    crops, cost = crop_lines(ledger), costs_of(rows, costs)
     recipes = made_by(params.recipes, params.networks)
     training = [training_line(found.num_seeds, reference, params.bench.name, recipes)]
     footers = {
         number: [
             *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
             *model_lines(params.recipes, params.networks, rows),
+            *cost_lines(cost, params.recipes),
             *system_lines(rows),
             *own_lines(own),
         ]
@@ -79,6 +83,7 @@ def write_report(
         write_text(folder / f"table{number}.csv", table_csv(grids))
     write_text(folder / "scores.csv", scores_csv([*found.cells(), *found.strata()]))
     write_text(folder / "differences.csv", differences_csv(found, references))
+    write_text(folder / "costs.csv", costs_csv(cost))
     write_text(out / "plots" / "rows.csv", rows_csv(found.cells(), heads[0]))
     shown = [(file.stem.replace("_", " "), picture(file, out, options.embed_pictures)) for file in _pictures(figures)]
     text = page(params.bench.name, tables, footers, published, options.paper_beside, shown)

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from pipeline.bench.tasks import CONTROL_TASKS, TASKS, control_names
-from pipeline.method_table import BASELINES
-from pipeline.methods.published import PublishedRow, read_rows
+from pipeline.method_table import BASELINES, RETRAINED
+from pipeline.methods.published import PublishedRow, read_rows, sources_of
 from pipeline.methods.release import OFFICIAL
 
 Kind = Literal["baseline", "own", "pwm", "control"]
@@ -26,7 +26,6 @@ GUIDANCE_LABELS = {
 }
 COMBINED = "geom_disp+neural_codes"
 COPY_SOURCE = "copy_source"
-RETRAINED = ("headgan",)  # systems that the paper trained itself (section 4.1); of the others it shows released weights
 NOT_EVALUATED = "not evaluated yet: run the stage `evaluate` for this row"
 
 
@@ -117,6 +116,11 @@ class Row:
         return folder + self.key
 
     @property
+    def trained_here(self) -> bool:
+        """Whether a recipe of this project trains it."""
+        return self.kind == "pwm" or (self.kind == "baseline" and self.source != OFFICIAL and not self.absent)
+
+    @property
     def model(self) -> str:
         """Folder of this row's model below `data/models`."""
         return f"{self.system}/{self.source}" if self.system else self.key
@@ -165,7 +169,8 @@ def baseline_rows(bench: BenchNames, published: Mapping[str, Sequence[PublishedR
     """
     rows = []
     for system, label in BASELINES.items():
-        found = published.get(system) or [PublishedRow(source, absent=NOT_EVALUATED) for source in bench.baselines]
+        sources = sources_of(system, bench.baselines, bench.recipe)
+        found = published.get(system) or [PublishedRow(source, absent=NOT_EVALUATED) for source in sources]
         rows += [_baseline_row(system, label, row, len(bench.baselines) > 1) for row in found]
     return rows
 

@@ -29,6 +29,7 @@ from pipeline.store.provenance import sha256_file
 
 CODE = ("model", "pipeline", "stages")
 SCRATCH = PurePosixPath("data/scratch")
+TIMES = PurePosixPath("data/costs")  # what stages measure of their own speed is another number each time
 _LAST_LINES = 8
 
 
@@ -197,9 +198,10 @@ def run_again(stage: Finished, project: Path, folder: Path, settings: Mapping[st
 
 
 def compare(stage: Finished, project: Path, folder: Path) -> list[Compared]:
-    """Compare every file of a stage's outputs with what lies in the project, by hash."""
+    """Compare every file of a stage's outputs with what lies in the project, by hash; times are no results."""
     rows = []
-    before, again = (_hashes(root, stage.outs) for root in (project, folder))
+    outs = [out for out in stage.outs if TIMES not in out.parents]
+    before, again = (_hashes(root, outs) for root in (project, folder))
     for name in sorted(before.keys() | again.keys()):
         old, new = before.get(name, ""), again.get(name, "")
         verdict = "equal" if old == new else "different" if old and new else "new" if new else "missing"

@@ -20,6 +20,7 @@ from pipeline.method_table import OURS
 from pipeline.params.recipe import Recipe
 from pipeline.params.sections.base import Section
 from pipeline.store.seeds import keep_seeds, seed_folder
+from pipeline.training.counted import Counted
 from pipeline.training.inputs import TrainInputs
 from pipeline.training.observers import Guarded, Logged, Observers, Pictured, Report, Reported
 from pipeline.training.run import Statistics, follow_run, train_run
@@ -41,6 +42,7 @@ def train_row(
     method: str = OURS,
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
+    costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
 
@@ -58,6 +60,7 @@ def train_row(
         statistics: what BatchNorm normalises by where processes share a batch: `share`, each by its own pairs, `batch`,
             all by the whole, or `by_device`, which is `batch` on CUDA and `share` on the CPU.
         previews_every: steps between two contact sheets beside the run's states; 0 makes none.
+        costs: file for what it cost (`pipeline.store.costs`).
 
     Returns:
         The training curve.
@@ -77,7 +80,11 @@ def train_row(
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
             seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
-            return Observers([*seen, Pictured(run, previews_every)] if previews_every else seen)
+            if previews_every:
+                seen.append(Pictured(run, previews_every))
+            if costs is not None:
+                seen.append(Counted(run, costs, team.count))
+            return Observers(seen)
 
         made, provenance, curve = train_run(team, *job, observe if team.leads else None)
         if team.leads:
@@ -133,6 +140,7 @@ def train_seeds(
     method: str = OURS,
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
+    costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
 
@@ -151,6 +159,7 @@ def train_seeds(
         method: whose network and lesson.
         statistics: as of `train_row`.
         previews_every: as of `train_row`.
+        costs: as of `train_row`, of the first seed.
 
     Returns:
         The first seed's training curve.
@@ -164,7 +173,7 @@ def train_seeds(
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
         job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
-        curves.append(train_row(*job, method, statistics, previews_every))
+        curves.append(train_row(*job, method, statistics, previews_every, None if curves else costs))
     return curves[0]
 
 

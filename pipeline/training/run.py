@@ -108,7 +108,7 @@ def train_run(
     def underway(waited: Callable[[], float]) -> Underway:
         pairs = data.batch(0, recipe.seed, SAMPLE)
         driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
-        sample = Batch(driven.source, pairs.driving, driven.signals).to(device, config.layout)
+        sample = Batch(driven.source, pairs.driving, driven.signals, parts=pairs.parts).to(device, config.layout)
         return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
 
     with batches_ahead(drawn, recipe.iterations, device) as ready:

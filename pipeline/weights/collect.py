@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pipeline.heads.table import asset_of
 from pipeline.instrument_table import INSTRUMENTS
 from pipeline.method_table import BASELINES, OURS
+from pipeline.methods.published import sources_of
 from pipeline.methods.release import OFFICIAL
 from pipeline.params.data import FACES_SOUGHT
 from pipeline.params.tree import Params
@@ -38,11 +39,10 @@ def used_assets(params: Params) -> dict[str, list[str]]:
     folder = params.data.root_folder() / params.data.heads
     used = {"heads": {asset for head in heads if (asset := asset_of(head, folder))}}
     used |= {f"fit.{head}": set(INSTRUMENTS[params.fit_of(head).tracker].weights) for head in heads}
-    official = OFFICIAL in params.bench.baselines
-    trained = [source for source in params.bench.baselines if source != OFFICIAL]
     for system in BASELINES:
-        names = [_perceptual(params, recipe, system) for recipe in trained]
-        used[f"baseline.{system}"] = set[str]({system} if official else ()).union(*names)
+        sources = sources_of(system, params.bench.baselines, params.bench.recipe)
+        each = [{system} if source == OFFICIAL else _perceptual(params, source, system) for source in sources]
+        used[f"baseline.{system}"] = set[str]().union(*each)
     used |= {f"train.{recipe}": _perceptual(params, recipe, OURS) for recipe in recipes}
     sought = any(source.kind == FACES_SOUGHT for source in params.data.sources().values())
     used["landmarks"] = set(INSTRUMENTS["mesh"].weights) if sought else set()

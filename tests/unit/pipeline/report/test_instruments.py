@@ -117,7 +117,7 @@ def report(folder: Path) -> None:
         PARAMS, ROWS, results=folder / "results", pairs=folder / "pairs.parquet",
         ledger=folder / "clips" / "ledger.parquet", paper=ROOT / "reports" / "paper.csv", reference=folder,
         fit_reports=folder,
-        figures=folder / "none", out=folder / "out",
+        figures=folder / "none", costs=folder / "none", out=folder / "out",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.stand_ins import write_release
 from pipeline.instrument_table import INSTRUMENTS, instruments_of
-from pipeline.method_table import BASELINES
+from pipeline.method_table import BASELINES, RETRAINED
 from pipeline.methods.release import OFFICIAL as OFFICIAL_SOURCE
 from pipeline.metrics.protocols import Opening
 from pipeline.metrics.registry import BACKENDS
@@ -68,7 +68,7 @@ def test_a_backend_asks_for_the_weights_that_its_line_names(name, asked, monkeyp
     assert set(asked) == set(INSTRUMENTS[name].weights)
 
 
-OFFICIAL = {f"baseline.{name}": [name] for name in BASELINES}
+OFFICIAL = {f"baseline.{name}": [name] for name in BASELINES if name not in RETRAINED}
 
 
 def test_every_tracker_and_backend_has_its_line():
@@ -92,18 +92,18 @@ def changed(params: Params, **sections: object) -> Params:
     return params.model_copy(update=sections)
 
 
-def test_the_default_profile_uses_no_asset_but_released_systems(monkeypatch):
+def test_the_default_profile_uses_no_asset(monkeypatch):
     monkeypatch.chdir(ROOT)
     used = used_assets(load_params(ROOT / "profiles" / "puppets.yaml"))
-    assert used == OFFICIAL | {
-        name: [] for name in ("heads", "fit.puppet", "fit.puppet_face", "landmarks", "train.toy64", "metrics")
-    }
+    consumers = ("heads", "fit.puppet", "fit.puppet_face", "landmarks", "train.toy64", "metrics")
+    assert used == {name: [] for name in (*consumers, *(f"baseline.{name}" for name in BASELINES))}
 
 
-def test_a_profile_without_released_systems_asks_for_no_weights_of_theirs():
+def test_a_profile_with_released_systems_asks_for_their_weights():
     params = load_params(ROOT / "profiles" / "puppets.yaml")
-    used = used_assets(changed(params, bench=params.bench.model_copy(update={"baselines": ["toy64"]})))
-    assert {used[name] == [] for name in OFFICIAL} == {True}
+    used = used_assets(changed(params, bench=params.bench.model_copy(update={"baselines": [OFFICIAL_SOURCE]})))
+    assert {name: used[name] for name in OFFICIAL} == OFFICIAL
+    assert used["baseline.headgan"] == []
 
 
 def test_a_published_system_that_is_trained_is_judged_by_its_own_section():
@@ -132,6 +132,7 @@ def test_the_papers_profile_uses_what_its_page_lists():
         "fit.bfm": ["deep3d", "fan", "s3fd"],
         "landmarks": [],
         "train.paper256": ["vgg19"],
+        "baseline.headgan": ["vgg19"],
         "metrics": ["arcface", "deca", "deep3d", "fan", "inception", "lpips_alex", "s3fd"],
     }
 
@@ -200,7 +201,11 @@ def test_another_release_changes_the_files_of_those_who_use_it(tmp_path, monkeyp
     assert not any(value for found in before.values() for value in found.values())
 
     release = tmp_path / "release"
-    users = {"vgg19": {"train.paper256"}, "deca": {"fit.flame", "metrics"}, "fan": {"fit.flame", "fit.bfm", "metrics"}}
+    users = {
+        "vgg19": {"baseline.headgan", "train.paper256"},
+        "deca": {"fit.flame", "metrics"},
+        "fan": {"fit.flame", "fit.bfm", "metrics"},
+    }
     for name, expected in {**users, "ict": set()}.items():
         if name == "ict":  # a head of no profile that is open here: its record alone changes
             shutil.copyfile(ROOT / "pipeline/puppets/assets/puppet.npz", assets / "ict.npz")
