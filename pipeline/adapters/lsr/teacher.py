@@ -18,9 +18,18 @@ class LsrTeacher:
     """See `pipeline.methods.teaching.Teacher`."""
 
     def build(self, recipe: Recipe, section: LsrSection, variant: str, head: HeadModel) -> nn.Module:
-        """The four networks, for the recipe's images and the parts that frames are labelled with."""
-        sizes = section.generator.model_dump(exclude={"start"})
-        start_px = recipe.image_px >> section.generator.levels
+        """The four networks, for the recipe's images and the parts that frames are labelled with.
+
+        Raises:
+            ValueError: the images cannot be halved as often as the section says, or training cannot start as it says.
+        """
+        sizes, levels = section.generator.model_dump(exclude={"start"}), section.generator.levels
+        start_px = recipe.image_px >> levels
+        if start_px < 2 or recipe.image_px % 2**levels:
+            raise ValueError(
+                f"LSR's generator.levels {levels} halves images of {recipe.image_px} px to no whole number of at "
+                "least 2: lower it"
+            )
         network = Lsr(LsrConfig(native_px=recipe.image_px, start_px=start_px, classes=len(PARTS), **sizes))
         if section.generator.start == "source":
             start_at_source(network)
