@@ -70,9 +70,10 @@ class ImageStage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LsrRates:
-    """Adam's steps before any drop, of the four networks and of the discriminator."""
+    """Adam's steps before any drop: of the image's encoder and generator, of the layout's, and of the discriminator."""
 
     generator: float
+    layout: float
     discriminator: float
 
 
@@ -99,9 +100,14 @@ class LsrLesson:
 
     def players(self) -> dict[str, list[ParamGroup]]:
         """All four networks against the discriminator."""
-        generator = ParamGroup(list(self.network.parameters()), self._rates.generator)
-        rival = ParamGroup(list(self.rivals.parameters()), self._rates.discriminator)
-        return {"generator": [generator], "discriminator": [rival]}
+        networks, rates = self.network.network, self._rates
+        of_image = [*networks.encoder.parameters(), *networks.generator.parameters()]
+        of_layout = [*networks.layout_encoder.parameters(), *networks.layout_generator.parameters()]
+        rival = ParamGroup(list(self.rivals.parameters()), rates.discriminator)
+        return {
+            "generator": [ParamGroup(of_image, rates.generator), ParamGroup(of_layout, rates.layout)],
+            "discriminator": [rival],
+        }
 
     def losses(self, batch: Batch) -> StepLosses:
         """Measure the layout, or layout and image, as the progress says; terms of the other stage are 0 then.

@@ -41,7 +41,7 @@ class LsrTeacher:
         critic = Critic(CriticConfig(native_px=network.native_px, **section.discriminator.model_dump()))
         losses = section.losses
         image = ImageStage(**losses.model_dump(exclude={"perceptual_scales", "layout_stage"}))
-        rates = LsrRates(generator=section.learning_rate.generator, discriminator=section.learning_rate.discriminator)
+        rates = LsrRates(**section.learning_rate.model_dump(include={"generator", "layout", "discriminator"}))
         return LsrLesson(network, critic, perceptual, LayoutStage(**losses.layout_stage.model_dump()), image, rates)
 
 

@@ -2,10 +2,16 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.params.sections.base import AdversarialRates, Section, SharedLosses, Weight
 from pipeline.params.strict import Strict
+
+
+class LsrLearningRates(AdversarialRates):
+    """With that of the layout's encoder and generator."""
+
+    layout: PositiveFloat
 
 
 class LsrSizes(Strict):
@@ -54,7 +60,7 @@ class LsrSection(Section):
     """LSR as it is trained here."""
 
     needs_parts: ClassVar[bool] = True
-    learning_rate: AdversarialRates
+    learning_rate: LsrLearningRates
     generator: LsrSizes
     discriminator: LsrDiscriminator
     losses: LsrLosses

@@ -53,7 +53,7 @@ def lesson(*off: str, scales: int = 2) -> LsrLesson:
     critic = Critic(CriticConfig(native_px=SIDE, scales=scales, levels=2, channels=4, most=6))
     layout = LayoutStage(**(LAYOUT | {k.removeprefix("layout."): 0.0 for k in off if k.startswith("layout.")}))
     image = ImageStage(**(IMAGE | {k: 0.0 for k in off if not k.startswith("layout.")}))
-    rates = LsrRates(generator=1e-3, discriminator=2e-3)
+    rates = LsrRates(generator=1e-3, layout=1e-3, discriminator=2e-3)
     return LsrLesson(made, critic, Perceptual(Trunk(), 2, 2), layout, image, rates)
 
 
@@ -211,7 +211,7 @@ def test_bfloat16_gives_finite_losses_near_those_of_float32(progress: float):
 def test_players_learn_at_their_own_rates_and_two_steps_move_every_part():
     taught = lesson()
     rates = {name: [group.rate for group in groups] for name, groups in taught.players().items()}
-    assert rates == {"generator": [1e-3], "discriminator": [2e-3]}
+    assert rates == {"generator": [1e-3, 1e-3], "discriminator": [2e-3]}
     players = Players.make(taught, train_config(), CPU)
     moved = {**dict(taught.network.named_parameters()), **dict(taught.rivals.named_parameters())}
     before = {k: v.clone() for k, v in moved.items()}
