@@ -2,7 +2,9 @@
 
 Each network runs at its native size, with random weights and random signals, which cost the same as true ones; what
 makes the signals (landmarks, drawings, coefficients) is not in the times. The rows named `pwm` are this project's
-network, for comparison, with its guidance rendered from the shipped puppet head.
+network, for comparison, with its guidance rendered from the shipped puppet head. Two rows more are of its largest size:
+the generator alone, its guidance given, and a stream, in which each driving frame is fitted, drawn and animated: the
+shipped tracker finds the puppet head that is drawn, and DECA's encoder, by which the paper fits FLAME, runs beside it.
 
 FLOPs are those that torch.utils.flop_counter counts, two for a multiplication with its addition: convolutions and
 matrix products, in Bi-Layer's gradient steps too; not norms, activations, resampling or rasterisation.
@@ -13,17 +15,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 import typer
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import clock, devices, environment, heading, ms, seconds, spread, table
-from benchmarks.train import random_fits
+from benchmarks.train_step import random_fits
+from model.heads.fit import HeadFit
 from model.heads.head import load_head
+from model.heads.retarget import retarget
+from model.puppet_nets.tracker import load_tracker
 from model.pwm.animator import Animator, AnimatorConfig, fit_signals
+from model.trackers.deca import DecaEncoder
 from pipeline.adapters.pwm.configs import generator_config, guidance_config
 from pipeline.params.tree import load_params
 from pipeline.released.systems import SYSTEMS, network_of
@@ -32,6 +39,11 @@ from pipeline.store.provenance import ROOT, write_json, write_text
 HEAD = ROOT / "pipeline" / "puppets" / "assets" / "puppet.npz"
 GUIDANCE = "geom_disp"
 PROFILES = {"pwm 64 px": "params.yaml", "pwm 256 px": "profiles/voxceleb.yaml"}
+LARGEST = "pwm 256 px"
+GENERATOR, STREAM = "generator 256 px", "stream 256 px"
+GENERATOR_MS, STREAM_FPS = 6.0, 100.0  # goals on an H100 or H200, at batch 1
+TRACKER = HEAD.with_name("tracker.safetensors")
+DECA_PX = 224
 NO_CUDA = "no CUDA device on this machine"
 
 Shape = tuple[int | str, ...]  # "n" stands for the native size
@@ -100,9 +112,57 @@ def pwm(profile: str) -> Made:
     return Made(network, image_px, call)
 
 
+class Stream(nn.Module):
+    """A source, fitted once, driven by frame after frame.
+
+    Args:
+        animator: driven by the puppet head.
+    """
+
+    def __init__(self, animator: Animator) -> None:
+        super().__init__()
+        self.animator, self.tracker, self.encoder = animator, load_tracker(TRACKER), DecaEncoder().eval()
+
+    @torch.no_grad()
+    def forward(self, source: Tensor, fit_src: HeadFit, driving: Tensor) -> Any:
+        """Animate sources by driving frames (B, 3, H, W)."""
+        self.encoder(F.interpolate(driving, size=(DECA_PX, DECA_PX), mode="bilinear"))
+        found = self.tracker.predict(driving, HEAD.stem).fit
+        return self.animator(source, fit_signals(fit_src, retarget(fit_src, found, False, self.animator.head)))
+
+
+def generator_alone() -> Made:
+    """The generator of `LARGEST`, with its guidance given."""
+    whole = pwm(PROFILES[LARGEST])
+    animator, image_px = cast(Animator, whole.network), whole.native_px
+
+    def call(batch: int, device: str) -> Callable[[], Any]:
+        source = torch.rand(batch, 3, image_px, image_px, device=device)
+        fits = [random_fits(animator.head, batch, torch.Generator().manual_seed(0)).to(device) for _ in range(2)]
+        with torch.no_grad():
+            maps = animator.guidance(animator.head, *fits, (image_px, image_px))
+        return lambda: animator.generator(source, maps)
+
+    return Made(animator, image_px, call)
+
+
+def stream() -> Made:
+    """Fit, guidance and generator of `LARGEST`."""
+    whole = pwm(PROFILES[LARGEST])
+    network, image_px = Stream(cast(Animator, whole.network)), whole.native_px
+
+    def call(batch: int, device: str) -> Callable[[], Any]:
+        source, driving = torch.rand(2, batch, 3, image_px, image_px, device=device)
+        fit = random_fits(network.animator.head, batch, torch.Generator().manual_seed(0)).to(device)
+        return lambda: network(source, fit, driving)
+
+    return Made(network, image_px, call)
+
+
 def rows() -> dict[str, Callable[[], Made]]:
     """Every row's network by its name."""
     found: dict[str, Callable[[], Made]] = {name: partial(pwm, profile) for name, profile in PROFILES.items()}
+    found |= {GENERATOR: generator_alone, STREAM: stream}
     return found | {name: partial(system, name) for name in SYSTEMS}
 
 
@@ -161,10 +221,23 @@ def page(report: Mapping[str, Any]) -> str:
         "count convolutions and matrix products at batch 1, two operations for a product with its addition",
         "(torch.utils.flop_counter), and nothing else: no norms, activations, resampling, rasterisation. Bi-Layer's",
         f"four gradient steps are in. `pwm` has guidance {GUIDANCE}, rendered from the puppet head.",
+        *_goals(report),
         *(f"CUDA: not measured, {reason}." for reason in report["skipped"].values()),
         "",
     ]
     return "\n".join(lines)
+
+
+def _goals(report: Mapping[str, Any]) -> list[str]:
+    """Goals on CUDA, beside what was measured of them."""
+    found = {name: report["rows"].get(name, {}).get("cuda 1", {}).get("ms_per_image") for name in (GENERATOR, STREAM)}
+    alone, flow = found[GENERATOR], found[STREAM]
+    return [
+        "",
+        f"Goals on CUDA at batch 1: the generator alone at most {GENERATOR_MS:g} ms "
+        f"({'not measured' if alone is None else f'{alone:.2f}'}); the stream at least",
+        f"{STREAM_FPS:g} frames a second ({'not measured' if flow is None else f'{1e3 / flow:.0f}'}).",
+    ]
 
 
 def main(

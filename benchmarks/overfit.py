@@ -41,6 +41,9 @@ from pipeline.training.run import load_backbone
 GOALS_L1 = {
     OURS: 5.5,
     "headgan": 5.5,
+    "x2face": 5.5,
+    "fomm": 5.5,
+    "pirender": 5.5,
 }
 VARIANTS = {OURS: "geom_disp+neural_codes"}  # which of its rows, of methods that have several
 FRAMES, SIDE_PX, TEXTURE_PX = 8, 64, 128
@@ -134,7 +137,8 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     params = load_params(ROOT / "params.yaml")
     recipe, section = params.recipes[params.bench.recipe], params.networks[params.bench.recipe].of(method)
     teacher = teacher_named(method)
-    assert section is not None and teacher is not None, f"{method} is not trained here"
+    if section is None or teacher is None:
+        raise ValueError(f"{method} is not trained here by recipe {params.bench.recipe}")
     section = without_rivals(section)
     torch.manual_seed(0)
     head = load_head(HEAD)

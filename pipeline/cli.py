@@ -309,7 +309,9 @@ def model_card_command(
 @app.command("watch")
 @stage_command
 def watch_command(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance")],
+    row: Annotated[
+        str, typer.Argument(metavar="ROW", help="a row that trains: recipe.head.guidance, or recipe.system")
+    ],
     seed: Annotated[int | None, typer.Option(help="of the run; none: the recipe's own")] = None,
     pairs: Annotated[int, typer.Option(min=1, help="held-out pairs, of all data sets and tasks together")] = 240,
     wait: Annotated[bool, typer.Option(help="wait for newer states until the run is at its end")] = True,

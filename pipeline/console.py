@@ -1,5 +1,6 @@
 """What the commands say: one clear message for a user's mistake, progress for long work."""
 
+import errno
 import os
 import sys
 import time
@@ -14,6 +15,12 @@ USER_ERRORS = (
     ValueError, RuntimeError, KeyError, EOFError,
     FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError,
 )  # fmt: skip
+NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+)  # which is the machine's matter, and no mistake of ours
 
 
 class Stopped(Exception):
@@ -21,7 +28,9 @@ class Stopped(Exception):
 
 
 def stage_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command: mistakes of the user end in one message on stderr and exit code 2, `Stopped` in 1.
+    """Make a function a command: mistakes of the user, and a disk without room, end in one message and exit code 2.
+
+    `Stopped` ends in exit code 1.
 
     Set `PWM_TRACEBACK=1` to see the traceback as well.
     """
@@ -38,6 +47,12 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
             typer.secho(f"error: {text or type(error).__name__}", err=True, fg="red")
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno not in NO_ROOM or os.environ.get("PWM_TRACEBACK"):
+                raise
+            what = f"{error.filename or 'a file'} cannot be written ({error.strerror})"
+            typer.secho(f"error: {what}: make room or make it writable, then run it again", err=True, fg="red")
             raise typer.Exit(2) from None
 
     return command

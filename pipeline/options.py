@@ -39,6 +39,14 @@ PreviewsEvery = Annotated[
         help="steps between two contact sheets of training pairs, beside the run's states in data/scratch; 0: none",
     ),
 ]
+Compiling = Annotated[
+    bool,
+    Option(
+        "--compile/--no-compile",
+        envvar="PWM_COMPILE",
+        help="on CUDA, compile what is trained, which takes a minute and saves hours; never on the CPU",
+    ),
+]
 Retrying = Literal["missing", "failed"]
 Retry = Annotated[Retrying, Option(envvar="PWM_RETRY", help="`failed` also tries again what failed before")]
 ClipTimeout = Annotated[float, Option(help="a clip that takes longer is given up")]

@@ -5,16 +5,26 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import CostsFile, DataFolder, DeviceName, ParamsFile
+from pipeline.options import Compiling, CostsFile, DataFolder, DeviceName, ParamsFile, PreviewsEvery
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
 
 
-def run(params: Params, system: str, *, data: Path, out: Path, device: str, costs: Path | None = None) -> None:
+def run(
+    params: Params,
+    system: str,
+    *,
+    data: Path,
+    out: Path,
+    device: str,
+    compiling: bool = True,
+    previews_every: int = 0,
+    costs: Path | None = None,
+) -> None:
     """Write a model into `out/<source>` for each source, and `out/rows.json`: which rows there are, and why not."""
     from pipeline.published.models import Workshop
 
-    Workshop(params, data, device).write_models(system, out, costs)
+    Workshop(params, data, device, compiling, previews_every).write_models(system, out, costs)
 
 
 def main(
@@ -23,10 +33,21 @@ def main(
     data: DataFolder = Path("data"),
     params: ParamsFile = Path("params.yaml"),
     device: DeviceName = "auto",
+    compiling: Compiling = True,
+    previews_every: PreviewsEvery = 0,
     costs: CostsFile = None,
 ) -> None:
     """Bring the models of a published system, released or trained here, into the form of all models."""
-    run(load_params(params), system, data=data, out=out, device=device, costs=costs)
+    places = {"data": data, "out": out}
+    run(
+        load_params(params),
+        system,
+        **places,
+        device=device,
+        compiling=compiling,
+        previews_every=previews_every,
+        costs=costs,
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """train: clips and fits -> the trained model of one row (paper sections 3.2 to 3.4)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.console import say
-from pipeline.options import CostsFile, DeviceName, Heads, ParamsFile, PreviewsEvery
+from pipeline.options import Compiling, CostsFile, DeviceName, Heads, ParamsFile, PreviewsEvery
 from pipeline.params.recipe import split_row
 from pipeline.params.tree import Params, load_params
 from pipeline.run_stage import run_stage
@@ -24,6 +24,7 @@ def run(
     device: str,
     statistics: str = "by_device",
     previews_every: int = 0,
+    compiling: bool = True,
     costs: Path | None = None,
 ) -> None:
     """Train the row `recipe.head.guidance` with `heads`/<head>.npz and write its model, or each seed's, into `out`."""
@@ -38,7 +39,13 @@ def run(
     recipe, network = params.recipes[recipe_name], params.networks[recipe_name].pwm
     place, count = device_named(device), params.bench.seeds
     job = (row, guidance, recipe, network, inputs, out, place, count)
-    curve = train_seeds(*job, statistics=statistics, previews_every=previews_every, costs=costs)
+    how: dict[str, Any] = {
+        "statistics": statistics,
+        "previews_every": previews_every,
+        "compiling": compiling,
+        "costs": costs,
+    }
+    curve = train_seeds(*job, **how)
     if not leads():
         return
     say(f"train: {row} (head {head_name}) finished at step {curve[-1]['step']:.0f} -> {out}")
@@ -57,6 +64,7 @@ def main(
         typer.Option(help="BatchNorm's, where processes share a batch: of each `share`, of the `batch`, or by_device"),
     ] = "by_device",
     previews_every: PreviewsEvery = 0,
+    compiling: Compiling = True,
     costs: CostsFile = None,
 ) -> None:
     """Train one row of the tables; a run that was killed resumes from its last checkpoint.
@@ -71,6 +79,7 @@ def main(
         device=device,
         statistics=statistics,
         previews_every=previews_every,
+        compiling=compiling,
         costs=costs,
     )
 

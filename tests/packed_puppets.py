@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks.train import random_fits
+from benchmarks.train_step import random_fits
 from model.heads.head import load_head
 from pipeline.store.clips import FOLDERS, ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata

@@ -29,7 +29,7 @@ from tests.helpers import ROOT, random_head
 
 # Settings that make each published network small and quick; an eighth is tested without a line here, only slower.
 SMALL: dict[str, dict[str, object]] = {
-    "x2face": {"levels": 6, "width": 4, "bottleneck": 8},
+    "x2face": {"native_px": 64, "levels": 6, "width": 4, "bottleneck": 8},
     "bilayer": {
         "image_px": 64, "embedded_channels": (8, 16), "inference_channels": (4, 8), "pose_channels": 8,
         "enhancer_channels": (4, 8), "enhancer_blocks": 2, "enhancer_steps": 2,

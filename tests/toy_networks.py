@@ -1,5 +1,7 @@
 """Networks so small that a training step takes milliseconds, with what they are trained on. Images are never square."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -94,6 +96,15 @@ def networks(name: str = "geom_disp+neural_codes") -> tuple[Animator, Discrimina
 
 def lesson(name: str = "geom_disp+neural_codes", rates: Rates = RATES, losses: LossConfig = LOSSES) -> PwmLesson:
     return PwmLesson(*networks(name), losses, rates)
+
+
+def of_output(name: str, output: str) -> PwmLesson:
+    """The lesson of a guidance and an output."""
+    animator, discriminator, perceptual = networks(name)
+    asked = {"paper": {"last_disp": "upsampled", "image_gain": 1.0}}.get(output, {})
+    config = replace(animator.config, generator=replace(generator_config(), output=output, **asked))
+    torch.manual_seed(0)
+    return PwmLesson(Animator(animator.head, config), discriminator, perceptual, LOSSES, RATES)
 
 
 def animate(model: Animator, source: torch.Tensor, fit_src: HeadFit, fit_drv: HeadFit) -> PWMOutput:

@@ -89,7 +89,7 @@ def keep(folder: Path, out: Path, params: Path) -> float:
 def main(
     out: Annotated[Path, typer.Option(help="folder of the set; it must not exist")] = Path("device_set"),
     size_px: Annotated[int, typer.Option(help="side of the clips")] = 256,
-    frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 32,
+    frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 30,
     train_people: Annotated[int, typer.Option(help="who are trained on")] = 44,
     test_people: Annotated[int, typer.Option(help="who are held out; their clips are lossless")] = 8,
     texture_px: Annotated[int, typer.Option(help="side of the puppets' textures")] = 768,
@@ -105,7 +105,7 @@ def main(
         size = keep(folder, folder / "set", params)
         if size > LARGEST_MIB:
             raise typer.BadParameter(
-                f"the set has {size:.0f} MiB, more than {LARGEST_MIB:.0f}: fewer people or frames, please"
+                f"the set has {size:.1f} MiB, more than {LARGEST_MIB:.0f}: fewer people or frames, please"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(folder / "set", out)

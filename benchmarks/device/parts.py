@@ -12,44 +12,45 @@ from benchmarks.device.training import Place
 from pipeline.console import say
 from pipeline.params.tree import load_params
 from pipeline.store.compute.devices import device_named
-from pipeline.store.provenance import write_json, write_text
+from pipeline.store.provenance import ROOT, write_json, write_text
 
-TESTS = (
-    "pytest",
-    "-q",
-    "-rs",
-    "-p",
-    "no:cacheprovider",
-    "--continue-on-collection-errors",
-    "-m",
-    "gpu",
-    "tests/unit/model",
-)
+PYTEST = ("pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "benchmarks.device.skipping", "-m", "gpu")
+EVERY_PLACE = "tests/unit/model"  # whose tests take a place, and so a GPU
+MARKS = ("mark.gpu", "tests.devices")  # how a file of tests elsewhere says that some are for a GPU
 NOTHING_CHOSEN = 5  # pytest's status
 LAST_LINES = 60
 # Module -> its options, and those of a quick look. Whole runs are for the machines that reports/benchmarks names.
 TIMINGS = {
     "raster": ("--size 256 --batch 8 --batch 32 --budget-s 0.3", "--size 32 --batch 1 --channels 2 --repeats 1"),
     "heads": ("--batch 8 --batch 32", "--batch 1 --repeats 1 --budget-s 0.01"),
-    "train": ("", "--steps 1"),
+    # every row with both outputs, eager and fast
+    "train": ("--output paper --output warped_source", "--steps 1 --guidance geom_disp --no-things"),
     "generate": ("--budget-s 3", "--batch 1 --repeats 1 --budget-s 0.01"),
 }
-SHOWN = {False: "pwm 256 px", True: "pwm 64 px"}  # the row of benchmarks.generate, quick or not
+# Rows of benchmarks.generate, quick or not.
+SHOWN = {False: ("pwm 256 px", "generator 256 px", "stream 256 px"), True: ("pwm 64 px",)}
 
 
 def tests(out: Path) -> list[str]:
     """Run the tests that are marked `gpu`, and keep the end of what they say; returns what failed."""
-    done = _run(TESTS)
+    done = _run((*PYTEST, *gpu_tests()))
     write_text(out / "gpu_tests.txt", "\n".join(done.stdout.splitlines()[-LAST_LINES:]) + "\n")
     return [] if done.returncode in (0, NOTHING_CHOSEN) else ["tests"]
 
 
+def gpu_tests() -> list[str]:
+    """Folder and files that have the tests marked `gpu`; to read all others would take minutes."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py"))}
+    found = [path.relative_to(ROOT).as_posix() for path, text in texts.items() if any(mark in text for mark in MARKS)]
+    return [EVERY_PLACE, *(name for name in found if not name.startswith(f"{EVERY_PLACE}/"))]
+
+
 def timings(given: argparse.Namespace) -> list[str]:
     """Run the timings that were asked for; pages go to `benchmarks` below --out. Returns those that failed."""
-    params = of_puppets(given.profile, given.work / "params.yaml")
+    params = of_puppets(given.profile, given.work / "timed.yaml", perceptual=False)  # VGG's time needs no weights
     beside = {
         "train": ("--params", str(params), "--device", given.device),
-        "generate": ("--only", SHOWN[given.quick]),
+        "generate": tuple(part for row in SHOWN[given.quick] for part in ("--only", row)),
     }
     failed, folder = [], given.out / "benchmarks"
     for name in given.timings:

@@ -55,12 +55,13 @@ class Run:
 ALL = [Run(guidance, output) for guidance in GUIDANCE_PARTS for output in OUTPUTS]
 
 
-def of_puppets(profile: Path, out: Path, **changes: object) -> Path:
-    """Write a parameter file like `profile` whose heads and perceptual loss are the puppets'.
+def of_puppets(profile: Path, out: Path, perceptual: bool = True, **changes: object) -> Path:
+    """Write a parameter file like `profile` whose heads and, if asked, perceptual loss are the puppets'.
 
     Args:
         profile: its recipe and its PWM are taken.
         out: the file.
+        perceptual: whether the perceptual loss looks through the puppet tracker; else it stays the profile's.
         changes: of `recipes.RECIPE`.
     """
     from ruamel.yaml import YAML
@@ -73,7 +74,8 @@ def of_puppets(profile: Path, out: Path, **changes: object) -> Path:
     tree["data"].update(root=".", heads="pipeline/puppets/assets")
     tree["fit"].update(tracker="puppet_tracker", second_tracker="puppet_tracker")
     tree["recipes"][name].update(changes)
-    tree["networks"][name]["pwm"]["perceptual"].update(PUPPETS)
+    if perceptual:
+        tree["networks"][name]["pwm"]["perceptual"].update(PUPPETS)
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)

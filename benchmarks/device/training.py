@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.device.settings import HEAD, Run, of_run
 from model.heads.head import load_head
 from model.method.network import Batch
+from model.training.compiled import compile_parts
 from model.training.loop import Losses, train
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
@@ -24,6 +25,7 @@ from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
 from pipeline.training.loader import batches_ahead
+from pipeline.training.row import compiles
 from pipeline.training.run import load_backbone
 
 
@@ -80,6 +82,8 @@ def train_to(goal: int, until: float, params: Params, run: Run, place: Place) ->
     judged_by = section.perceptual
     perceptual = Perceptual(load_backbone(judged_by), judged_by.blocks, section.losses.perceptual_scales)
     lesson, adapter = TEACHER.lesson(made, section, perceptual), PwmAdapter(made, head)
+    if compiles(True, place.device):
+        compile_parts(lesson)
 
     def drawn(step: int) -> Batch:
         change = recipe.augment

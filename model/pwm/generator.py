@@ -161,6 +161,8 @@ class Generator(nn.Module):
         nmfc_middle: (3,) mean of the head's NMFC.
     """
 
+    traces_whole = ("forward",)  # model/training/compiled.py
+
     def __init__(
         self,
         config: GeneratorConfig,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.method.lesson import StepLosses
 from model.training.discriminator import Discriminator
-from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.training.losses import discriminator_hinge, generator_hinge, groups
 from model.training.perceptual import Perceptual
 
 TERMS = ("perceptual", "adversarial", "feature_matching", "pixel")
@@ -72,7 +72,7 @@ def step_losses(
         values = {
             "perceptual": features[k],
             "adversarial": generator_hinge(made_scores[k]),
-            "feature_matching": feature_matching(real, made_scores[k]),
+            "feature_matching": discriminator.distance(real, made_scores[k]),
             "pixel": (shown - target).abs().mean(),
         }
         terms |= {name + suffix: value.detach() for name, value in values.items()}

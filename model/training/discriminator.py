@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.method.spectral import SLOPE, conv
-from model.training.losses import PatchScores
+from model.training.losses import PatchScores, feature_matching
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,8 @@ class Discriminator(nn.Module):
     I_w may share one pass.
     """
 
+    traces_whole = ("distance",)  # model/training/compiled.py, which says why the network is not
+
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.scales))
@@ -55,3 +57,7 @@ class Discriminator(nn.Module):
         for index, scale in enumerate(self.scales):
             scores.append(scale(image if index == 0 else F.avg_pool2d(image, 2**index)))
         return scores
+
+    def distance(self, real: list[PatchScores], made: list[PatchScores]) -> Tensor:
+        """How far what it found in made images lies from what it found in real ones: equation 4."""
+        return feature_matching(real, made)

@@ -62,6 +62,16 @@ class Players:
         """All that is trained, in a fixed order."""
         return [parameter for adam in self.adams.values() for parameter in _parameters(adam)]
 
+    def put_off(self, unreached: list[Tensor]) -> None:
+        """Let optimisers pass over parameters of this step that no gradient has reached in any step before.
+
+        Adam corrects its averages by the number of steps. Counted from steps without a gradient, the first ones with
+        one would be (1 - beta1) / sqrt(1 - beta2) times as long, with the usual rates more than ten times.
+        """
+        for parameter in unreached:
+            if not any(parameter in adam.state for adam in self.adams.values()):
+                parameter.grad = None
+
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
         modules = [*self.lesson.network.modules(), *self.lesson.rivals.modules()]
@@ -177,11 +187,25 @@ class Steps:
 
     A step whose losses are not finite updates nothing, nor does any after it: the device itself lets the optimisers
     pass, and the next look raises. Where every step is looked at, on the CPU, it raises before the update.
+
+    Args:
+        players: what is updated.
+        config: precision and layout.
+        device: where they are.
+        team: processes that share each batch.
+        at_once: whether every step is looked at before its update; as the device asks for if None.
     """
 
-    def __init__(self, players: Players, config: TrainConfig, device: torch.device, team: Replicas = ALONE) -> None:
+    def __init__(
+        self,
+        players: Players,
+        config: TrainConfig,
+        device: torch.device,
+        team: Replicas = ALONE,
+        at_once: bool | None = None,
+    ) -> None:
         self.players, self.config, self.device, self.team = players, config, device, team
-        self._at_once = look_every(device) == 1
+        self._at_once = look_every(device) == 1 if at_once is None else at_once
         self._names: list[str] = []
         self._taken: list[Tensor] = []  # of each step since the last look: losses, and whether to stop
         self._halted = torch.zeros((), device=device)  # 1 from the first step on that was not finite
@@ -253,22 +277,26 @@ class Steps:
             # There the sampler's backward pass ends the process where positions are no numbers. The average tells all.
             for parameter in players.parameters():
                 parameter.grad = torch.zeros_like(parameter)
+            unreached: list[Tensor] = []
         else:
-            _descend(players, found)
+            unreached = _descend(players, found)
         self.team.average([numbers, *players.gradients(), *players.statistics()])
+        players.put_off(unreached)
         return numbers
 
 
-def _descend(players: Players, found: StepLosses) -> None:
+def _descend(players: Players, found: StepLosses) -> list[Tensor]:
+    """Leave a gradient at every parameter; return those of parts that this stage of the lesson does not use: 0."""
     for adam in players.adams.values():
         adam.zero_grad()
     *first, last = players.adams
     for player in first:  # the graph is kept until the last one has been through it
         found.of[player].backward(inputs=_parameters(players.adams[player]), retain_graph=True)
     found.of[last].backward(inputs=_parameters(players.adams[last]))
-    for parameter in players.parameters():
-        if parameter.grad is None:  # of a part that this stage of the lesson does not use
-            parameter.grad = torch.zeros_like(parameter)
+    unreached = [parameter for parameter in players.parameters() if parameter.grad is None]
+    for parameter in unreached:
+        parameter.grad = torch.zeros_like(parameter)
+    return unreached
 
 
 def train_step(

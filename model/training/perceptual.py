@@ -30,6 +30,8 @@ class Perceptual(nn.Module):
         scales: image scales, each half the one before.
     """
 
+    traces_whole = ("forward", "target")  # model/training/compiled.py
+
     def __init__(self, backbone: nn.Module, blocks: int, scales: int) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False).eval()
@@ -62,8 +64,13 @@ class Perceptual(nn.Module):
 
     def forward(self, img: Tensor, target: Pyramid) -> Tensor:
         """Distance of k stacked groups of images (kB, 3, H, W) to one target of B: losses (k,)."""
+        return self.distance(self.pyramid(img), target, img)
+
+    @staticmethod
+    def distance(made: Pyramid, target: Pyramid, img: Tensor) -> Tensor:
+        """As `forward`, of a pyramid that was made of `img`, whose type the sums have."""
         total = img.new_zeros(len(img) // len(target[0][0]))
-        for maps, target_maps in zip(self.pyramid(img), target, strict=True):
+        for maps, target_maps in zip(made, target, strict=True):
             for feature, wanted in zip(maps, target_maps, strict=True):
                 total = total + (wide(feature).unflatten(0, (-1, len(wanted))) - wide(wanted)).abs().flatten(1).mean(1)
         return total

@@ -52,7 +52,9 @@ def check_published(params: Params, system: str, data: Path) -> None:
         if source == OFFICIAL:
             _check_released(folder / source, system)
         else:
-            trained = _Trained(system, f"{source}.{system}", "", source, params.bench.head, data)
+            section = params.networks[source].of(system)
+            assert section is not None  # as it has a row
+            trained = _Trained(system, f"{source}.{system}", "", source, params.head_of(section), data)
             _check_seeds(params, trained, folder / source)
 
 

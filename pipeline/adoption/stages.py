@@ -111,7 +111,8 @@ def _checks(params: Params, data: Path) -> Iterator[Check]:
     for row in pwm_rows(bench, params.model):
         yield f"train@{row.key}", ["crop", f"fit@{row.head}"], partial(check_row, params, row, data)
     for system in BASELINES:
-        needed = ["crop", f"fit@{bench.head}"]
+        section = params.networks[bench.recipe].of(system)
+        needed = ["crop", f"fit@{params.head_of(section) if section else bench.head}"]
         yield f"baseline@{system}", needed, partial(check_published, params, system, data)
 
 

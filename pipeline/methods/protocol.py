@@ -16,7 +16,7 @@ from model.method.network import Signals
 from pipeline.methods.squares import Square
 
 # Which table of fits a method reads: none; that of the head it was trained with; that of `bench.head`, for its
-# landmarks, which mean the same whatever the head; or that of a named head.
+# landmarks, which mean the same whatever the head; or that of a named head, where it was not trained with another.
 Table = Literal["", "own", "landmarks", "bfm"]
 
 

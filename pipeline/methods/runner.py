@@ -43,10 +43,10 @@ class Files:
         self.model, self.config = model, read_config(model)
         self.method: str = self.config["method"]
         self.adapter = adapter_named(self.method)
-        trained_with = self.config["head"]
-        self.head = heads / f"{trained_with['name']}.npz" if trained_with else None
+        trained_with = self.config["head"] and self.config["head"]["name"]
+        self.head = heads / f"{trained_with}.npz" if trained_with else None
         table = self.adapter.table
-        of_head = {"": "", "own": trained_with and trained_with["name"], "landmarks": bench_head}.get(table, table)
+        of_head = {"": "", "own": trained_with, "landmarks": bench_head}.get(table, trained_with or table)
         self.fits = fits / of_head / "eval.parquet" if of_head else None
 
     @property
@@ -103,7 +103,7 @@ def read_fits(files: Files, head: HeadModel | None, clips: Collection[str]) -> F
     """
     if files.fits is None:
         return None
-    if files.adapter.table == "own":
+    if head is not None and files.adapter.table != "landmarks":
         return FitTable.read(files.fits, head, clips=clips)
     return FitTable.read(files.fits, clips=clips, beside=[LANDMARKS])
 

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.params.sections.base import Section
+from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.lsr import LsrSection
+from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
+from pipeline.params.sections.x2face import X2FaceSection
 from pipeline.params.strict import Strict
 
 
@@ -18,13 +21,13 @@ class Networks(Strict):
     """The sections of all methods, one field a method, typed by its section; null where a recipe does not train it."""
 
     pwm: PwmSection
-    x2face: None
+    x2face: X2FaceSection | None
     bilayer: None
     lsr: LsrSection | None
-    fomm: None
+    fomm: FommSection | None
     fomm3d: None
     headgan: HeadGanSection | None
-    pirender: None
+    pirender: PIRenderSection | None
 
     def of(self, method: str) -> Section | None:
         """The section of a method; None where the recipe does not train it."""

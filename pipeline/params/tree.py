@@ -15,6 +15,7 @@ from pipeline.params.networks import Networks, check_places
 from pipeline.params.puppets import PuppetParams
 from pipeline.params.recipe import Recipe
 from pipeline.params.reports import EvaluateParams, MetricParams, ReportParams
+from pipeline.params.sections.base import Section
 from pipeline.params.strict import Strict
 
 Guidance = Literal["geom_disp", "neural_codes", "nmfc", "geom_disp+neural_codes"]
@@ -101,6 +102,11 @@ class Params(Strict):
         if head not in trackers:
             raise ValueError(f"head {head!r} is not fitted here: bench has {' and '.join(trackers)}")
         return self.fit.model_copy(update={"tracker": trackers[head]})
+
+    def head_of(self, section: Section) -> str:
+        """Name of the head that a published system is trained with."""
+        head: str = getattr(self.bench, section.fitted_with)
+        return head
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipeline.console import say
 from pipeline.method_table import BASELINES
 from pipeline.methods.published import PublishedRow, sources_of, write_rows
 from pipeline.methods.release import OFFICIAL
+from pipeline.params.sections.base import Section
 from pipeline.params.tree import Params
 from pipeline.store.assets import AssetMissing, require
 from pipeline.store.costs import write_costs
@@ -21,10 +23,15 @@ class Workshop:
         params: all parameters.
         data: the graph's folder, with clips, fits, heads and part labels below it.
         device: name of the device to train on, as of the commands' option.
+        compiling: whether a training on CUDA is compiled.
+        previews_every: steps between two contact sheets of a training; 0 makes none.
     """
 
-    def __init__(self, params: Params, data: Path, device: str = "auto") -> None:
+    def __init__(
+        self, params: Params, data: Path, device: str = "auto", compiling: bool = True, previews_every: int = 0
+    ) -> None:
         self._params, self._bench, self._data, self._device = params, params.bench, data, device
+        self._how: dict[str, Any] = {"compiling": compiling, "previews_every": previews_every}
 
     def rows(self, system: str) -> list[PublishedRow]:
         """Which rows a system has by the current parameters and imported files, and why some have no numbers.
@@ -52,17 +59,21 @@ class Workshop:
             AssetRefused: the imported file is not the one on record.
             ValueError: there is no system of this name, or its imported file is another one's.
         """
+        from model.training.launched import leads
+
         rows = self.rows(system)
-        if costs is not None:
+        if costs is not None and leads():
             write_costs(costs, None)
         for row in rows:
             if not row.absent and not row.own_crop:  # which is another row of the same model
-                if row.source == OFFICIAL:
+                if row.source != OFFICIAL:
+                    self._train(system, row.source, out / row.source, costs)  # by all processes of a launcher
+                elif leads():
                     self._take_over(system, out / row.source)
-                else:
-                    self._train(system, row.source, out / row.source, costs)
-            say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
-        write_rows(out, rows)
+            if leads():
+                say(f"{system} {row.folder}: {row.absent or f'-> {out / row.source}'}")
+        if leads():
+            write_rows(out, rows)
 
     def _released(self, system: str) -> Iterator[PublishedRow]:
         from pipeline.methods.registry import adapter_named
@@ -83,11 +94,11 @@ class Workshop:
         section = self._params.networks[recipe].of(system)
         if section is None:
             return PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.{system} is null")
-        return PublishedRow(recipe, absent=self._no_parts() if section.needs_parts else "")
+        return PublishedRow(recipe, absent=self._no_parts(section) if section.needs_parts else "")
 
-    def _no_parts(self) -> str:
+    def _no_parts(self, section: Section) -> str:
         """Why there are no part labels; empty where there are some."""
-        parts = TrainInputs.of(self._data, self._bench.head).parts
+        parts = self._inputs(section).parts
         assert parts is not None
         return PartStore(parts).why
 
@@ -106,6 +117,10 @@ class Workshop:
 
         section = self._params.networks[recipe].of(system)
         assert section is not None  # as `_trained` found
-        inputs = TrainInputs.of(self._data, self._bench.head)
+        inputs = self._inputs(section)
         job = f"{recipe}.{system}", "", self._params.recipes[recipe], section, inputs, out
-        train_seeds(*job, device_named(self._device), self._bench.seeds, system, costs=costs)
+        place, count = device_named(self._device), self._bench.seeds
+        train_seeds(*job, place, count, system, **self._how, costs=costs)
+
+    def _inputs(self, section: Section) -> TrainInputs:
+        return TrainInputs.of(self._data, self._params.head_of(section))

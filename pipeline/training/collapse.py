@@ -9,6 +9,7 @@ from model.method.network import Batch
 from model.training.looks import looked_at
 from model.training.loop import TrainingDiverged
 
+DISCRIMINATOR = "discriminator"  # the player of a lesson that tells true images from made ones
 # Of the discriminator's hinge loss, a sum of means of max(0, 1 -+ D) over patches and scales, which a coin gives 2 a
 # scale. Below this not one patch in a thousand is on the wrong side of its margin: it has no gradient left.
 WON_LOSS = 1e-3
@@ -46,7 +47,7 @@ class DiscriminatorWatch:
         Raises:
             TrainingCollapsed: the discriminator's loss has been zero for too long.
         """
-        if losses["discriminator"] >= WON_LOSS:
+        if losses[DISCRIMINATOR] >= WON_LOSS:
             self._since = None
             return
         self._since = step if self._since is None else self._since

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.store.provenance import write_text
@@ -22,20 +23,35 @@ class GrowingTable:
         self._columns: list[str] = []
 
     def begin(self, rows: Sequence[Row]) -> None:
-        """Start with the rows that the run has already, and no others: what was written after its last state goes."""
+        """Start with the rows that the run has already, and no others: what was written after its last state goes.
+
+        Raises:
+            RuntimeError: it cannot be written (a full disk); the message names the file. `add` raises it, too.
+        """
         self._columns = list(rows[0]) if rows else []
-        if rows:
-            write_text(self.path, table_text(rows, self._columns))
-        else:
-            self.path.unlink(missing_ok=True)
+        with self._writing():
+            if rows:
+                write_text(self.path, table_text(rows, self._columns))
+            else:
+                self.path.unlink(missing_ok=True)
 
     def add(self, row: Row) -> None:
         """Write one more row."""
         if not self._columns:
             self.begin([row])
             return
-        with self.path.open("a", newline="") as stream:
+        with self._writing(), self.path.open("a", newline="") as stream:
             stream.write(_lines([row], self._columns))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RuntimeError(
+                f"{self.path} cannot be written ({error.strerror}): make room or make it writable, then run it again "
+                "to resume"
+            ) from error
 
 
 def table_text(rows: Sequence[Row], columns: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from model.training.loop import Losses, look_every
-from pipeline.training.collapse import LOOKS_PER_CHECKPOINT, DiscriminatorWatch, MotionWatch
+from pipeline.training.collapse import DISCRIMINATOR, LOOKS_PER_CHECKPOINT, DiscriminatorWatch, MotionWatch
 from pipeline.training.growing import GrowingTable
 from pipeline.training.speed import SPEED, SpeedLog
 from pipeline.training.underway import Observer, Underway
@@ -81,12 +81,14 @@ class Guarded:
 
     Args:
         run: the run.
-        adversarial: whether the generator learns from its rival; else that may be as good as it likes.
+        adversarial: whether the generator learns from its rival, where it has one; else that may be as good as it
+            likes.
     """
 
     def __init__(self, run: Underway, adversarial: bool) -> None:
         iterations = run.config.iterations
-        self._rival = DiscriminatorWatch(iterations) if adversarial else None
+        has_rival = adversarial and DISCRIMINATOR in run.lesson.players()
+        self._rival = DiscriminatorWatch(iterations) if has_rival else None
         self._motion = MotionWatch(run.lesson.network, run.sample, iterations)
         self._every = max(1, run.config.checkpoint_every // LOOKS_PER_CHECKPOINT)
 

@@ -12,9 +12,11 @@ import torch
 
 from model.heads.head import load_head
 from model.method.files import save_model
+from model.training.compiled import lacking
 from model.training.launched import launched, leads, own_device
 from model.training.loop import Losses
 from model.training.replicas import Replicas, joined, replicas
+from model.training.resume import warn
 from pipeline.console import say
 from pipeline.method_table import OURS
 from pipeline.params.recipe import Recipe
@@ -42,6 +44,7 @@ def train_row(
     method: str = OURS,
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
+    compiling: bool = True,
     costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row and write `weights.safetensors`, `config.json` and, while it goes on, `curve.csv` into `out`.
@@ -60,6 +63,8 @@ def train_row(
         statistics: what BatchNorm normalises by where processes share a batch: `share`, each by its own pairs, `batch`,
             all by the whole, or `by_device`, which is `batch` on CUDA and `share` on the CPU.
         previews_every: steps between two contact sheets beside the run's states; 0 makes none.
+        compiling: on CUDA, whether the parts of `model.training.compiled` are compiled; nothing is on the CPU, where it
+            takes longer than it saves. A run may go on with the other choice.
         costs: file for what it cost (`pipeline.store.costs`).
 
     Returns:
@@ -74,19 +79,20 @@ def train_row(
     check_folder(out)
     device = own_device(device)
     job = (row, guidance, recipe, network, inputs, device, method, chosen_statistics(statistics, device))
-    has_rival = getattr(network.losses, "adversarial", 0.0) > 0
+    learns_from_rival = getattr(network.losses, "adversarial", 1.0) > 0
     with team_of(recipe, device, job) as team, progress(row, recipe.iterations, shown=team.leads) as report:
 
         def observe(run: Underway) -> Observers:
             say(f"{row}: states and {SPEED} of the run lie in {run.folder}")
-            seen: list[Observer] = [Logged(run, out), Guarded(run, has_rival), Reported(report)]
+            seen: list[Observer] = [Logged(run, out), Guarded(run, learns_from_rival), Reported(report)]
             if previews_every:
                 seen.append(Pictured(run, previews_every))
             if costs is not None:
                 seen.append(Counted(run, costs, team.count))
             return Observers(seen)
 
-        made, provenance, curve = train_run(team, *job, observe if team.leads else None)
+        compiled = compiles(compiling, device)
+        made, provenance, curve = train_run(team, *job, observe if team.leads else None, compiled)
         if team.leads:
             save_model(out, method, made, load_head(inputs.head), recipe.iterations, provenance)
         if launched():  # a launcher ends all when one leaves; those that were started here have left by themselves
@@ -105,6 +111,16 @@ def chosen_statistics(name: str, device: torch.device) -> Statistics:
     if name == BY_DEVICE:
         return "batch" if device.type == "cuda" else "share"
     return cast(Statistics, name)
+
+
+def compiles(wanted: bool, device: torch.device) -> bool:
+    """Turn the option `--compile` into what a run does; a GPU whose machine cannot compile is warned of."""
+    if not wanted or device.type != "cuda":
+        return False
+    lacks = lacking()
+    if lacks and leads():
+        warn(f"training is not compiled, and slower: {lacks}; --no-compile says so beforehand")
+    return not lacks
 
 
 def team_of(recipe: Recipe, device: torch.device, job: tuple[Any, ...]) -> AbstractContextManager[Replicas]:
@@ -140,6 +156,7 @@ def train_seeds(
     method: str = OURS,
     statistics: str = BY_DEVICE,
     previews_every: int = 0,
+    compiling: bool = True,
     costs: Path | None = None,
 ) -> list[Losses]:
     """Train a row with several seeds: the recipe's own into `out`, those after it into `out/seeds/<seed>`.
@@ -159,6 +176,7 @@ def train_seeds(
         method: whose network and lesson.
         statistics: as of `train_row`.
         previews_every: as of `train_row`.
+        compiling: as of `train_row`.
         costs: as of `train_row`, of the first seed.
 
     Returns:
@@ -173,7 +191,8 @@ def train_seeds(
             say(f"{row}: seed {seed}, {len(curves) + 1} of {count}")
         folder = seed_folder(out, seed, seeds[0])
         job = (row, guidance, recipe.of_seed(seed), network, inputs, folder, device)
-        curves.append(train_row(*job, method, statistics, previews_every, None if curves else costs))
+        how = (method, statistics, previews_every, compiling, None if curves else costs)
+        curves.append(train_row(*job, *how))
     return curves[0]
 
 

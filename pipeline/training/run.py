@@ -11,6 +11,7 @@ from model.heads.head import HeadModel, load_head
 from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
 from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
+from model.training.compiled import compile_parts, failed_to_compile
 from model.training.loop import Losses, TrainingDiverged, train
 from model.training.perceptual import Perceptual, Vgg19
 from model.training.replicas import Replicas
@@ -63,13 +64,15 @@ def train_run(
     method: str,
     statistics: Statistics,
     observe: Observe | None = None,
+    compiled: bool = False,
 ) -> tuple[torch.nn.Module, dict[str, object], list[Losses]]:
     """Train, in the first process or beside it, from the newest checkpoint on.
 
     Checkpoints lie in a scratch folder keyed by all that the result depends on: recipe, network, guidance, head, fits,
     clips, kind of device, statistics of normalisation, code.
 
-    `observe`, which the first process is given, says who observes the run before it trains.
+    `observe`, which the first process is given, says who observes the run before it trains. With `compiled` the parts
+    of `model.training.compiled` are; the scratch folder is the same, because on CUDA no two runs are equal anyway.
 
     Returns:
         The trained networks, what they were made from, and the training curve.
@@ -96,6 +99,8 @@ def train_run(
     if statistics == "batch":
         for taught in (lesson.network, lesson.rivals):
             share_statistics(taught, team)
+    if compiled:
+        compile_parts(lesson)
 
     def drawn(step: int) -> Batch:
         share, change = (team.rank, team.count), recipe.augment
@@ -122,6 +127,11 @@ def train_run(
             curve = train(lesson, batch_at, config, device, store, on_step, team)
         except TrainingDiverged as failure:
             raise type(failure)(f"{row}: {failure}. {_kept(store)}") from None
+        except RuntimeError as failure:
+            if not failed_to_compile(failure):
+                raise
+            why = " ".join(str(failure).split())[:200]
+            raise RuntimeError(f"{row}: torch.compile failed ({why}); --no-compile trains without it") from failure
     normalised = {"of": statistics, "pairs": recipe.batch_size // (team.count if statistics == "share" else 1)}
     return made, {**provenance, "batch_statistics": normalised}, curve
 

@@ -6,7 +6,7 @@ weights are the same with and without.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -27,12 +27,14 @@ from pipeline.bench.scoring import Scorer
 from pipeline.bench.tasks import TASKS
 from pipeline.console import say
 from pipeline.method_table import OURS
+from pipeline.methods.release import OFFICIAL
 from pipeline.methods.runner import Files
-from pipeline.methods.teaching import teacher_named
+from pipeline.methods.teaching import teacher_module, teacher_named
+from pipeline.params.sections.base import Section
 from pipeline.params.tree import Params
 from pipeline.report.headline import headline_metrics
 from pipeline.report.results import Pairs
-from pipeline.report.rows import Row, pwm_rows, row_named
+from pipeline.report.rows import Row, baseline_rows, pwm_rows, row_named
 from pipeline.store.clips import FOLDERS
 from pipeline.store.schema import PAIRS, read_table, write_table
 from pipeline.training.growing import GrowingTable, rows_until
@@ -49,7 +51,7 @@ class Watched:
 
     Attributes:
         params: all parameters.
-        row: the row.
+        row: the row, one of `trained_rows`.
         seed: of the run.
         data: folder of the stages' outputs.
         pairs: how many pairs, of all data sets and tasks together.
@@ -64,6 +66,18 @@ class Watched:
     device: torch.device
 
     @property
+    def method(self) -> str:
+        """Whose network it is."""
+        return self.row.system or OURS
+
+    @property
+    def section(self) -> Section:
+        """What is the method's own."""
+        found = self.params.networks[self.row.recipe].of(self.method)
+        assert found is not None  # as `trained_rows` found
+        return found
+
+    @property
     def inputs(self) -> TrainInputs:
         """What the row is trained from."""
         return TrainInputs.of(self.data, self.row.head)
@@ -75,12 +89,22 @@ def watched(params: Params, row: str, seed: int | None, data: Path, pairs: int, 
     Raises:
         ValueError: there is no such row, or it is not trained with that seed; the message lists what there is.
     """
-    found = row_named(row, pwm_rows(params.bench, params.model))
+    found = row_named(row, trained_rows(params))
     recipe = params.recipes[found.recipe]
     seeds = recipe.seeds(params.bench.seeds)
     if seed is not None and seed not in seeds:
         raise ValueError(f"--seed {seed}: {row} is trained with {', '.join(map(str, seeds))}")
     return Watched(params, found, recipe.seed if seed is None else seed, data, pairs, device)
+
+
+def trained_rows(params: Params) -> list[Row]:
+    """The rows that are trained here: the PWM's, and those of published systems, each with its recipe and head."""
+    systems = [
+        replace(row, recipe=row.source, head=params.bench.head, absent="")
+        for row in baseline_rows(params.bench)
+        if row.source != OFFICIAL and params.networks[row.source].of(row.system) is not None
+    ]
+    return [*pwm_rows(params.bench, params.model), *systems]
 
 
 def watch(run: Watched, wait: bool) -> Iterator[dict[str, object]]:
@@ -96,15 +120,18 @@ def watch(run: Watched, wait: bool) -> Iterator[dict[str, object]]:
 
     Raises:
         FileNotFoundError: there is no state, and nobody waits for one; or an input of the run is missing.
+        ValueError: the row's method has nobody here who teaches it.
     """
     recipe = run.params.recipes[run.row.recipe].of_seed(run.seed)
-    network = run.params.networks[run.row.recipe].pwm
-    job = (run.row.key, run.row.guidance, recipe, network, run.inputs)
-    head, teacher = load_head(run.inputs.head), teacher_named(OURS)
-    assert teacher is not None
+    job = (run.row.key, run.row.guidance, recipe, run.section, run.inputs)
+    head, teacher = load_head(run.inputs.head), teacher_named(run.method)
+    if teacher is None:
+        raise ValueError(
+            f"{run.row.key}: {run.method} cannot be trained here: there is no {teacher_module(run.method)}"
+        )
     kinds = [(device_type, statistics) for device_type in ("cuda", "cpu") for statistics in get_args(Statistics)]
-    states = States([run_folder(*job, device_type, OURS, statistics) for device_type, statistics in kinds])
-    made = teacher.build(recipe, network, run.row.guidance, head)
+    states = States([run_folder(*job, device_type, run.method, statistics) for device_type, statistics in kinds])
+    made = teacher.build(recipe, run.section, run.row.guidance, head)
     with TemporaryDirectory() as scratch:
         eye: _Eye | None = None
         step = 0
@@ -172,7 +199,7 @@ class _Eye:
         """Generate and score all pairs with a network."""
         run, row = self._run, self._run.row
         model, results = self._scratch / "model", self._scratch / "results"
-        save_model(model, OURS, network, head, step, {"row": row.key})
+        save_model(model, run.method, network, head, step, {"row": row.key})
         files = Files(model, run.data / "heads", run.data / "fits", run.params.bench.head)
         runner = PairRunner(files, self._scorer.pairs.clips, run.device)
         frames = generate(runner, self._scorer.pairs, run.params.evaluate.batch_size)

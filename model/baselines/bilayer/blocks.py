@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import spectral_norm
+
+from model.baselines.shared.spectral import spectral_norm
 
 SLOPE = 0.2  # of every LeakyReLU
 NORM_EPS = 1e-7  # quirk: of norms and of spectral norm, in place of torch's 1e-5 and 1e-12

@@ -30,6 +30,7 @@ from model.baselines.shared.keypoints import (
     with_background,
 )
 from model.method.network import Made, Signals
+from model.training.losses import wide
 
 KERNEL = 7  # of the first and the last layers
 
@@ -149,7 +150,7 @@ class KeypointDetector(nn.Module):
         """Find K positions, each the mean of a map, and the mean of a map of matrices under the same heat."""
         feat = self.predictor(self.down(img))
         heat = heatmaps(self.kp(feat), self.temperature)
-        matrices = self.jacobian(feat).unflatten(1, (heat.shape[1], 4))  # (B, K, 4, ...)
+        matrices = wide(self.jacobian(feat)).unflatten(1, (heat.shape[1], 4))  # (B, K, 4, ...)
         jacobian = (matrices * heat[:, :, None]).sum((-2, -1)).unflatten(-1, (2, 2))
         return Keypoints(expected_position(heat), jacobian)
 
@@ -175,7 +176,7 @@ class MotionNetwork(nn.Module):
         motions = sparse_motions(source, driving, size)
         moved = warp_by_each(small, motions, self.align_corners)
         feat = self.hourglass(torch.cat([with_background(bells)[:, :, None], moved], 2).flatten(1, 2))
-        mask = F.softmax(self.mask(feat), 1)
+        mask = F.softmax(wide(self.mask(feat)), 1)  # bfloat16 cannot hold sub-pixel positions
         return moved, mask, blend(motions, mask), torch.sigmoid(self.occlusion(feat))
 
 
@@ -207,7 +208,7 @@ class Generator(nn.Module):
         for block in self.up_blocks:
             out = block(out)
         inside = FommInside(source, driving, moved, mask, deformation, occlusion, self._warp(img, deformation))
-        return torch.sigmoid(self.final(out)), inside
+        return torch.sigmoid(wide(self.final(out))), inside
 
     def _warp(self, feat: Tensor, deformation: Tensor) -> Tensor:
         grid = _resized(deformation.permute(0, 3, 1, 2), feat.shape[-2:]).permute(0, 2, 3, 1)

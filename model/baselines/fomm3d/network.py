@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import spectral_norm
 
 from model.baselines.fomm3d.pose import Pose, PoseEstimator, place
 from model.baselines.shared.hourglass import Block, Down, Hourglass, Residual, Up, convolution, widths
@@ -36,6 +35,7 @@ from model.baselines.shared.keypoints import (
     warp_by_each,
     with_background,
 )
+from model.baselines.shared.spectral import spectral_norm
 from model.method.network import Made, Signals
 
 SPADE, ORIGINAL = "spade", "original"

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import spectral_norm
 
 from model.baselines.shared.inputs import check_inputs
+from model.baselines.shared.spectral import spectral_norm
 from model.frame.warp import warp
 from model.method.network import Made, Signals
 

@@ -63,6 +63,18 @@ class PIRenderConfig:
             raise ValueError(f"native_px {self.native_px} is no multiple of 2^{max(self.warp_down, self.edit_levels)}")
 
 
+class Warped(NamedTuple):
+    """What the first two networks compute.
+
+    Attributes: style (B, D), the descriptor; flow (B, 2, n/4, n/4) in pixels of its own grid; warped (B, 3, n, n) in
+    [-1, 1].
+    """
+
+    style: Tensor
+    flow: Tensor
+    warped: Tensor
+
+
 class Rendered(NamedTuple):
     """All that the generator computes; images in [-1, 1].
 
@@ -116,11 +128,19 @@ class FaceGenerator(nn.Module):
 
     def forward(self, source: Tensor, coefficients: Tensor) -> Rendered:
         """Source (B, 3, n, n) in [-1, 1] and a window (B, 73, 27)."""
-        descriptor = self.mapping_net(coefficients)
-        style = descriptor.flatten(1)
+        style, flow, warped = self.warp(source, coefficients)
+        return Rendered(style[:, :, None], flow, warped, self.edit(source, warped, style))
+
+    def warp(self, source: Tensor, coefficients: Tensor) -> Warped:
+        """Describe the window and warp the source as it asks for, unedited."""
+        style = self.mapping_net(coefficients).flatten(1)
         flow = self.warpping_net(source, style)
-        warped = warp_by_flow(source, flow)
-        return Rendered(descriptor, flow, warped, self.editing_net(torch.cat([source, warped], 1), style))
+        return Warped(style, flow, warp_by_flow(source, flow))
+
+    def edit(self, source: Tensor, warped: Tensor, style: Tensor) -> Tensor:
+        """Make the image (B, 3, n, n) of the source and of what became of it."""
+        image: Tensor = self.editing_net(torch.cat([source, warped], 1), style)
+        return image
 
 
 def warp_by_flow(source: Tensor, flow: Tensor) -> Tensor:

@@ -6,11 +6,14 @@ Convention: positions are x, y (and z) in [-1, 1] from the middle of the first p
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from model.training.losses import wide
 
 
 class Keypoints(NamedTuple):
@@ -27,13 +30,14 @@ def position_grid(size: Sequence[int], like: Tensor) -> Tensor:
 
 
 def heatmaps(logits: Tensor, temperature: float) -> Tensor:
-    """Softmax over the pixels of each map: (B, K, S...)."""
-    return F.softmax(logits.flatten(2) / temperature, 2).view_as(logits)
+    """Softmax over the pixels of each map: (B, K, S...), float32 or wider also under autocast."""
+    return F.softmax(wide(logits).flatten(2) / temperature, 2).view_as(logits)
 
 
 def expected_position(heat: Tensor) -> Tensor:
-    """Mean position (B, K, N) under heatmaps (B, K, S...)."""
-    return heat.flatten(2) @ position_grid(heat.shape[2:], heat).flatten(0, -2)
+    """Mean position (B, K, N) under heatmaps (B, K, S...), float32 or wider also under autocast."""
+    with _unnarrowed(heat):  # eight bits are too few for points
+        return wide(heat).flatten(2) @ position_grid(heat.shape[2:], wide(heat)).flatten(0, -2)
 
 
 def gaussians(points: Tensor, size: Sequence[int], variance: float) -> Tensor:
@@ -56,7 +60,8 @@ def sparse_motions(source: Keypoints, driving: Keypoints, size: Sequence[int]) -
     grid = position_grid(size, source.value)
     away = grid - driving.value.view(*driving.value.shape[:2], *ones, -1)
     if source.jacobian is not None and driving.jacobian is not None:
-        turn = source.jacobian @ torch.inverse(driving.jacobian)
+        with _unnarrowed(grid):  # eight bits are too few for what turns positions
+            turn = source.jacobian @ torch.inverse(driving.jacobian)
         away = (turn.view(*turn.shape[:2], *ones, *turn.shape[2:]) * away[..., None, :]).sum(-1)
     moved = away + source.value.view(*source.value.shape[:2], *ones, -1)
     return torch.cat([grid.expand(len(moved), 1, *grid.shape), moved], 1)
@@ -96,6 +101,12 @@ def relative(source: Keypoints, driving: Keypoints, first: Keypoints, scale: Ten
     if source.jacobian is not None and driving.jacobian is not None and first.jacobian is not None:
         jacobian = driving.jacobian @ torch.inverse(first.jacobian) @ source.jacobian
     return Keypoints(source.value + moved, jacobian)
+
+
+def _unnarrowed(like: Tensor) -> AbstractContextManager[object]:
+    """Within it autocast narrows no product; devices that have no autocast, such as meta, narrow none anyway."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 class AntiAlias(nn.Module):

@@ -11,6 +11,7 @@ Convention: RGB in [0, 1]; positions are x, y in [-1, 1] from the middle of the 
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,20 @@ class X2FaceConfig:
     """The released configuration.
 
     Attributes:
-        levels: of both networks; images are of 2 ** levels pixels.
+        native_px: side of the images, a multiple of 2 ** levels.
+        levels: of both networks; the deepest is of native_px / 2 ** levels pixels, one in the released networks.
         width: channels of the first level; they double up to eight times that.
         bottleneck: channels of the driving network's deepest level, its whole description of the driving image.
     """
 
+    native_px: int = 256
     levels: int = 8
     width: int = 64
     bottleneck: int = 128
+
+    def __post_init__(self) -> None:
+        if self.native_px % 2**self.levels:
+            raise ValueError(f"native_px {self.native_px} is no multiple of 2 ** {self.levels} (levels)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class X2Face(nn.Module):
     def __init__(self, config: X2FaceConfig | None = None) -> None:
         super().__init__()
         self.config = config or X2FaceConfig()
-        self.native_px = 2**self.config.levels
+        self.native_px = self.config.native_px
         width, levels = self.config.width, self.config.levels
         self.unwrapped = Pix2Pix(3, levels, width, min(8, 2 ** (levels - 1)) * width, skips=True)
         self.sampler = Pix2Pix(2, levels, width, self.config.bottleneck, skips=False)
@@ -95,6 +102,12 @@ class Pix2Pix(nn.Module):
         for outer, inner in reversed(list(zip(channels[1:], channels[2:], strict=False))):
             below = Level(outer, inner, below, skips)
         self.netG = nn.ModuleDict({"model": Outermost(outputs, width, below, skips)})
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The convolution that says the flow."""
+        outermost = cast(Outermost, self.netG["model"])
+        return cast(nn.Conv2d, outermost.up[2])
 
     def forward(self, img: Tensor) -> Tensor:
         """Run it."""
@@ -151,6 +164,7 @@ class Twice(nn.Module):
 def sample(img: Tensor, flow: Tensor) -> Tensor:
     """Sample (B, C, n, n) at tanh(flow) from each pixel's own place, black outside; flow (B, 2, n, n)."""
     size = img.shape[-1]
+    flow = flow.to(torch.promote_types(flow.dtype, torch.float32))  # bfloat16 cannot hold sub-pixel positions
     axis = torch.linspace(-1, 1, size, dtype=torch.float64, device=img.device).to(img.dtype)
     identity = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     positions = torch.tanh(flow).permute(0, 2, 3, 1) + identity

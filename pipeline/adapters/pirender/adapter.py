@@ -1,4 +1,8 @@
-"""PIRender is driven by a window of Deep3DFaceRecon's coefficients of the driving frame and its neighbours."""
+"""PIRender is driven by a window of a head's codes, of the driving frame and its neighbours.
+
+The release knows Deep3DFaceRecon's coefficients of the Basel Face Model alone; what is trained here, those of the head
+that it was trained with.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -8,6 +12,7 @@ from torch import Tensor, nn
 
 from model.baselines.pirender.network import PIRender, PIRenderConfig
 from model.heads.head import HeadModel
+from pipeline.adapters.pirender.codes import CROP, codes, num_codes
 from pipeline.adapters.pirender.coefficients import HEAD, REACH, TRACKER, at_source_scale, coefficients
 from pipeline.methods.placement import resized
 from pipeline.methods.protocol import Driven, Table, View
@@ -27,7 +32,12 @@ class PIRenderAdapter:
 
     def __init__(self, network: nn.Module, head: HeadModel | None) -> None:
         assert isinstance(network, PIRender)  # as `build` makes it
-        self._size = (network.native_px, network.native_px)
+        if head is not None and network.config.coefficients != num_codes(head):
+            raise ValueError(
+                f"PIRender's config.json says {network.config.coefficients} coefficients a frame, but head {head.name} "
+                f"has {num_codes(head)}"
+            )
+        self._size, self._trained_here = (network.native_px, network.native_px), head is not None
 
     @classmethod
     def build(cls, config: Mapping[str, Any], head: HeadModel | None) -> nn.Module:
@@ -44,13 +54,26 @@ class PIRenderAdapter:
         return ""
 
     def drive(self, source: View, driving: View, same: Tensor, own_crop: bool = False) -> Driven:
-        """The source at the network's size, and the window's coefficients as of frames of that size."""
-        frames = 2 * REACH + 1
-        window = coefficients(driving.fit(REACH, REACH), driving.landmarks(REACH, REACH), self._size)
-        of_source = coefficients(source.fit(), source.landmarks(), self._size)
-        own = window.unflatten(0, (-1, frames)).transpose(1, 2)
-        told = torch.where(same[:, None, None].to(own.device), own, at_source_scale(own, of_source))
-        return Driven(resized(source.images(), self._size), {"coefficients": told})
+        """The source at the network's size, and the window's numbers; of the release as of frames of that size."""
+        own = self._windows(driving)
+        if not bool(same.all()):
+            scale = own.shape[1] - CROP
+            told = at_source_scale(own, self._numbers(source), scale)
+            own = torch.where(same[:, None, None].to(own.device), own, told)
+        signals = {"coefficients": own}
+        if self._trained_here:
+            signals["source_coefficients"] = self._windows(source)  # the lesson drives pairs both ways
+        return Driven(resized(source.images(), self._size), signals)
+
+    def _windows(self, view: View) -> Tensor:
+        """Windows (B, numbers, 27), oldest frame first."""
+        return self._numbers(view, REACH).unflatten(0, (-1, 2 * REACH + 1)).transpose(1, 2)
+
+    def _numbers(self, view: View, reach: int = 0) -> Tensor:
+        """Coefficients of the frames' windows, a frame's window after the other."""
+        if self._trained_here:
+            return codes(view.fit(reach, reach))
+        return coefficients(view.fit(reach, reach), view.landmarks(reach, reach), self._size)
 
 
 ADAPTER = PIRenderAdapter

@@ -39,7 +39,7 @@ def coefficients(fit: HeadFit, landmarks: Tensor, size_hw: tuple[int, int]) -> T
     return torch.cat([fit.expression, fit.pose, fit.camera, placed.to(fit.expression)], 1)
 
 
-def at_source_scale(driving: Tensor, source: Tensor) -> Tensor:
+def at_source_scale(driving: Tensor, source: Tensor, scale: int = CROP_SCALE) -> Tensor:
     """Windows for another identity: their crop scales times the source's over the driving frame's.
 
     Choice: the published ratio is that of the source and of the driving video's frame nearest to it in expression and
@@ -48,11 +48,12 @@ def at_source_scale(driving: Tensor, source: Tensor) -> Tensor:
     Args:
         driving: (B, 73, 27).
         source: (B, 73) coefficients of the sources' frames.
+        scale: which of the numbers is the crop's scale.
 
     Returns:
         (B, 73, 27); the driving frame has the source's crop scale.
     """
-    ratio = source[:, CROP_SCALE] / driving[:, CROP_SCALE, REACH]
+    ratio = source[:, scale] / driving[:, scale, REACH]
     scaled = driving.clone()
-    scaled[:, CROP_SCALE] *= ratio[:, None]
+    scaled[:, scale] *= ratio[:, None]
     return scaled

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
+BenchHead = Literal["head", "head2"]  # keys of `bench` that name heads
 
 
 class LearningRates(Strict):
@@ -64,9 +65,11 @@ class Section(Strict):
     """What the section of every method has.
 
     Attributes:
+        fitted_with: which of the benchmark's heads the method is trained with.
         needs_parts: whether the method's lesson learns from part labels of training frames (`Batch.parts`).
     """
 
+    fitted_with: ClassVar[BenchHead] = "head"
     needs_parts: ClassVar[bool] = False
     learning_rate: LearningRates
     losses: SharedLosses

@@ -7,9 +7,10 @@ import types
 import pytest
 import torch
 
-from benchmarks import heads, raster, raster_flat, train
+from benchmarks import heads, raster, raster_flat
 from benchmarks.raster_references import rasterize_by_loop, rasterize_vectorised
 from benchmarks.timing import in_turns, seconds, spread
+from benchmarks.train_reference import ReferenceStep
 from model.heads.rotation import axis_angle_to_matrix
 from model.render.raster import rasterize
 from pipeline.params.tree import load_params
@@ -48,7 +49,7 @@ def test_flatness_is_the_large_batch_over_the_small_one_per_image(monkeypatch):
 
 def test_the_reference_step_moves_both_networks():
     params = load_params()
-    step = train.ReferenceStep(params.recipes["toy64"], params.networks["toy64"].pwm)
+    step = ReferenceStep(params.recipes["toy64"], params.networks["toy64"].pwm)
     networks = (step.generator, step.discriminator)
     before = [{name: p.detach().clone() for name, p in network.named_parameters()} for network in networks]
     step()

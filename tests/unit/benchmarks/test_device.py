@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer
 
 from benchmarks.device import __main__ as given
+from benchmarks.device import pack
 from benchmarks.device import runs as reference
 from benchmarks.device.pages import CURVE_ROWS, curves
-from benchmarks.device.parts import TIMINGS, reference_runs
+from benchmarks.device.parts import PYTEST, TIMINGS, gpu_tests, reference_runs
 from benchmarks.device.runs import work_through
 from benchmarks.device.settings import ALL, Run, of_puppets, of_run
 from benchmarks.device.training import Place, train_to
@@ -145,6 +148,29 @@ def test_a_set_that_is_not_there_is_named(tmp_path):
         reference_runs(given, 1.0, "called")
 
 
+def test_a_set_that_is_too_large_is_refused_with_its_size(packed, tmp_path, monkeypatch):
+    """Nothing is left where the set was to lie; one that is just small enough lies there."""
+    size = sum(path.stat().st_size for path in packed.rglob("*") if path.is_file()) / 2**20
+    made = {"size_px": 64, "frames": 8, "train_people": 2, "test_people": 2, "texture_px": 128, "workers": 1}
+
+    def rendered(folder: Path, _params: Path, _workers: int) -> None:
+        shutil.copytree(packed, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(pack, "run_stages", rendered)
+    monkeypatch.setattr(pack, "LARGEST_MIB", size / 2)
+    with pytest.raises(typer.BadParameter, match=r"the set has \d+\.\d MiB, more than \d+: fewer"):
+        pack.main(out=tmp_path / "set", **made)
+    assert not (tmp_path / "set").exists()
+    monkeypatch.setattr(pack, "LARGEST_MIB", size * 2)
+    pack.main(out=tmp_path / "set", **made)
+    wanted = {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()}
+    assert {path.relative_to(tmp_path / "set") for path in (tmp_path / "set").rglob("*") if path.is_file()} == {
+        *wanted, Path("set.json")
+    }  # fmt: skip
+    with pytest.raises(typer.BadParameter, match="is there already"):
+        pack.main(out=tmp_path / "set", **made)
+
+
 @pytest.mark.slow
 def test_a_packed_set_is_made_and_trains(tmp_path):
     packed = tmp_path / "set"
@@ -154,6 +180,70 @@ def test_a_packed_set_is_made_and_trains(tmp_path):
     assert "clips/train/index.parquet" in json.loads((packed / "set.json").read_text())["files"]
     params = params_of(tmp_path, 1)
     assert train_to(1, LATER, params, RUNS[0], Place(packed, tmp_path / "w", torch.device("cpu"), 1)).step == 1
+
+
+SKIPPING = """
+import pytest
+
+{before}
+
+@pytest.fixture
+def brought():
+    {fixture}
+
+@pytest.mark.gpu
+def test_one(brought):
+    {inside}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "status", "said"),
+    [
+        ("before", "import nowhere_at.all", pytest.ExitCode.NO_TESTS_COLLECTED, "this machine has no nowhere_at"),
+        ("fixture", "import nowhere_at.all", pytest.ExitCode.OK, "this machine has no nowhere_at"),
+        ("inside", "import nowhere_at.all", pytest.ExitCode.OK, "this machine has no nowhere_at"),
+        ("before", "import model.nowhere", pytest.ExitCode.INTERRUPTED, "No module named 'model.nowhere'"),
+        ("inside", "import model.nowhere", pytest.ExitCode.TESTS_FAILED, "No module named 'model.nowhere'"),
+        ("before", "from model import nowhere", pytest.ExitCode.INTERRUPTED, "cannot import name 'nowhere'"),
+        ("inside", "assert not 'a failure'", pytest.ExitCode.TESTS_FAILED, "1 failed"),
+        ("inside", "pass", pytest.ExitCode.OK, "1 passed"),
+    ],
+)
+def test_what_a_bare_machine_lacks_is_skipped_and_nothing_else(place, line, status, said, tmp_path):
+    lines = dict.fromkeys(("before", "fixture", "inside"), "pass") | {place: line}
+    (tmp_path / "test_some.py").write_text(SKIPPING.format(**lines))
+    command = [sys.executable, "-m", *PYTEST, "--rootdir", str(tmp_path), "-c", "/dev/null", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, said in done.stdout) == (status, True), done.stdout
+
+
+def test_every_test_for_a_gpu_is_run():
+    """Found by the marks themselves, as pytest collects them."""
+    asked = gpu_tests()
+    assert all((ROOT / name).exists() for name in asked)
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(r"mark\.gpu|import .*\bGPU\b", path.read_text()) and path.name != Path(__file__).name
+    ]
+    assert len(marked) > 6
+    helpers = {"tests/devices.py", "tests/unit/model/conftest.py"}
+    missed = [name for name in marked if name not in {*asked, *helpers} and not name.startswith("tests/unit/model/")]
+    assert missed == []
+
+
+@pytest.mark.slow
+def test_the_tests_for_a_gpu_are_read_on_a_bare_machine(tmp_path):
+    """Without a GPU each is skipped with its reason; none is an error."""
+    out, wheels = tmp_path / "out", tmp_path / "wheels"
+    write_wheels(wheels)
+    done = run_bare(tmp_path, "benchmarks.device", "--parts", "tests", "--work", f"{tmp_path}/work",
+                    "--out", str(out), "--wheels", str(wheels))  # fmt: skip
+    said = (out / "gpu_tests.txt").read_text()
+    assert done.returncode == 0, said
+    assert "no CUDA device on this machine" in said
+    assert "error" not in said.splitlines()[-1]
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.generate import PROFILES, SIGNALS, Made, flops, page, pwm, row, rows, system
+from benchmarks import generate
+from benchmarks.generate import GENERATOR, PROFILES, SIGNALS, STREAM, Made, flops, page, pwm, row, rows, system
 from pipeline.released.systems import SYSTEMS, layout
 from tests.released_files import make_small
 
@@ -18,7 +19,7 @@ def _small_networks(monkeypatch):
 
 def test_every_system_has_its_row_and_its_signals():
     assert set(SIGNALS) == set(SYSTEMS)
-    assert list(rows()) == [*PROFILES, *SYSTEMS]
+    assert list(rows()) == [*PROFILES, GENERATOR, STREAM, *SYSTEMS]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -33,6 +34,19 @@ def test_our_own_network_makes_frames_of_its_profile():
     made = pwm("params.yaml")
     with torch.no_grad():
         assert made.call(2, "cpu")().image.shape == (2, 3, made.native_px, made.native_px)
+
+
+def test_generator_and_stream_make_the_frames_of_the_whole(monkeypatch):
+    monkeypatch.setattr(generate, "PROFILES", {generate.LARGEST: "params.yaml"})  # of a size for tests
+    alone, flow = generate.generator_alone(), generate.stream()
+    with torch.no_grad():
+        assert alone.call(2, "cpu")().image.shape == (2, 3, alone.native_px, alone.native_px)
+        assert flow.call(2, "cpu")().image.shape == (2, 3, flow.native_px, flow.native_px)
+    passed: list[str] = []
+    for name, part in flow.network.named_children():
+        part.register_forward_hook(lambda *_, name=name: passed.append(name))
+    flow.call(1, "cpu")()
+    assert passed == ["encoder", "animator"]  # between them the tracker, which is called by a method of its own
 
 
 def test_a_convolution_counts_two_operations_for_each_product():
@@ -56,3 +70,8 @@ def test_the_page_says_what_was_not_measured():
     text = page(report)
     assert "| fomm | 256 | 59.8 M | 55.5 | 2.5 | 2.5 |" in text or "| fomm | 256 | 59.8 M | 55.6 | 2.5 | 2.5 |" in text
     assert "CUDA: not measured, no CUDA device on this machine." in text
+    assert "the generator alone at most 6 ms (not measured)" in text
+    cell["ms_per_image"] = 5.0
+    report["rows"] |= {name: report["rows"]["fomm"] | {"cuda 1": cell} for name in (GENERATOR, STREAM)}
+    assert "6 ms (5.00)" in page(report)
+    assert "100 frames a second (200)" in page(report)

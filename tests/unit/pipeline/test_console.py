@@ -1,5 +1,8 @@
 """How commands end: one message a mistake, and a status that says whose it was."""
 
+import errno
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -20,3 +23,27 @@ def test_an_error_is_one_line_and_a_status(error, status, capsys):
         stage_command(command)()
     assert caught.value.exit_code == status
     assert capsys.readouterr().err == f"error: {error.args[0]}\n"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_disk_without_room_is_no_traceback(named, capsys):
+    def command() -> None:
+        if named:
+            raise OSError(errno.EROFS, "Read-only file system", "data/models/config.json")
+        Path("/dev/full").write_text("much")
+
+    with pytest.raises(typer.Exit) as caught:
+        stage_command(command)()
+    assert caught.value.exit_code == 2
+    wanted = "data/models/config.json cannot be written (Read-only" if named else "a file cannot be written (No space"
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {wanted}")
+    assert said.count("\n") == 1
+
+
+def test_another_error_of_the_system_keeps_its_traceback():
+    def command() -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with pytest.raises(OSError, match="Bad file"):
+        stage_command(command)()

@@ -7,7 +7,7 @@ from model.baselines.x2face.network import Level, X2Face, X2FaceConfig
 from tests.parity.x2face import check
 from tests.parity_of_systems import altered, fixture_of
 
-SMALL = X2FaceConfig(levels=5, width=4, bottleneck=8)
+SMALL = X2FaceConfig(native_px=32, levels=5, width=4, bottleneck=8)
 PX = 32
 
 
@@ -106,3 +106,12 @@ def test_at_its_native_size_everything_stays_on_the_device_of_the_images():
     made = network(image, {"driving": image})
     assert (made.image.shape, made.image.device) == (image.shape, image.device)
     assert all(panel.shape[:2] == (2, 3) and panel.device == image.device for panel in made.panels.values())
+
+
+@torch.no_grad()
+def test_fewer_levels_leave_the_deepest_more_pixels():
+    network = X2Face(X2FaceConfig(native_px=32, levels=3, width=4, bottleneck=8)).eval()
+    images = torch.rand(2, 1, 3, PX, PX, generator=torch.Generator().manual_seed(1))
+    assert network(images[0], {"driving": images[1]}).image.shape == (1, 3, PX, PX)
+    with pytest.raises(ValueError, match=r"native_px 36 is no multiple of 2 \*\* 3"):
+        X2FaceConfig(native_px=36, levels=3)

@@ -3,7 +3,10 @@
 import errno
 import os
 import random
+import resource
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,40 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path, monkeypatch):
         store.save({"step": 5})
     assert store.load() == {"step": 3}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@contextmanager
+def no_file_larger_than(limit: int) -> Iterator[None]:
+    """Let the system itself break off what is written, in the middle of a file, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_while_a_state_is_written_costs_the_steps_since_the_last(tmp_path: Path):
+    whole, stopped, resumed = lesson(), lesson(), lesson()
+    store = CheckpointStore(tmp_path / "whole")
+    curve = train(whole, batch_at, train_config(), CPU, store, ignore)
+    half = store.states()[0].stat().st_size // 2
+    store = CheckpointStore(tmp_path / "full")
+    with ExitStack() as stack:
+
+        def fill(step: int, _losses: dict[str, float]) -> None:
+            if step == 3:
+                stack.enter_context(no_file_larger_than(half))
+
+        with pytest.raises(
+            RuntimeError, match=r"step 4 cannot be kept in .*full \(.*last good state is of step 2: make"
+        ):
+            train(stopped, batch_at, train_config(), CPU, store, fill)
+    assert [step_of(path) for path in store.states()] == [2]
+    assert len(list(store.folder.iterdir())) == 1  # no half a file
+    assert train(resumed, batch_at, train_config(), CPU, store, ignore) == curve
+    wanted, got = state_of(whole), state_of(resumed)
+    assert all(torch.equal(wanted[key], got[key]) for key in wanted)
 
 
 def test_a_run_killed_at_random_steps_ends_in_the_weights_of_an_undisturbed_one(tmp_path: Path):

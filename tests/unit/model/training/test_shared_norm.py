@@ -1,5 +1,6 @@
 """Normalisation by a whole batch that lies in several processes: a team's training is that of one process."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -78,6 +79,30 @@ def test_alone_nothing_is_replaced_and_what_keeps_no_statistics_is_refused():
     share_statistics(network, Replicas(0, 2))
     assert type(network[0]) is SharedBatchNorm
     assert network.state_dict().keys() == nn.Sequential(nn.BatchNorm2d(2)).state_dict().keys()
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_one_share_is_normalised_as_torch_does_it_on_any_device(narrow: bool, on_device):
+    """Statistics are float32 under autocast as well; the result has the input's dtype."""
+    torch.manual_seed(0)
+    plain = on_device(nn.BatchNorm2d(5))
+    nn.init.uniform_(plain.weight)
+    shared = SharedBatchNorm.of(copy.deepcopy(plain), Replicas())
+    batch = on_device(torch.randn(4, 5, 6, 7) * 3 + 5)
+    batch = batch.bfloat16() if narrow else batch
+    for _ in range(2):
+        ours, theirs = batch.clone().requires_grad_(), batch.clone().requires_grad_()
+        with torch.autocast(on_device.device.type, torch.bfloat16, enabled=narrow):
+            outs = shared(ours), plain(theirs)
+        for out in outs:
+            out.float().square().mul(torch.linspace(0, 1, 7, device=on_device.device)).sum().backward()
+        close = {"rtol": 2e-2, "atol": 2e-2} if narrow else {"rtol": 1e-4, "atol": 1e-4}
+        assert outs[0].dtype == batch.dtype
+        torch.testing.assert_close(*outs, **close)
+        torch.testing.assert_close(ours.grad, theirs.grad, **close)
+    assert shared.running_var.dtype == torch.float32
+    torch.testing.assert_close(dict(shared.named_buffers()), dict(plain.named_buffers()), rtol=1e-4, atol=1e-4)
+    assert shared.state_dict().keys() == plain.state_dict().keys()
 
 
 def train_together(team: Replicas, folder: str, double: bool) -> None:

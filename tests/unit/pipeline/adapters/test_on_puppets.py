@@ -53,7 +53,8 @@ def adapter(name: str) -> Adapter:
     """Of the network as it is released, without the memory for its weights: adapters read its sizes alone."""
     with torch.device("meta"):
         network = network_of(name)
-    return adapter_named(name)(network, studio().head)
+    kind = adapter_named(name)
+    return kind(network, studio().head if kind.table == "own" else None)
 
 
 def drive(name: str, source: View, driving: View, own_crop: bool = False) -> Driven:

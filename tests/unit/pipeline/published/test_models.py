@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from model.method.files import read_config
@@ -13,6 +14,7 @@ from pipeline.methods.release import OFFICIAL
 from pipeline.params.tree import Params, load_params
 from pipeline.published.models import Workshop
 from pipeline.released.systems import layout
+from stages import baseline
 from tests.asset_folder import project_with_assets
 from tests.helpers import ROOT
 from tests.released_files import make_small, write_release
@@ -91,8 +93,26 @@ def test_pirender_says_what_a_profile_lacks(assets, tmp_path):
 
 def test_what_is_not_taught_here_says_so(assets, tmp_path):
     recipe = PARAMS.bench.recipe
-    (row,) = rows_of("x2face", tmp_path / "models", of_bench(baselines=[recipe]))
+    networks = {recipe: PARAMS.networks[recipe].model_copy(update={"x2face": None})}
+    params = of_bench(baselines=[recipe]).model_copy(update={"networks": networks})
+    (row,) = rows_of("x2face", tmp_path / "models", params)
     assert row == PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.x2face is null")
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "every"),
+    [((), {}, 0), ((), {"PWM_PREVIEWS": "7"}, 7), (("--previews-every", "3"), {"PWM_PREVIEWS": "7"}, 3)],
+)
+def test_pictures_of_a_training_are_asked_for_as_of_any_row(options, env, every, tmp_path, monkeypatch):
+    trained, recipe = [], PARAMS.bench.recipe
+    monkeypatch.setattr("pipeline.training.row.train_seeds", lambda *_, **more: trained.append(more))
+    monkeypatch.setattr(baseline, "load_params", lambda _path: of_bench(baselines=[recipe]))
+    stage = typer.Typer()
+    stage.command()(baseline.main)
+    arguments = ["--system", "headgan", "--out", str(tmp_path), "--device", "cpu", *options]
+    done = CliRunner().invoke(stage, arguments, env=env)
+    assert done.exit_code == 0, done.output
+    assert [more["previews_every"] for more in trained] == [every]
 
 
 def test_an_unknown_system_is_refused_with_those_there_are(tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
+from model.method.network import Batch
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
 from pipeline.store.schema import INDEX, write_table
@@ -168,6 +169,26 @@ def test_the_processor_gets_the_same_batches_from_one_thread(dataset):
     with batches_ahead(draw, 5, torch.device("cpu")) as batch_at:
         for step in (0, 1, 4):
             assert torch.equal(batch_at(step).source, draw(step).source)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_a_gpu_gets_the_same_batches_from_memory_that_it_reads_itself(dataset):
+    def draw(step: int) -> Batch:
+        pairs = dataset.batch(step, seed=3, batch_size=2)
+        return Batch(pairs.source, pairs.driving, {"shape": pairs.fit_drv.shape})
+
+    device = torch.device("cuda")
+    with batches_ahead(draw, 40, device) as batch_at:
+        for step in (0, 1, 2, 30, 39, 3):
+            ready, plain = batch_at(step), draw(step)
+            assert all(t.is_pinned() for t in (ready.source, ready.target, ready.signals["shape"]))
+            there = ready.to(device, torch.channels_last)
+            torch.cuda.synchronize()
+            assert there.source.is_contiguous(memory_format=torch.channels_last)
+            for moved, wanted in ((there.source, plain.source), (there.target, plain.target)):
+                assert torch.equal(moved.cpu(), wanted)
+            assert torch.equal(there.signals["shape"].cpu(), plain.signals["shape"])
 
 
 def test_shares_are_disjoint_and_together_the_batch(folder, head):

@@ -8,15 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from model.method.lesson import ParamGroup
+from model.method.network import Batch
 from model.training.loop import TrainingDiverged
 from pipeline.params.tree import load_params
 from pipeline.store.scratch_root import scratch_root
 from pipeline.training import collapse, row
 from pipeline.training.collapse import TrainingCollapsed
+from pipeline.training.observers import Guarded, learning_rates
 from pipeline.training.row import train_row
+from pipeline.training.underway import Underway
 from tests.helpers import ROOT
 from tests.row_inputs import PERSON, row_inputs
+from tests.toy_networks import train_config
 
 CPU = torch.device("cpu")
 
@@ -153,6 +159,63 @@ def test_a_run_whose_pictures_stand_still_is_stopped_with_what_is_left_of_it(inp
         train(inputs, tmp_path / "out")
     assert [row["step"] for row in rows_of(tmp_path / "out" / "curve.csv")] == ["1", "2", "3"]
     assert not (tmp_path / "out" / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["out/curve.csv", "data/scratch/*/train/*/speed.csv"])
+def test_a_full_disk_is_said_with_the_file_and_costs_the_steps_since_the_last_state(
+    inputs, tmp_path, monkeypatch, name
+):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "whole"))
+    train(inputs, tmp_path / "whole" / "out")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "full"))
+
+    def fill(step: int, _losses: object) -> None:
+        if step == 3:
+            (table,) = (tmp_path / "full").glob(name)
+            table.unlink()
+            table.symlink_to("/dev/full")
+
+    with pytest.raises(RuntimeError, match=rf"{name.rpartition('/')[2]} cannot be written \(No space left.*make room"):
+        train(inputs, tmp_path / "full" / "out", fill)
+    (table,) = (tmp_path / "full").glob(name)
+    table.unlink()
+    assert in_scratch("state-*").name.split("-")[1] == "000000002"
+    train(inputs, tmp_path / "full" / "out")
+    for name in ("curve.csv", "weights.safetensors", "config.json"):
+        assert (tmp_path / "full" / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
+
+
+def test_a_published_system_whose_pictures_stand_still_is_stopped_too(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(collapse, "STATIC_CHANGE", 2.0)
+    params = load_params(ROOT / "tests" / "data" / "small.yaml")
+    section = params.recipes["toy64"].run.model_copy(update={"cpu_processes": 1, "checkpoint_every": 2})
+    recipe = params.recipes["toy64"].model_copy(update={"iterations": 5, "batch_size": 2, "run": section})
+    job = ("toy64.headgan", "", recipe, params.networks["toy64"].headgan, inputs, tmp_path / "out", CPU, "headgan")
+    with pytest.raises(TrainingCollapsed, match=r"^toy64\.headgan: training collapsed: at step 3 .*is of step 2"):
+        train_row(*job)
+
+
+class Unrivalled:
+    """A lesson in which nobody tells true images from made ones."""
+
+    def __init__(self) -> None:
+        self.network = nn.Identity()
+
+    def players(self):
+        return {"generator": [ParamGroup([], 1e-3)]}
+
+
+def test_a_lesson_without_a_discriminator_is_observed_as_well(capsys):
+    config = train_config(iterations=600, checkpoint_every=10_000)
+    batch = Batch(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), {"driving": torch.rand(2, 3)})
+    run = Underway("row", Path(), Unrivalled(), batch, frozenset(), config, CPU, lambda: 0.0)
+    guarded = Guarded(run, adversarial=True)
+    with row.progress("row", 600) as report:
+        for step in range(1, 601):
+            guarded.after_step(step, {"generator": 0.0, "pixel": 0.25})
+        report(600, {"generator": 0.5, "pixel": 0.25})
+    assert "step 600/600  generator 0.500  " in capsys.readouterr().err
+    assert learning_rates(run, 1) == {"learning_rate.generator": 1e-3}
 
 
 def test_a_loss_that_is_not_finite_says_what_is_left(inputs, tmp_path):

@@ -1,5 +1,6 @@
 """Training a row from files: what the recipe says reaches the run."""
 
+import csv
 import json
 import shutil
 
@@ -84,21 +85,38 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(inputs, 
     assert not (tmp_path / "data").exists()
 
 
-def test_a_published_system_is_trained_by_the_same_run(inputs, tmp_path, monkeypatch):
+@pytest.mark.parametrize("system", ["headgan", "x2face", "fomm"])  # with a rival, and without
+def test_a_published_system_is_trained_by_the_same_run(system, inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     recipe = params.recipes["toy64"].model_copy(update={"iterations": 2, "batch_size": 2})
-    section, out = params.networks["toy64"].headgan, tmp_path / "model"
-    curve = train_row("toy64.headgan", "", recipe, section, inputs, out, torch.device("cpu"), "headgan")
+    section, out = params.networks["toy64"].of(system), tmp_path / "model"
+    job = (f"toy64.{system}", "", recipe, section, inputs, out, torch.device("cpu"), system)
+    curve = train_row(*job, previews_every=1)
     assert curve[-1]["step"] == 2
+    rival = system == "headgan"
+    assert [("discriminator" in row) for row in curve] == [rival] * len(curve)
+    with (out / "curve.csv").open(newline="") as file:
+        assert [set(row) for row in csv.DictReader(file)] == [set(curve[-1])] * len(curve)
+    said = capsys.readouterr().err
+    assert ("  discriminator " in said) == rival
+    assert f"toy64.{system}: step 2/2  generator " in said
+    assert len(list(tmp_path.rglob("*.png"))) > 0
     config = read_config(out)
-    assert (config["method"], config["made"], config["native_px"], config["step"]) == ("headgan", "trained", SIDE, 2)
+    assert (config["method"], config["made"], config["native_px"], config["step"]) == (system, "trained", SIDE, 2)
     head = load_head(inputs.head)
     assert config["head"] == {"name": head.name, "sha256": head.sha256}
     assert config["provenance"]["network"] == section.model_dump(mode="json")
+
+
+def test_a_system_without_a_teacher_is_refused(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(run, "teacher_named", lambda _method: None)
+    job = ("toy64.fomm", "", short_recipe(), small_network(), inputs, tmp_path / "model", torch.device("cpu"), "fomm")
     with pytest.raises(ValueError, match=r"fomm cannot be trained here: there is no pipeline\.adapters\.fomm\.teacher"):
-        train_row("toy64.fomm", "", recipe, section, inputs, out, torch.device("cpu"), "fomm")
+        train_row(*job)
 
 
 def test_a_finished_checkpoint_is_taken_by_the_code_that_made_it_and_by_no_other(inputs, tmp_path, monkeypatch):

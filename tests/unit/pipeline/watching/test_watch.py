@@ -15,11 +15,12 @@ from pipeline.bench.generate import PairRunner
 from pipeline.bench.pair_frames import load_pair_frames
 from pipeline.methods.runner import Files
 from pipeline.params.tree import Params, load_params
+from pipeline.published.models import Workshop
 from pipeline.store.schema import PAIRS, read_table
 from pipeline.store.scratch_root import scratch_root
 from pipeline.training import row
 from pipeline.training.row import train_row
-from pipeline.watching.watch import watch, watched, write_thinned
+from pipeline.watching.watch import trained_rows, watch, watched, write_thinned
 from tests.helpers import ROOT
 from tests.row_inputs import project_data
 
@@ -51,7 +52,7 @@ def params(ema: float | None = None) -> Params:
     return found.model_copy(
         update={
             "recipes": {"toy64": recipe},
-            "bench": found.bench.model_copy(update={**names, "head2": "puppet_face"}),
+            "bench": found.bench.model_copy(update={**names, "head2": "puppet_face", "baselines": ["toy64"]}),
             "model": found.model.model_copy(update={**names, "guidance": "neural_codes"}),
         }
     )
@@ -67,6 +68,18 @@ def train(data: Path, out: Path, ema: float | None = None, told=None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row, "progress", progress)
         train_row(*job)
+
+
+def publish(data: Path, out: Path, told=None, previews_every: int = 0) -> None:
+    """Train a published system, as the stage `baseline` does."""
+
+    @contextmanager
+    def progress(_label: str, _total: int, shown: bool = True):
+        yield told or (lambda _step, _losses: None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row, "progress", progress)
+        Workshop(params(), data, "cpu", previews_every).write_models("headgan", out)
 
 
 def watched_csv() -> list[dict[str, str]]:
@@ -99,6 +112,42 @@ def test_weights_are_the_same_with_a_watcher_and_without(data, tmp_path, monkeyp
     assert seen[0]["noise.same.l1"] != seen[-1]["noise.same.l1"]
     assert seen[-1]["noise.same.aed"] is None  # no tracker of this head
     assert watched_csv()[-1]["noise.same.aed"] == ""
+
+
+def test_a_published_system_that_is_trained_is_seen_like_any_row(data, tmp_path, monkeypatch):
+    """Its curve, its speed, its pictures and its scores; its weights are the same with and without."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "alone"))
+    publish(data, tmp_path / "alone" / "out")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "seen"))
+    run, seen = watched(params(), "toy64.headgan", None, data, 8, CPU), []
+
+    def look(step: int, _losses: object) -> None:
+        curve = list(csv.DictReader((tmp_path / "seen" / "out" / "toy64" / "curve.csv").open()))
+        assert [int(line["step"]) for line in curve] == list(range(1, step + 1))
+        if step == 3:
+            seen.extend(watch(run, wait=False))  # of the state before
+
+    publish(data, tmp_path / "seen" / "out", look, previews_every=2)
+    assert files_of(tmp_path / "seen" / "out" / "toy64") == files_of(tmp_path / "alone" / "out" / "toy64")
+    seen.extend(watch(run, wait=True))
+    assert [found["step"] for found in seen] == [2, 5]
+    assert [found["step"] for found in watched_csv()] == ["2", "5"]
+    wanted = l1_of(tmp_path / "seen" / "out" / "toy64", data)
+    assert seen[-1]["noise.same.l1"] == pytest.approx(wanted, rel=1e-6)
+    assert seen[0]["noise.same.l1"] != seen[-1]["noise.same.l1"]
+    (states,) = scratch_root().glob("*/train/*")
+    assert [path.name for path in sorted(states.glob("previews/*.png"))] == [f"0000000{i}.png" for i in (2, 4, 5)]
+    speed = list(csv.DictReader((states / "speed.csv").open()))
+    assert [line["step"] for line in speed] == ["1", "2", "3", "4", "5"]
+    assert float(speed[0]["learning_rate.generator"]) > 0
+
+
+def test_the_rows_that_can_be_watched_are_those_that_are_trained():
+    keys = [found.key for found in trained_rows(params())]
+    assert keys[:2] == ["toy64.bumpy_sphere.nmfc", "toy64.bumpy_sphere.geom_disp"]
+    assert "toy64.headgan" in keys
+    both = params().bench.model_copy(update={"baselines": ["official", "toy64"]})
+    assert [found.key for found in trained_rows(params().model_copy(update={"bench": both}))] == keys
 
 
 def l1_of(model: Path, data: Path) -> float:
