@@ -142,7 +142,7 @@ class LsrLesson:
         return StepLosses(
             {
                 "generator": _weighted(values, weights),
-                "discriminator": _weighted(against, weights) if against else _nothing(self.rivals),
+                "discriminator": _weighted(against, weights) if against else _nothing(batch.target),
             },
             terms,
         )
@@ -195,6 +195,6 @@ def _weighted(values: Mapping[str, Tensor], weights: Mapping[str, float]) -> Ten
     return torch.stack([weights[name] * value for name, value in values.items()]).sum()
 
 
-def _nothing(networks: nn.Module) -> Tensor:
-    """A loss that moves nothing."""
-    return torch.stack([parameter.sum() for parameter in networks.parameters()]).sum() * 0
+def _nothing(like: Tensor) -> Tensor:
+    """A loss that reaches no parameter, so that its player waits."""
+    return like.new_zeros(()).requires_grad_()
