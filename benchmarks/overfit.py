@@ -23,7 +23,7 @@ from model.training.loop import Players, train_step
 from model.training.perceptual import Perceptual
 from pipeline.method_table import OURS
 from pipeline.methods.registry import adapter_named
-from pipeline.methods.teaching import teacher_named
+from pipeline.methods.teaching import supervision, teacher_named
 from pipeline.options import DeviceName
 from pipeline.params.sections.base import Section
 from pipeline.params.tree import load_params
@@ -156,8 +156,9 @@ def overfit(method: str, device: torch.device, steps: int = STEPS) -> tuple[floa
     def batch(rows: Tensor, progress: float = 0.0) -> Batch:
         source, driving = (replace(clip, rows=side) for side in pairs[rows].unbind(1))
         driven = adapter.drive(source, driving, torch.ones(len(rows), dtype=torch.bool))
+        signals = {**driven.signals, **supervision(teacher, source, driving, head)}
         parts = (source.labels(), driving.labels()) if section.needs_parts else None
-        return Batch(driven.source, driving.images(), driven.signals, progress, parts)
+        return Batch(driven.source, driving.images(), signals, progress, parts)
 
     network.train()
     for step in range(steps):

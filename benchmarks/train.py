@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.device.settings import Run, of_run
+from benchmarks.device.settings import Run, pwm_of_run
 from benchmarks.timing import environment
 from benchmarks.train_cpu import beside_a_busy_core, gains_of_two, measured, over_convolutions
 from benchmarks.train_cuda import matrix_rate, on_cuda
@@ -22,6 +22,7 @@ from benchmarks.train_switches import switches
 from model.heads.head import load_head
 from model.pwm.config import GUIDANCE_PARTS
 from model.pwm.output import OUTPUTS
+from pipeline.method_table import OURS
 from pipeline.options import DeviceName
 from pipeline.params.tree import Params, load_params
 from pipeline.store.compute.devices import device_named
@@ -53,17 +54,19 @@ def main(
     run = chosen.run.model_copy(update={"cpu_threads": threads or chosen.run.cpu_threads})
     chosen = chosen.model_copy(update={"run": run})
     head = load_head(Path(settings.data.heads) / f"{settings.bench.head}.npz")
-    rows = [Run(name, made) for name in guidance or GUIDANCE_PARTS for made in output or [network.generator.output]]
+    rows = [
+        Run(OURS, name, made) for name in guidance or GUIDANCE_PARTS for made in output or [network.generator.output]
+    ]
     report = environment("benchmarks.train", run.cpu_threads)
     report |= {"image_px": chosen.image_px, "batch": chosen.batch_size, "device": place.type}
     report["gflop"] = _counted(settings)
-    first = of_run(settings, rows[0])[1]
+    first = pwm_of_run(settings, rows[0])[1]
     if place.type == "cuda":
         rate = matrix_rate()
         report["bf16_tflops"] = rate / 1e12
         report["rows"] = {}
         for row in rows:
-            job = chosen, of_run(settings, row)[1], row.guidance, head, place
+            job = chosen, pwm_of_run(settings, row)[1], row.guidance, head, place
             report["rows"][row.name] = on_cuda(*job, max(2, steps // 5), rate, compare)
             print(row.name, report["rows"][row.name]["step_ms"], flush=True)
         report["cpu"] = {"skipped": "measured with --device cpu"}
@@ -72,7 +75,7 @@ def main(
         report["processes"] = count
         torch.set_num_threads(run.cpu_threads)
         report["rows"] = {
-            row.name: measured(count, chosen, of_run(settings, row)[1], row.guidance, head, steps) for row in rows
+            row.name: measured(count, chosen, pwm_of_run(settings, row)[1], row.guidance, head, steps) for row in rows
         }
         alone = chosen, first, rows[0].guidance, head, steps
         report["cpu"] = {
@@ -95,8 +98,8 @@ def _counted(settings: Params) -> Mapping[str, Any]:
     own = settings.networks[settings.bench.recipe].pwm.generator.output
     found = {}
     for name, tree, outputs in (("this recipe", settings, [own]), ("paper", paper, list(OUTPUTS))):
-        for row in (Run(guidance, output) for guidance in GUIDANCE_PARTS for output in outputs):
-            recipe, network = of_run(tree, row)
+        for row in (Run(OURS, guidance, output) for guidance in GUIDANCE_PARTS for output in outputs):
+            recipe, network = pwm_of_run(tree, row)
             found[f"{name}: {row.name}"] = {
                 "px": recipe.image_px,
                 "gflop_an_image": step_gflops(recipe, network, row.guidance, puppet),

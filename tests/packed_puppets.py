@@ -9,8 +9,10 @@ import torch
 
 from benchmarks.train_step import random_fits
 from model.heads.head import load_head
+from model.method.parts import PARTS
 from pipeline.store.clips import FOLDERS, ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
+from pipeline.store.parts import write_parts
 from pipeline.store.schema import INDEX, write_table
 from tests.helpers import ROOT
 
@@ -21,9 +23,11 @@ PEOPLE = {"train": 2, "test": 2}
 def write_set(folder: Path, size_px: int) -> None:
     """Two people to train on and two to test on, a clip each."""
     (folder / "heads").mkdir(parents=True)
-    path = folder / "heads" / "puppet.npz"
-    shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / path.name, path)
-    head, rng = load_head(path), np.random.default_rng(0)
+    heads, rng = [], np.random.default_rng(0)
+    for name in ("puppet", "puppet_face"):
+        path = folder / "heads" / f"{name}.npz"
+        shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / path.name, path)
+        heads.append(load_head(path))
     for split, people in PEOPLE.items():
         clips = folder / "clips" / FOLDERS[split]
         rows, names = [], [f"{split}{number}#v#0#{FRAMES}" for number in range(people)]
@@ -40,10 +44,15 @@ def write_set(folder: Path, size_px: int) -> None:
                 )  # fmt: skip
         write_table(clips / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
         count = people * FRAMES
-        fits = build_fits(
-            head, clip=[clip for clip in names for _ in range(FRAMES)], frame=list(range(FRAMES)) * people,
-            status=["ok"] * count, score=np.ones(count), residual=np.zeros(count),
-            fit=random_fits(head, count, torch.Generator().manual_seed(1)), crop_map=np.zeros((count, 6)),
-            landmarks=np.zeros((count, 136)),
-        )  # fmt: skip
-        write_table(folder / "fits" / "puppet" / f"{FOLDERS[split]}.parquet", fits, fits_metadata(head, "drawn", ""))
+        for head in heads:
+            fits = build_fits(
+                head, clip=[clip for clip in names for _ in range(FRAMES)], frame=list(range(FRAMES)) * people,
+                status=["ok"] * count, score=np.ones(count), residual=np.zeros(count),
+                fit=random_fits(head, count, torch.Generator().manual_seed(1)), crop_map=np.zeros((count, 6)),
+                landmarks=np.zeros((count, 136)),
+            )  # fmt: skip
+            path = folder / "fits" / head.name / f"{FOLDERS[split]}.parquet"
+            write_table(path, fits, fits_metadata(head, "drawn", ""))
+        if split == "train":
+            labels = rng.integers(0, len(PARTS), (FRAMES, size_px, size_px), np.uint8)
+            write_parts(folder / "parts" / "train.arrow", [(clip, list(labels)) for clip in names], PARTS, "")

@@ -1,4 +1,4 @@
-"""Clips of coloured noise and fits that place a small head in their middle: all that a row is trained and tested on."""
+"""Clips of noise, labels of no meaning, and fits that place a small head in their middle: all that a row needs."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,11 @@ import torch
 from model.heads.arrays import save_head
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel, load_head
+from model.method.parts import PARTS
 from pipeline.bench.pair_hash import pairs_sha256
 from pipeline.store.clips import ClipWriter, encode_frame
 from pipeline.store.fits import build_fits, fits_metadata
+from pipeline.store.parts import write_parts
 from pipeline.store.schema import INDEX, PAIRS, write_table
 from pipeline.training.inputs import TrainInputs
 from tests.helpers import ROOT, random_head
@@ -28,7 +30,10 @@ def row_inputs(root: Path, turn: float = 0.0) -> TrainInputs:
     head = load_head(root / "head.npz")
     write_clips(root / "train", {"a": PERSON})
     write_fits(root / "fits.parquet", head, ["a"], turn)
-    return TrainInputs(clips=root / "train", fits=root / "fits.parquet", head=root / "head.npz")
+    labels = np.random.default_rng(1).integers(0, len(PARTS), (FRAMES, SIDE, SIDE), np.uint8)
+    write_parts(root / "parts.arrow", [("a", list(labels))], PARTS, "")
+    files = {"clips": root / "train", "fits": root / "fits.parquet", "head": root / "head.npz"}
+    return TrainInputs(**files, parts=root / "parts.arrow")
 
 
 def project_data(data: Path, turn: float) -> HeadModel:

@@ -21,7 +21,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.device", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is done, in this order")
     parser.add_argument("--timings", nargs="+", choices=TIMINGS, default=list(TIMINGS), help="which of them")
-    parser.add_argument("--runs", nargs="*", default=[], help="GUIDANCE/OUTPUT of reference runs; all if none is named")
+    parser.add_argument(
+        "--runs",
+        nargs="*",
+        default=[],
+        help="GUIDANCE/OUTPUT or a published system; all if none",
+    )
     parser.add_argument("--minutes", type=float, default=9.0, help="of all parts; the next call goes on")
     parser.add_argument("--every", type=int, default=2000, help="iterations of a turn of a reference run")
     parser.add_argument("--iterations", type=int, default=0, help="where reference runs end; the profile's if 0")

@@ -1,7 +1,7 @@
 """The packed set of the reference runs: `python -m benchmarks.device.pack`, on any machine with the whole project.
 
-Renders puppets, cuts and fits them by the stages' own code, and keeps what training and scoring read: clips, fits and
-head, in the stores' own formats. Some minutes on two cores at the default size.
+Renders puppets, cuts and fits them by the stages' own code, and keeps what training and scoring read: clips, fits,
+heads and part labels, in the stores' own formats. Some minutes on two cores at the default size.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
-from benchmarks.device.settings import HEAD
+from benchmarks.device.settings import HEAD, SECOND
 from pipeline.console import say
 from pipeline.options import CORES
 from pipeline.params.tree import ParamsError, load_params
@@ -22,6 +22,7 @@ from pipeline.store.provenance import ROOT, commit, sha256_file, versions, write
 
 LARGEST_MIB = 55.0  # what device machines take along
 CORPUS = "reference"
+HEADS = (HEAD, SECOND)
 
 
 def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_people: int, texture_px: int) -> Path:
@@ -31,7 +32,7 @@ def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_
     corpora = tree["puppets"]["corpora"]
     one = {**next(iter(corpora.values())), "train_people": train_people, "test_people": test_people}
     tree["puppets"].update(frames=frames, texture_size=texture_px, corpora={CORPUS: one})
-    tree["bench"].update(corpora=[CORPUS], baselines=["official"])
+    tree["bench"].update(corpora=[CORPUS], baselines=[tree["bench"]["recipe"]])  # so that part labels come along
     tree["data"].update(root=str(folder), heads="heads", second=None)
     tree["data"]["first"].update(folder=f"videos/{CORPUS}", watch=f"videos/{CORPUS}")
     tree["crop"].update(size_px=size_px)
@@ -48,31 +49,47 @@ def parameters(folder: Path, size_px: int, frames: int, train_people: int, test_
 
 def run_stages(folder: Path, params: Path, workers: int) -> None:
     """Render, cut and fit."""
-    common = ["--params", str(params), "--workers", str(workers)]
-    head = folder / "heads" / f"{HEAD}.npz"
-    head.parent.mkdir()
-    shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / head.name, head)
+    workers_option = ["--workers", str(workers)]
+    heads = folder / "heads"
+    heads.mkdir()
+    for head in HEADS:
+        shutil.copyfile(ROOT / "pipeline" / "puppets" / "assets" / f"{head}.npz", heads / f"{head}.npz")
     forgotten = folder / "forgotten.txt"
     forgotten.write_text("")
-    fits = folder / "fits" / HEAD
-    for stage, options in {
-        "videos": ["--corpus", CORPUS, "--out", str(folder / "videos" / CORPUS)],
-        "crop": ["--out", str(folder / "clips"), "--forgotten", str(forgotten)],
-        "fit": ["--head", HEAD, "--clips", str(folder / "clips"), "--heads", str(head.parent), "--out", str(fits),
-                "--report", str(fits / "report.json")],
-    }.items():  # fmt: skip
+    clips, labels = folder / "clips", folder / "parts" / "train.arrow"
+    stages: list[tuple[str, list[str]]] = [
+        ("videos", ["--corpus", CORPUS, "--out", str(folder / "videos" / CORPUS), *workers_option]),
+        ("crop", ["--out", str(clips), "--forgotten", str(forgotten), *workers_option]),
+        ("parts", ["--clips", str(clips / "train"), "--out", str(labels)]),
+    ]
+    for head in HEADS:
+        fits = folder / "fits" / head
+        places = [
+            "--clips",
+            str(clips),
+            "--heads",
+            str(heads),
+            "--out",
+            str(fits),
+            "--report",
+            str(fits / "report.json"),
+        ]
+        stages.append(("fit", ["--head", head, *places, *workers_option]))
+    for stage, options in stages:
         say(f"pack: {stage}")
-        subprocess.run([sys.executable, "-m", f"stages.{stage}", *common, *options], cwd=ROOT, check=True)
+        command = [sys.executable, "-m", f"stages.{stage}", "--params", str(params), *options]
+        subprocess.run(command, cwd=ROOT, check=True)
 
 
 def keep(folder: Path, out: Path, params: Path) -> float:
     """Copy what the runs read into a new folder `out`; returns its size in MiB."""
     for split in ("train", "eval"):
         shutil.copytree(folder / "clips" / split, out / "clips" / split)
-        (out / "fits" / HEAD).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "fits" / HEAD / f"{split}.parquet", out / "fits" / HEAD / f"{split}.parquet")
-    (out / "heads").mkdir()
-    shutil.copyfile(folder / "heads" / f"{HEAD}.npz", out / "heads" / f"{HEAD}.npz")
+        for head in HEADS:
+            (out / "fits" / head).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / "fits" / head / f"{split}.parquet", out / "fits" / head / f"{split}.parquet")
+    for name in ("heads", "parts"):
+        shutil.copytree(folder / name, out / name)
     files = [path for path in sorted(out.rglob("*")) if path.is_file()]
     settings = load_params(params)
     made_from = {
@@ -90,7 +107,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of the set; it must not exist")] = Path("device_set"),
     size_px: Annotated[int, typer.Option(help="side of the clips")] = 256,
     frames: Annotated[int, typer.Option(help="of each video, at 25 per second")] = 30,
-    train_people: Annotated[int, typer.Option(help="who are trained on")] = 44,
+    train_people: Annotated[int, typer.Option(help="who are trained on")] = 40,
     test_people: Annotated[int, typer.Option(help="who are held out; their clips are lossless")] = 8,
     texture_px: Annotated[int, typer.Option(help="side of the puppets' textures")] = 768,
     workers: Annotated[int, typer.Option(help="processes")] = CORES,

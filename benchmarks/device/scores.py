@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.device.settings import HEAD
+from benchmarks.device.settings import HEAD, SECOND
 from benchmarks.device.training import Place, Trained
 from model.frame.coords import frames_to_tensor, tensor_to_frames
 from model.heads.head import load_head
 from model.puppet_nets.judge import PuppetJudge, load_judge
 from pipeline.bench.pairs import draw_pairs
-from pipeline.methods.views import ClipView
+from pipeline.methods.views import LANDMARKS, ClipView
 from pipeline.metrics.l1 import AbsoluteError
 from pipeline.metrics.psnr import PeakSignalToNoise
 from pipeline.metrics.ssim import WINDOW, ssim_map
@@ -49,10 +50,10 @@ class Bench:
 
     def __init__(self, place: Place) -> None:
         self._store = ClipStore(place.packed / "clips" / "eval")
-        path = place.packed / "fits" / HEAD / "eval.parquet"
-        self._fits = FitTable.read(path, load_head(place.packed / "heads" / f"{HEAD}.npz"))
-        self._device = place.device
-        drawn, _ = draw_pairs(self._store.index, [read_table(path)], PAIRS)
+        self._tables: dict[tuple[str, bool], FitTable] = {}
+        self._packed, self._device = place.packed, place.device
+        paths = [self._path(head) for head in (HEAD, SECOND)]
+        drawn, _ = draw_pairs(self._store.index, [read_table(path) for path in paths], PAIRS)
         self._pairs = {task: [row for row in drawn.to_pylist() if row["task"] == task] for task in ("same", "cross")}
         if not self._pairs["same"]:
             raise ValueError(f"{place.packed}: no test clip has two frames with an ok fit")
@@ -97,17 +98,30 @@ class Bench:
         parts = []
         for first in range(0, len(pairs), batch):
             some = pairs[first : first + batch]
-            source, driving = (self._view(some, side) for side in ("source", "driving"))
+            source, driving = (self._view(some, side, trained) for side in ("source", "driving"))
             alike = torch.tensor([pair["task"] == "same" for pair in some], device=self._device)
             driven = trained.adapter.drive(source, driving, alike)
             parts.append(tensor_to_frames(trained.network(driven.source, driven.signals).image.float()).cpu())
         return torch.cat(parts).numpy()
 
-    def _view(self, pairs: Sequence[Pair], side: str) -> ClipView:
+    def _path(self, head: str) -> Path:
+        return self._packed / "fits" / head / "eval.parquet"
+
+    def _table(self, trained: Trained) -> FitTable | None:
+        """The fits that a run's adapter reads."""
+        if not trained.adapter.table:
+            return None
+        key = trained.head, trained.adapter.table == "landmarks"
+        if key not in self._tables:
+            head = load_head(self._packed / "heads" / f"{trained.head}.npz")
+            self._tables[key] = FitTable.read(self._path(trained.head), head, beside=[LANDMARKS] if key[1] else [])
+        return self._tables[key]
+
+    def _view(self, pairs: Sequence[Pair], side: str, trained: Trained) -> ClipView:
         frames = self.frames(pairs, side)
         clips, numbers = (np.array([pair[f"{side}_{what}"] for pair in pairs]) for what in ("clip", "frame"))
         height, width = frames.shape[1:3]
-        return ClipView(lambda: frames, (height, width), clips, numbers, self._fits, self._device)
+        return ClipView(lambda: frames, (height, width), clips, numbers, self._table(trained), self._device)
 
     def _images(self, frames_u8: np.ndarray) -> torch.Tensor:
         return frames_to_tensor(torch.from_numpy(frames_u8)).to(self._device)

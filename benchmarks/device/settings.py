@@ -5,12 +5,15 @@ from pathlib import Path
 
 from model.pwm.config import GUIDANCE_PARTS
 from model.pwm.output import OUTPUTS
+from pipeline.method_table import BASELINES, OURS
 from pipeline.params.recipe import Recipe
+from pipeline.params.sections.base import Section
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.tree import Params, load_params
 
-HEAD = "puppet"
-PUPPETS = {  # of networks.RECIPE.pwm: no weights but those that the project ships
+HEAD, SECOND = "puppet", "puppet_face"
+COMBINED = "geom_disp+neural_codes"  # the guidance of the row with the second head
+PUPPETS = {  # of every section's `perceptual`: no weights but those that the project ships
     "backbone": "puppet_tracker",
     "weights": "pipeline/puppets/assets/tracker.safetensors",
     "blocks": 5,
@@ -21,47 +24,63 @@ ASKED = {"paper": {"last_disp": "upsampled", "image_gain": 1.0}}
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """A row of the reference table: guidance and output."""
+    """A row of the reference table: of the PWM a guidance with an output, or a published system.
 
-    guidance: str
-    output: str
+    Attributes:
+        method: `pwm` or a published system.
+        guidance, output: of the PWM; empty for others.
+        second: whether a PWM row is driven by the second head.
+    """
+
+    method: str
+    guidance: str = ""
+    output: str = ""
+    second: bool = False
 
     @classmethod
     def named(cls, name: str) -> "Run":
-        """Read `guidance/output`.
+        """Read `guidance/output`, `guidance@second/output` or the name of a published system.
 
         Raises:
-            ValueError: there is no such guidance or output; the message lists them.
+            ValueError: there is no such run; the message lists what there is.
         """
-        guidance, _, output = name.partition("/")
-        if guidance not in GUIDANCE_PARTS or output not in OUTPUTS:
-            raise ValueError(
-                f"run {name!r} is not GUIDANCE/OUTPUT: guidance is one of {', '.join(GUIDANCE_PARTS)}, "
-                f"output one of {', '.join(OUTPUTS)}"
-            )
-        return cls(guidance, output)
+        found = {run.name: run for run in ALL}
+        if name not in found:
+            raise ValueError(f"there is no run {name!r}: there are {', '.join(found)}")
+        return found[name]
 
     @property
     def name(self) -> str:
         """As it was asked for."""
-        return f"{self.guidance}/{self.output}"
+        return f"{self.guidance}{'@second' * self.second}/{self.output}" if self.method == OURS else self.method
 
     @property
     def folder(self) -> str:
         """A name for its files."""
-        return f"{self.guidance}.{self.output}"
+        return self.name.replace("/", ".").replace("@", ".")
+
+    def head(self, params: Params) -> str:
+        """Name of the head whose fits it is trained with."""
+        if self.method == OURS:
+            return params.bench.head2 if self.second else params.bench.head
+        return params.head_of(of_run(params, self)[1])
 
 
-ALL = [Run(guidance, output) for guidance in GUIDANCE_PARTS for output in OUTPUTS]
+# The twelve rows of Table 1, ours with both outputs.
+ALL = [
+    *(Run(OURS, guidance, output) for guidance in GUIDANCE_PARTS for output in OUTPUTS),
+    *(Run(OURS, COMBINED, output, second=True) for output in OUTPUTS),
+    *(Run(system) for system in BASELINES),
+]
 
 
 def of_puppets(profile: Path, out: Path, perceptual: bool = True, **changes: object) -> Path:
-    """Write a parameter file like `profile` whose heads and, if asked, perceptual loss are the puppets'.
+    """Write a parameter file like `profile` whose heads and, if asked, perceptual losses are the puppets'.
 
     Args:
-        profile: its recipe and its PWM are taken.
+        profile: its recipe and its networks are taken.
         out: the file.
-        perceptual: whether the perceptual loss looks through the puppet tracker; else it stays the profile's.
+        perceptual: whether perceptual losses look through the puppet tracker; else they stay the profile's.
         changes: of `recipes.RECIPE`.
     """
     from ruamel.yaml import YAML
@@ -69,13 +88,14 @@ def of_puppets(profile: Path, out: Path, perceptual: bool = True, **changes: obj
     yaml = YAML()
     tree = yaml.load(profile.read_text(encoding="utf-8"))
     name = tree["bench"]["recipe"]
-    tree["bench"].update(head=HEAD, head2="puppet_face", baselines=["official"])
+    tree["bench"].update(head=HEAD, head2=SECOND, baselines=["official"])
     tree["model"].update(recipe=name, head=HEAD)
     tree["data"].update(root=".", heads="pipeline/puppets/assets")
     tree["fit"].update(tracker="puppet_tracker", second_tracker="puppet_tracker")
     tree["recipes"][name].update(changes)
     if perceptual:
-        tree["networks"][name]["pwm"]["perceptual"].update(PUPPETS)
+        for section in filter(None, tree["networks"][name].values()):
+            section["perceptual"].update(PUPPETS)
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as stream:
         yaml.dump(tree, stream)
@@ -83,9 +103,28 @@ def of_puppets(profile: Path, out: Path, perceptual: bool = True, **changes: obj
     return out
 
 
-def of_run(params: Params, run: Run) -> tuple[Recipe, PwmSection]:
-    """Recipe and network of a run."""
+def of_run(params: Params, run: Run) -> tuple[Recipe, Section]:
+    """Recipe and section of a run.
+
+    Raises:
+        ValueError: the profile does not train it.
+    """
     name = params.bench.recipe
-    section = params.networks[name].pwm
-    generator = section.generator.model_dump() | {"output": run.output} | ASKED.get(run.output, {})
-    return params.recipes[name], section.model_copy(update={"generator": type(section.generator)(**generator)})
+    section = params.networks[name].of(run.method)
+    if section is None:
+        raise ValueError(f"run {run.name} is not trained by recipe {name}: networks.{name}.{run.method} is null")
+    if isinstance(section, PwmSection):
+        section = with_output(section, run.output)
+    return params.recipes[name], section
+
+
+def pwm_of_run(params: Params, run: Run) -> tuple[Recipe, PwmSection]:
+    """The same of a run of ours."""
+    name = params.bench.recipe
+    return params.recipes[name], with_output(params.networks[name].pwm, run.output)
+
+
+def with_output(section: PwmSection, output: str) -> PwmSection:
+    """Our section with another output, and with what that asks of its generator."""
+    generator = section.generator.model_dump() | {"output": output} | ASKED.get(output, {})
+    return section.model_copy(update={"generator": type(section.generator)(**generator)})

@@ -41,7 +41,7 @@ class Players:
     def make(cls, lesson: Lesson, config: TrainConfig, device: torch.device) -> "Players":
         """Move the networks to the device and give each player its optimiser."""
         for networks in (lesson.network, lesson.rivals, lesson.fixed):
-            networks.to(device).to(memory_format=config.layout)
+            lay_out(networks.to(device), config.channels_last)
         adams = {}
         for player, groups in lesson.players().items():
             params = [{"params": group.parameters, "lr": group.rate, "first_lr": group.rate} for group in groups]
@@ -75,7 +75,7 @@ class Players:
     def statistics(self) -> list[Tensor]:
         """BatchNorm's running means and variances, all that depends on a share of the batch but gradients."""
         modules = [*self.lesson.network.modules(), *self.lesson.rivals.modules()]
-        norms = [m for m in modules if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for m in modules if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)]
         return [norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")]
 
     def state(self) -> dict[str, Any]:
@@ -102,6 +102,15 @@ class Players:
             adam.load_state_dict(state["adams"][player])
         if self.average is not None:
             self.average.restore(state[AVERAGE])
+
+
+def lay_out(networks: nn.Module, channels_last: bool) -> None:
+    """Store the weights of convolutions, of images and of volumes, with channels last, or contiguous."""
+    images, volumes = (torch.channels_last, torch.channels_last_3d) if channels_last else (torch.contiguous_format,) * 2
+    formats = {4: images, 5: volumes}
+    for tensor in (*networks.parameters(), *networks.buffers()):
+        if tensor.dim() in formats:
+            tensor.data = tensor.data.contiguous(memory_format=formats[tensor.dim()])
 
 
 def train(

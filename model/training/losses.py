@@ -9,14 +9,10 @@ on sizes; scales and layers are summed.
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def wide(tensor: Tensor) -> Tensor:
-    """The tensor itself, or in float32 what autocast made narrower: bfloat16 sums lose what losses differ by."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+from model.method.precision import wide
 
 
 def _hinge(logits: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.params.sections.base import Section
 from pipeline.params.sections.fomm import FommSection
+from pipeline.params.sections.fomm3d import Fomm3dSection
 from pipeline.params.sections.headgan import HeadGanSection
 from pipeline.params.sections.lsr import LsrSection
 from pipeline.params.sections.pirender import PIRenderSection
@@ -25,7 +26,7 @@ class Networks(Strict):
     bilayer: None
     lsr: LsrSection | None
     fomm: FommSection | None
-    fomm3d: None
+    fomm3d: Fomm3dSection | None
     headgan: HeadGanSection | None
     pirender: PIRenderSection | None
 

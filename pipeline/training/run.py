@@ -9,7 +9,6 @@ import torch
 
 from model.heads.head import HeadModel, load_head
 from model.instruments.efficientnet_lite0 import load_efficientnet_lite0
-from model.method.network import Batch
 from model.puppet_nets.tracker import load_tracker
 from model.training.compiled import compile_parts, failed_to_compile
 from model.training.loop import Losses, TrainingDiverged, train
@@ -25,9 +24,9 @@ from pipeline.store.assets import asset_meant, hash_of, require
 from pipeline.store.closure import code_sha256
 from pipeline.store.provenance import sha256_file, sha256_text
 from pipeline.store.scratch_root import scratch_dir, scratch_place
-from pipeline.training.augment import recolour, recrop
 from pipeline.training.configs import train_config
 from pipeline.training.dataset import PairDataset
+from pipeline.training.drawing import Drawing
 from pipeline.training.inputs import TrainInputs
 from pipeline.training.loader import batches_ahead
 from pipeline.training.underway import Observe, TimedBatches, Underway
@@ -102,21 +101,13 @@ def train_run(
     if compiled:
         compile_parts(lesson)
 
-    def drawn(step: int) -> Batch:
-        share, change = (team.rank, team.count), recipe.augment
-        pairs = data.batch(step, recipe.seed, recipe.batch_size, share)
-        moved = recrop(pairs, change.shift_ndc, change.log_scale, recipe.seed, step, share)
-        mine = recolour(moved, change.colour, recipe.seed, step, share)
-        driven = adapter.drive(*mine.views(), torch.ones(len(mine.source), dtype=torch.bool))
-        return Batch(driven.source, mine.driving, driven.signals, step / recipe.iterations, mine.parts)
+    drawing = Drawing(data, adapter, teacher, head, recipe, (team.rank, team.count))
 
     def underway(waited: Callable[[], float]) -> Underway:
-        pairs = data.batch(0, recipe.seed, SAMPLE)
-        driven = adapter.drive(*pairs.views(), torch.ones(SAMPLE, dtype=torch.bool))
-        sample = Batch(driven.source, pairs.driving, driven.signals, parts=pairs.parts).to(device, config.layout)
-        return Underway(row, folder, lesson, sample, data.people(pairs), config, device, waited)
+        sample, people = drawing.sample(SAMPLE)
+        return Underway(row, folder, lesson, sample.to(device, config.layout), people, config, device, waited)
 
-    with batches_ahead(drawn, recipe.iterations, device) as ready:
+    with batches_ahead(drawing.batch, recipe.iterations, device) as ready:
         batch_at = TimedBatches(ready)
         on_step: Callable[[int, Losses], None] = _unobserved
         if observe is not None:

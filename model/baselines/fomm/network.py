@@ -30,7 +30,7 @@ from model.baselines.shared.keypoints import (
     with_background,
 )
 from model.method.network import Made, Signals
-from model.training.losses import wide
+from model.method.precision import wide
 
 KERNEL = 7  # of the first and the last layers
 

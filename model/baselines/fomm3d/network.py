@@ -37,6 +37,7 @@ from model.baselines.shared.keypoints import (
 )
 from model.baselines.shared.spectral import spectral_norm
 from model.method.network import Made, Signals
+from model.method.precision import wide
 
 SPADE, ORIGINAL = "spade", "original"
 DECODERS = (SPADE, ORIGINAL)
@@ -210,7 +211,7 @@ class MotionNetwork(nn.Module):
         moved = warp_by_each(small, motions, align_corners=False)
         bells = gaussians(driving.value, size, self.variance) - gaussians(source.value, size, self.variance)
         feat = self.hourglass(torch.cat([with_background(bells)[:, :, None], moved], 2).flatten(1, 2))
-        mask = F.softmax(self.mask(feat), 1)
+        mask = F.softmax(wide(self.mask(feat)), 1)
         return mask, blend(motions, mask), torch.sigmoid(self.occlusion(feat.flatten(1, 2)))
 
 
@@ -251,7 +252,7 @@ class Generator(nn.Module):
         warped = sample(volume, deformation, align_corners=False).flatten(1, 2)
         feat = self.fourth(self.third(warped)) * occlusion
         out = self.decoder(feat) if self.spade else self.final(self.up_blocks(self.resblocks_2d(feat)))
-        return torch.sigmoid(out), mask, deformation, occlusion
+        return torch.sigmoid(wide(out)), mask, deformation, occlusion
 
 
 class SpadeDecoder(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.baselines.shared.keypoints import Keypoints
+from model.method.precision import wide
 
 NUM_BINS = 66
 BIN_DEG, LOWEST_DEG = 3, -99
@@ -101,6 +102,7 @@ def _bottlenecks(prefix: str, count: int, channels: int) -> nn.Sequential:
 
 def to_degrees(logits: Tensor) -> Tensor:
     """Mean angle (B,) under the softmax of logits (B, 66): -99 to 96 degrees."""
+    logits = wide(logits)
     bins = torch.arange(NUM_BINS, device=logits.device, dtype=logits.dtype)
     return BIN_DEG * (F.softmax(logits, 1) * bins).sum(1) + LOWEST_DEG
 
@@ -110,7 +112,15 @@ def rotation(yaw_deg: Tensor, pitch_deg: Tensor, roll_deg: Tensor) -> Tensor:
     about_x, about_y, about_z = (
         _about(axis, angle / 180 * PUBLISHED_PI) for axis, angle in enumerate((pitch_deg, yaw_deg, roll_deg))
     )
-    return about_x @ about_y @ about_z
+    return _turned(about_x, _turned(about_y, about_z))
+
+
+def angles_deg(rotation: Tensor) -> Tensor:
+    """Yaw, pitch and roll (B, 3) in degrees of rotations (B, 3, 3) of column vectors; |yaw| <= 90. See `rotation`."""
+    yaw = torch.asin(rotation[:, 0, 2].clamp(-1, 1))
+    pitch = torch.atan2(-rotation[:, 1, 2], rotation[:, 2, 2])
+    roll = torch.atan2(-rotation[:, 0, 1], rotation[:, 0, 0])
+    return torch.stack([yaw, pitch, roll], 1).rad2deg()
 
 
 def _about(axis: int, angle: Tensor) -> Tensor:
@@ -124,7 +134,13 @@ def _about(axis: int, angle: Tensor) -> Tensor:
     return torch.stack(rows[axis], 1).unflatten(1, (3, 3))
 
 
+def _turned(turn: Tensor, columns: Tensor) -> Tensor:
+    """Turn (B, 3, 3) columns (B, 3, N). Not multiplied as matrices: autocast would narrow positions to eight bits."""
+    return (turn[..., None] * columns[:, None]).sum(2)
+
+
 def place(canonical: Keypoints, pose: Pose) -> Keypoints:
     """Turn and move the canonical keypoints (B, K, 3) and add the expression."""
     turn = rotation(to_degrees(pose.yaw), to_degrees(pose.pitch), to_degrees(pose.roll))
-    return Keypoints(canonical.value @ turn.transpose(1, 2) + pose.t[:, None] + pose.exp.unflatten(1, (-1, 3)))
+    turned = _turned(turn, canonical.value.transpose(1, 2)).transpose(1, 2)
+    return Keypoints(turned + wide(pose.t)[:, None] + wide(pose.exp).unflatten(1, (-1, 3)))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.baselines.shared.keypoints import position_grid
-from model.training.losses import wide
+from model.method.precision import wide
 
 EPS = 1e-6  # within the spline's logarithm, as published
 

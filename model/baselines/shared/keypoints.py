@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.training.losses import wide
+from model.method.precision import wide
 
 
 class Keypoints(NamedTuple):

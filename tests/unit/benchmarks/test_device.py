@@ -24,6 +24,7 @@ from benchmarks.device.runs import work_through
 from benchmarks.device.settings import ALL, Run, of_puppets, of_run
 from benchmarks.device.training import Place, train_to
 from model.pwm.config import GUIDANCE_PARTS
+from pipeline.method_table import BASELINES, OURS
 from pipeline.params.tree import load_params
 from tests.bare_machine import run_bare, write_wheels
 from tests.helpers import ROOT
@@ -31,7 +32,7 @@ from tests.packed_puppets import write_set
 
 PROFILE = ROOT / "tests" / "data" / "small.yaml"
 LATER = time.monotonic() + 1e6
-RUNS = [Run("geom_disp", "paper"), Run("nmfc", "warped_source")]
+RUNS = [Run(OURS, "geom_disp", "paper"), Run(OURS, "nmfc", "warped_source")]
 
 
 @pytest.fixture(scope="module")
@@ -117,20 +118,34 @@ def test_other_settings_data_or_turns_start_anew(packed, tmp_path):
     assert one not in others
 
 
-def test_every_row_is_there_with_both_outputs_and_the_paper_s_profile_fits():
-    assert len(ALL) == 2 * len(GUIDANCE_PARTS)
+def test_the_twelve_rows_are_there_ours_with_both_outputs(tmp_path):
+    params = load_params(of_puppets(ROOT / "profiles" / "voxceleb.yaml", tmp_path / "params.yaml"))
+    assert len(ALL) == 2 * (len(GUIDANCE_PARTS) + 1) + len(BASELINES)
     assert len({run.folder for run in ALL}) == len(ALL)
-    with pytest.raises(ValueError, match=r"run 'nmfc' is not GUIDANCE/OUTPUT: .*paper"):
+    assert all(Run.named(run.name) == run for run in ALL)
+    assert {run.head(params) for run in ALL} == {"puppet", "puppet_face"}
+    assert Run.named("geom_disp+neural_codes@second/paper").head(params) == "puppet_face"
+    with pytest.raises(ValueError, match=r"there is no run 'nmfc': there are .*nmfc/paper.*, fomm3d"):
         Run.named("nmfc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [run for run in ALL if run.output != "paper"], ids=lambda run: run.name)
+def test_every_run_trains_and_is_scored(run, packed, tmp_path):
+    params, place = params_of(tmp_path, 1), Place(packed, tmp_path / "work", torch.device("cpu"), 1)
+    assert work_through([run], params, place, 10.0, tmp_path / "out", "called")
+    (row,) = json.loads((tmp_path / "out" / "table.json").read_text())["rows"].values()
+    assert all(value == value for value in row["values"].values())
+    assert (tmp_path / "out" / "sheet.jpg").is_file()
 
 
 def test_the_papers_settings_become_the_puppets(tmp_path):
     params = load_params(of_puppets(ROOT / "profiles" / "voxceleb.yaml", tmp_path / "params.yaml"))
-    recipe, section = of_run(params, Run("nmfc", "paper"))
+    recipe, section = of_run(params, Run(OURS, "nmfc", "paper"))
     assert (recipe.image_px, recipe.batch_size) == (256, 16)
     assert section.perceptual.backbone == "puppet_tracker"
     assert (section.generator.output, section.generator.last_disp) == ("paper", "upsampled")
-    assert of_run(params, Run("nmfc", "warped_source"))[1].generator.output == "warped_source"
+    assert of_run(params, Run(OURS, "nmfc", "warped_source"))[1].generator.output == "warped_source"
 
 
 def test_curves_are_thinned():
