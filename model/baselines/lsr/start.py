@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from model.baselines.lsr.network import RGB, Conv, Dense, Lsr, LsrConfig
 
-CODE, FIRST, ASIDE = 0.3, 0.3, 0.03  # what is left of drawn weights: of the code's rest, the first image's, the blocks'
+CODE, FIRST, ASIDE = 0.3, 0.5, 0.1  # what is left of drawn weights: of the code's rest, the first image's, the blocks'
 
 
 def check_can_start_at_source(config: LsrConfig) -> None:
