@@ -12,6 +12,7 @@ from pipeline.params.sections.bilayer import BiLayerSection
 from pipeline.params.sections.fomm import FommSection
 from pipeline.params.sections.fomm3d import Fomm3dSection
 from pipeline.params.sections.headgan import HeadGanSection
+from pipeline.params.sections.lsr import LsrSection
 from pipeline.params.sections.pirender import PIRenderSection
 from pipeline.params.sections.pwm import PwmSection
 from pipeline.params.sections.x2face import X2FaceSection
@@ -24,7 +25,7 @@ class Networks(Strict):
     pwm: PwmSection
     x2face: X2FaceSection | None
     bilayer: BiLayerSection | None
-    lsr: None
+    lsr: LsrSection | None
     fomm: FommSection | None
     fomm3d: Fomm3dSection | None
     headgan: HeadGanSection | None

@@ -32,5 +32,5 @@ def test_a_window_ends_with_the_clip():
 @pytest.mark.parametrize("method", GOALS_L1)
 def test_eight_frames_are_learned_by_heart(method):
     copied, learned = overfit(method, torch.device("cpu"))
-    assert copied > 2 * GOALS_L1[method]
+    assert copied > 1.5 * GOALS_L1[method]
     assert learned < GOALS_L1[method]

@@ -100,7 +100,7 @@ class FommLesson:
         assert isinstance(inside, FommInside)
         shown = [made.image, inside.deformed] if weights.warped else [made.image]
         features = perceptual(torch.cat(shown), perceptual.target(batch.target))
-        terms = {}
+        terms: dict[str, torch.Tensor] = {}
         total = batch.target.new_zeros(())
         for suffix, factor, img, feature in zip(("", "_warped"), (1.0, weights.warped), shown, features, strict=False):
             terms |= {f"perceptual{suffix}": feature, f"pixel{suffix}": (img - batch.target).abs().mean()}

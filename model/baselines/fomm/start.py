@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import nn
 
 from model.baselines.fomm.network import Fomm
 
@@ -37,6 +38,7 @@ def start_near_source(network: Fomm) -> None:
     """
     generator = network.generator
     first, final = generator.first.conv, generator.final
+    assert isinstance(first, nn.Conv2d)
     middle = first.weight.shape[-1] // 2
     with torch.no_grad():
         first.weight[:CHANNELS] = 0
@@ -48,8 +50,8 @@ def start_near_source(network: Fomm) -> None:
                 first.weight[channel, colour, middle, middle] = sign
                 final.weight[colour, channel, middle, middle] = sign * SLOPE * (1 + math.exp(-SEEN))
         for block in generator.bottleneck:
-            block.conv2.weight.zero_()
-            block.conv2.bias.zero_()
+            for parameter in block.get_submodule("conv2").parameters():
+                parameter.zero_()
         occlusion = generator.dense_motion_network.occlusion
         occlusion.weight.mul_(0.1)
         assert occlusion.bias is not None

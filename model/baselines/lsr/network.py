@@ -23,7 +23,6 @@ SLOPE = 0.2  # of the generators' leaky ReLUs; the encoders have plain ones
 EPS = 1e-3  # of the instance norms: TensorFlow's default
 GAIN = 2**0.5
 RGB = 3
-DENSE_PX = 7  # side at which the image generator starts
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class LsrConfig:
     """Sizes; the defaults are the released network's.
 
     Attributes:
-        native_px: side of the images, 7 * 2^levels.
+        native_px: side of the images, `start_px` * 2^levels.
+        start_px: side at which the image generator starts; the encoders end at half of it.
         style: numbers of each of the two codes.
         classes: of the segmentation.
         channels: of the first level of every network.
@@ -41,6 +41,7 @@ class LsrConfig:
     """
 
     native_px: int = 224
+    start_px: int = 7
     style: int = 512
     classes: int = 19
     channels: int = 32
@@ -49,9 +50,9 @@ class LsrConfig:
     spade_hidden: int = 64
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless the side is seven pixels doubled `levels` times."""
-        if self.native_px != DENSE_PX * 2**self.levels:
-            raise ValueError(f"native_px {self.native_px} is not {DENSE_PX} doubled {self.levels} times")
+        """Raise ValueError unless the side is the first one doubled `levels` times."""
+        if self.native_px != self.start_px * 2**self.levels:
+            raise ValueError(f"native_px {self.native_px} is not {self.start_px} doubled {self.levels} times")
 
     def wide(self, first: int, count: int) -> list[int]:
         """Channels of `count` levels, each twice the one before, `most` at most."""
@@ -177,10 +178,10 @@ class Encoder(nn.Module):
         for i in range(config.levels + 1):  # a pooling stands between two blocks and takes a number
             blocks[str(2 * i + 2)] = EncoderBlock(wide[i], wide[i + 1])
         self.blocks = nn.ModuleDict(blocks)
-        self.fc_z = Dense(wide[-1] * (DENSE_PX // 2) ** 2, config.style)
+        self.fc_z = Dense(wide[-1] * (config.start_px // 2) ** 2, config.style)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 6, n, n) in [-1, 1] -> (B, style). The last pooling leaves out a row and a column of seven."""
+        """(B, 6, n, n) in [-1, 1] -> (B, style). The last pooling leaves out a row and a column of an odd start."""
         first, *blocks = self.blocks.children()
         x = F.relu(first(x))
         for block in blocks:
@@ -287,17 +288,17 @@ class UpBlock(nn.Module):
 
 
 class ImageGenerator(nn.Module):
-    """Segmentation and a code -> image: the code is the first image, of 7 px, and every norm is told by the layout."""
+    """Segmentation and a code -> image: the code is the first, small image, and every norm is told by the layout."""
 
     def __init__(self, config: LsrConfig) -> None:
         super().__init__()
         wide = config.wide(config.channels, config.levels + 1)
         wide = [wide[-1], *reversed(wide)]  # the first block keeps the width
-        blocks: dict[str, nn.Module] = {"0": Dense(config.style, wide[0] * DENSE_PX**2)}
+        blocks: dict[str, nn.Module] = {"0": Dense(config.style, wide[0] * config.start_px**2)}
         for i in range(config.levels + 1):  # a reshaping stands after the first, then doublings; both take a number
             blocks[str(2 * i + 2)] = SpadeBlock(wide[i], wide[i + 1], config.classes, config.spade_hidden)
         self.blocks = nn.ModuleDict(blocks)
-        self.levels = config.levels
+        self.start_px, self.levels = config.start_px, config.levels
         self.to_rgb = Conv(wide[-1], RGB, gain=1)
 
     def forward(self, layout: Tensor, z: Tensor) -> Tensor:
@@ -306,7 +307,7 @@ class ImageGenerator(nn.Module):
         for _ in range(self.levels):
             layouts.append(F.avg_pool2d(layouts[-1], 2))
         dense, *blocks = self.blocks.children()
-        x = dense(z).reshape(len(z), DENSE_PX, DENSE_PX, -1).permute(0, 3, 1, 2)  # rows, columns, channels
+        x = dense(z).reshape(len(z), self.start_px, self.start_px, -1).permute(0, 3, 1, 2)  # rows, columns, channels
         for block in blocks:
             if len(layouts) <= self.levels:
                 x = double(x)

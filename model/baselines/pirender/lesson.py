@@ -2,7 +2,7 @@
 
 Kept: the two stages, first the warp alone, then warp and image; the perceptual loss of both and the style loss of the
 image; each pair in both directions in one step. Added: L1 on pixels of both, which is 0 in the release; a rate of its
-own for the flow's last layer. No rival, and no supervision beside the pairs and the codes of their frames.
+own for the last layers. No rival, and no supervision beside the pairs and the codes of their frames.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from model.training.perceptual import Perceptual
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PIRenderRates:
-    """Adam's steps before any drop, of the last layer of the warping network and of all others."""
+    """Adam's steps before any drop, of the layers that give flow and image and of all others."""
 
     generator: float
-    flow: float
+    last: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +62,10 @@ class PIRenderLesson:
 
     def players(self) -> dict[str, list[ParamGroup]]:
         """The generator alone."""
-        flow = list(self.network.generator.warpping_net.flow_out.parameters())
-        others = [p for p in self.network.parameters() if all(p is not last for last in flow)]
-        return {"generator": [ParamGroup(others, self._rates.generator), ParamGroup(flow, self._rates.flow)]}
+        made = self.network.generator
+        ends = [*made.warpping_net.flow_out.parameters(), *made.editing_net.decoder["final"].parameters()]
+        others = [p for p in self.network.parameters() if all(p is not end for end in ends)]
+        return {"generator": [ParamGroup(others, self._rates.generator), ParamGroup(ends, self._rates.last)]}
 
     def losses(self, batch: Batch) -> StepLosses:
         """Warp the sources and, in the second stage, edit them; measure both against the driving frames.

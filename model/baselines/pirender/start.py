@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from model.baselines.pirender.network import SLOPE, PIRender
 
 RGB = 3
-CONSTANT = 4.0  # of the two constant channels
+CONSTANT = 12.0  # of the two constant channels
 POWER = 0.3  # mean square of an image in [-1, 1], as the gain is made for
 ADDED = 0.1  # share of a layer's first weights, in the mapping network
-CONTRAST = 1.2  # of which the tanh leaves an image as it was, to 0.05
+CONTRAST = 1.12  # of which the tanh leaves most of an image as it was, to 0.05
 
 
 def start_as_copy(network: PIRender) -> None:
@@ -34,31 +34,31 @@ def start_as_copy(network: PIRender) -> None:
     Raises:
         ValueError: the first level of the editing network has too few channels.
     """
-    editing = network.generator.editing_net
-    first, jump, final = (editing.get_submodule(f"{name}.model.0") for name in (
-        "encoder.first", "decoder.jump0", "decoder.final"
-    ))  # fmt: skip
-    width = first.weight.shape[0]
+    editing, mapping = network.generator.editing_net, network.generator.mapping_net
+    first, jump, final = (
+        editing.get_submodule(f"{name}.model.0") for name in ("encoder.first", "decoder.jump0", "decoder.final")
+    )
+    width = len(first.get_parameter("weight"))
     if width < 2 * RGB + 2:
         raise ValueError(f"edit_channels {width}: an image is carried by {2 * RGB + 2} channels, or more")
     through = 1 + SLOPE  # leaky(x) - leaky(-x) is that many x
     kept = through * POWER**0.5 / _norm(width, POWER)
     gain = CONTRAST / (through / _norm(width, POWER)) / (through / _norm(width, kept**2))
-    first_in_time, *layers = (layer[-1] for layer in network.generator.mapping_net.children())
     with torch.no_grad():
-        taps = first_in_time.weight.shape[-1]
-        middle = first_in_time.weight[:, :, taps // 2] * taps**0.5
-        first_in_time.weight.zero_()
-        first_in_time.weight[:, :, taps // 2] = middle
-        for layer in layers:
-            layer.weight.mul_(ADDED)
-            layer.bias.zero_()
+        window = mapping.get_parameter("first.0.weight")
+        taps = window.shape[-1]
+        middle = window[:, :, taps // 2] * taps**0.5
+        window.zero_()
+        window[:, :, taps // 2] = middle
+        for layer in range(network.config.mapping_layers):
+            mapping.get_parameter(f"encoder{layer}.1.weight").mul_(ADDED)
+            mapping.get_parameter(f"encoder{layer}.1.bias").zero_()
         carry(first, range(RGB, 2 * RGB), None)
         carry(jump, range(RGB), range(RGB, 2 * RGB))
-        final.weight.zero_()
-        final.bias.zero_()
-        tap(final.weight, range(RGB), range(RGB), gain)
-        tap(final.weight, range(RGB), range(RGB, 2 * RGB), -gain)
+        shown = final.get_parameter("weight").zero_()
+        final.get_parameter("bias").zero_()
+        tap(shown, range(RGB), range(RGB), gain)
+        tap(shown, range(RGB), range(RGB, 2 * RGB), -gain)
         for parameter in editing.get_submodule("decoder.up0.model.1").parameters():
             parameter.zero_()
 

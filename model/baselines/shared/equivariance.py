@@ -54,10 +54,11 @@ class Distortion:
 
         It takes torch's stream of that device, which the loop keeps with its states: a resumed run draws the same.
         """
-        count, like = len(images), {"device": images.device, "dtype": images.dtype}
-        still = torch.eye(2, 3, **like)
-        affine = still + config.sigma_affine * torch.randn(count, 2, 3, **like)
-        return cls(affine, config.sigma_tps * torch.randn(count, config.points_tps**2, **like))
+        device, dtype = images.device, images.dtype
+        affine = torch.eye(2, 3, device=device, dtype=dtype).repeat(len(images), 1, 1)
+        affine = affine + config.sigma_affine * torch.randn(affine.shape, device=device, dtype=dtype)
+        weights = torch.randn((len(images), config.points_tps**2), device=device, dtype=dtype)
+        return cls(affine, config.sigma_tps * weights)
 
     def positions(self, points: Tensor) -> Tensor:
         """Where points (B, N, 2) of the distorted images come from, (B, N, 2)."""

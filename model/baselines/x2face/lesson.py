@@ -8,7 +8,7 @@ has no ground truth, and s_A. No supervision beside the pairs.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ class X2FaceLesson:
 
     def players(self) -> dict[str, list[ParamGroup]]:
         """Both networks against nobody; where they end, Adam's steps are steps of the flow itself."""
-        ends = [part.last.weight for part in (self.network.unwrapped, self.network.sampler)]
+        ends = [cast(nn.Parameter, part.last.weight) for part in (self.network.unwrapped, self.network.sampler)]
         rest = [weight for weight in self.network.parameters() if all(weight is not end for end in ends)]
         return {"generator": [ParamGroup(rest, self._rates.generator), ParamGroup(ends, self._rates.flow)]}
 

@@ -7,11 +7,19 @@ figure of side / 100 inches without margins, lines of 2 points (2.78 px) with pr
 Convention: published landmarks count pixels from their centres, as the axes of a shown image do.
 """
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.transforms import TransformNode
+
 DPI = 100
-WIDTH_PT = 2
+PUBLISHED_PX = 224
+WIDTH_PT = 2  # at the published side
 HALF_PX = 0.5  # from a pixel's edge to its centre
+BLACK = (0, 0, 0, 255)
 # First index, the one after the last, and the colour's name. Quirk: nothing is closed, eyes and lips neither.
 PARTS = (
     (0, 17, "green"),  # jaw
@@ -26,39 +34,56 @@ PARTS = (
 )
 
 
-def draw(landmarks: np.ndarray, side_px: int = 224) -> np.ndarray:
+def draw(landmarks: np.ndarray, side_px: int = PUBLISHED_PX) -> np.ndarray:
     """Draw poses.
 
     Args:
         landmarks: (B, 68, 2) in [-1, 1] of the drawing (ndc: -1 is the outer edge of the first pixel).
-        side_px: of the drawings.
+        side_px: of the drawings. Lines are as wide a share of it as of the published side: two points on 64 px would
+            fill eyes and lips.
 
     Returns:
         (B, side, side, 3) uint8 RGB; the network's input is this / 255.
 
     Raises:
         ValueError: landmarks of another shape, or not finite.
+
+    The paths go to the canvas's renderer with what axes would give them. The pixels are those of a drawn
+    figure; four drawings of 64 px take a twelfth of its time (0.23 ms each).
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.colors import to_rgba
+    from matplotlib.path import Path
+    from matplotlib.transforms import Bbox
 
     if landmarks.ndim != 3 or landmarks.shape[1:] != (68, 2) or not np.isfinite(landmarks).all():
         raise ValueError(f"a contour drawing needs finite landmarks (B, 68, 2), got {landmarks.shape}")
-    figure = Figure(figsize=(side_px / DPI, side_px / DPI), dpi=DPI, facecolor="black")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    lines = [
-        axes.plot([], [], color=color, lw=WIDTH_PT, antialiased=True, solid_capstyle="projecting",
-                  solid_joinstyle="round")[0]
-        for _, _, color in PARTS
-    ]  # fmt: skip
-    axes.set_xlim(-HALF_PX, side_px - HALF_PX)
-    axes.set_ylim(side_px - HALF_PX, -HALF_PX)
+    renderer, to_canvas = RendererAgg(side_px, side_px, DPI), _to_canvas(side_px)
+    pens = []
+    for _, _, colour in PARTS:
+        pen = renderer.new_gc()
+        pen.set_foreground(to_rgba(colour), isRGBA=True)
+        pen.set_linewidth(WIDTH_PT * side_px / PUBLISHED_PX)
+        pen.set_capstyle("projecting")
+        pen.set_joinstyle("round")
+        pen.set_clip_rectangle(Bbox.from_bounds(0, 0, side_px, side_px))
+        pens.append(pen)
+    canvas = np.asarray(renderer.buffer_rgba())  # of the renderer's own memory
     drawings = np.empty((len(landmarks), side_px, side_px, 3), np.uint8)
     for drawing, points in zip(drawings, (landmarks + 1) / 2 * side_px - HALF_PX, strict=True):
-        for line, (first, end, _) in zip(lines, PARTS, strict=True):
-            line.set_data(*points[first:end].T)
-        canvas.draw()
-        drawing[:] = np.asarray(canvas.buffer_rgba())[..., :3]
+        canvas[:] = BLACK
+        for pen, (first, end, _) in zip(pens, PARTS, strict=True):
+            renderer.draw_path(pen, Path(points[first:end]), to_canvas)
+        drawing[:] = canvas[..., :3]
     return drawings
+
+
+@cache
+def _to_canvas(side_px: int) -> "TransformNode":
+    """What axes over all of a square figure make of pixel numbers, row 0 on top."""
+    from matplotlib.figure import Figure
+
+    axes = Figure(figsize=(side_px / DPI, side_px / DPI), dpi=DPI).add_axes((0, 0, 1, 1))
+    axes.set_xlim(-HALF_PX, side_px - HALF_PX)
+    axes.set_ylim(side_px - HALF_PX, -HALF_PX)
+    return axes.transData.get_affine().frozen()

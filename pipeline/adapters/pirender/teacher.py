@@ -29,7 +29,7 @@ class PIRenderTeacher:
         assert isinstance(network, PIRender)  # as `build` makes it
         weights = section.losses.model_dump(exclude={"perceptual_scales"})
         losses = PIRenderLosses(**weights, warp_share=section.warp_share)
-        rates = PIRenderRates(generator=section.learning_rate.generator, flow=section.learning_rate.flow)
+        rates = PIRenderRates(generator=section.learning_rate.generator, last=section.learning_rate.last)
         return PIRenderLesson(network, perceptual, losses, rates)
 
 

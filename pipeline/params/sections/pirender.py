@@ -22,9 +22,9 @@ class PIRenderSizes(Strict):
 
 
 class PIRenderRates(LearningRates):
-    """With that of the warping network's last layer, whose steps move whole images; as the others in the release."""
+    """With that of the layers that give flow and image, where a step is felt most; as the others in the release."""
 
-    flow: PositiveFloat
+    last: PositiveFloat
 
 
 class PIRenderWeights(SharedLosses):

@@ -24,7 +24,7 @@ GOLDEN = ROOT / "tests" / "data" / "golden_pirender.json"
 SIDE, CODES, STEPS = 32, 9, 6
 WEIGHTS = {"perceptual": 1.0, "perceptual_warped": 2.5, "style": 50.0, "pixel": 3.0}
 STAGES = {"warp": 0.2, "image": 0.5}
-RATES = PIRenderRates(generator=1e-3, flow=2e-4)
+RATES = PIRenderRates(generator=1e-3, last=2e-4)
 DEAD = ("conv1", "norm1")  # of the published blocks, which nothing reads
 
 
@@ -111,7 +111,7 @@ def test_each_term_reaches_its_part(term: str, edited: bool, placed):
 
 def trajectory(**changes: float) -> list[dict[str, float]]:
     """Losses of six steps, three of either stage; steps so small that no rounding grows in them."""
-    slow = PIRenderRates(generator=1e-5, flow=1e-6)
+    slow = PIRenderRates(generator=1e-5, last=1e-6)
     players = Players.make(lesson(slow, **changes), train_config(), CPU)
     pairs = [replace(batch("warp", step), progress=step / STEPS) for step in range(STEPS)]
     return [train_step(players, of_step, train_config(), CPU) for of_step in pairs]
@@ -194,7 +194,7 @@ def test_the_editing_networks_first_step_is_as_long_as_any_first_step(placed):
         train_step(players, placed(batch("warp")), config, placed.device)
     before = bias.detach().clone()
     train_step(players, placed(batch("image")), config, placed.device)
-    torch.testing.assert_close((bias - before).abs(), torch.full_like(bias, 1e-3), rtol=1e-3, atol=0)
+    torch.testing.assert_close((bias - before).abs(), torch.full_like(bias, RATES.last), rtol=1e-3, atol=0)
 
 
 def test_in_bfloat16_losses_are_finite_and_positions_are_float32():

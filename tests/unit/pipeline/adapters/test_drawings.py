@@ -34,17 +34,17 @@ def golden() -> tuple[np.ndarray, np.ndarray]:
         return stored["landmarks_px"], stored["drawings_u8"]
 
 
-def as_published(marks: np.ndarray) -> np.ndarray:
+def as_published(marks: np.ndarray, side: int = 224) -> np.ndarray:
     """LSR's own way: lines over a shown black image, in axes that matplotlib scales by itself."""
-    figure = Figure(figsize=(2.24, 2.24), dpi=100)
+    figure = Figure(figsize=(side / 100, side / 100), dpi=100, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.imshow(np.zeros((224, 224, 3)))
+    axes.imshow(np.zeros((side, side, 3)))
     figure.subplots_adjust(left=0, right=1, top=1, bottom=0)
     bounds = [0, 17, 22, 27, 31, 36, 42, 48, 60, 68]
     names = ["green", "orange", "orange", "blue", "blue", "red", "red", "purple", "pink"]
     for first, end, name in zip(bounds[:-1], bounds[1:], names, strict=True):
-        axes.plot(marks[first:end, 0], marks[first:end, 1], marker="", linestyle="-", color=name, lw=2)
+        axes.plot(marks[first:end, 0], marks[first:end, 1], marker="", linestyle="-", color=name, lw=2 * side / 224)
     axes.axis("off")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
@@ -83,6 +83,14 @@ def test_the_contours_are_the_stored_ones_and_those_of_the_published_way():
     marks, drawings = golden()
     np.testing.assert_array_equal(contours.draw(from_px(marks)), drawings)
     np.testing.assert_array_equal(np.stack([as_published(pose) for pose in marks]), drawings)
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_contours_of_another_side_are_the_published_ones_with_lines_of_the_same_share(side: int):
+    marks = golden()[0] * side / 224
+    np.testing.assert_array_equal(
+        contours.draw(from_px(marks, side), side), np.stack([as_published(pose, side) for pose in marks])
+    )
 
 
 def test_the_stickman_is_the_published_one():
