@@ -4,13 +4,15 @@ torch's SyncBatchNorm is for CUDA alone. This one is made of ordinary operations
 backward, so a step of N processes is the step of one but for the order of sums.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from model.training.replicas import Replicas
+from model.training.replicas import ALONE, Replicas
 
 
 class SharedBatchNorm(_BatchNorm):
@@ -105,3 +107,17 @@ def share_statistics(network: nn.Module, team: Replicas) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(child, SharedBatchNorm):
                 setattr(module, name, SharedBatchNorm.of(child, team))
+
+
+@contextmanager
+def by_own_statistics(*networks: nn.Module) -> Iterator[None]:
+    """Within it this process normalises by its own pairs, so that it may run the networks without its team."""
+    shared = [module for network in networks for module in network.modules() if isinstance(module, SharedBatchNorm)]
+    teams = [module.team for module in shared]
+    for module in shared:
+        module.team = ALONE
+    try:
+        yield
+    finally:
+        for module, team in zip(shared, teams, strict=True):
+            module.team = team

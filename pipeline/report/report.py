@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from pipeline.params.tree import Params
 from pipeline.report.differences import differences_csv
+from pipeline.report.footer.budget import budget_lines
 from pipeline.report.footer.costs import cost_lines, costs_csv, costs_of
 from pipeline.report.footer.crops import crop_lines
 from pipeline.report.footer.lines import footer_lines
@@ -66,11 +67,13 @@ def write_report(
     crops, cost = crop_lines(ledger), costs_of(rows, costs)
     recipes = made_by(params.recipes, params.networks)
     training = [training_line(found.num_seeds, reference, params.bench.name, recipes)]
+    short = budget_lines(found, reference, params.bench.name)
     footers = {
         number: [
             *footer_lines(found, fit_reports, heads, grids[0].columns, crops, training, options.coverage_draws),
             *model_lines(params.recipes, params.networks, rows),
             *cost_lines(cost, params.recipes),
+            *short,
             *system_lines(rows),
             *own_lines(own),
         ]

@@ -1,10 +1,12 @@
 """What tells a run that has collapsed from one that learns slowly. Losses that are not finite are the loop's matter."""
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from model.method.lesson import Lesson
 from model.method.network import Batch
 from model.training.looks import looked_at
 from model.training.loop import TrainingDiverged
@@ -30,14 +32,31 @@ class TrainingCollapsed(TrainingDiverged):
     """Losses are finite, but nothing is learned any more; the message says what was seen, and since when."""
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A lesson whose first stages teach no image, so that neither images nor a rival have to move then."""
+
+    @property
+    def image_from(self) -> float:
+        """Share of the training after which the image is taught."""
+        ...
+
+
+def image_begins(lesson: Lesson, iterations: int) -> float:
+    """The step from which on a lesson teaches the image."""
+    return lesson.image_from * iterations if isinstance(lesson, Staged) else 0.0
+
+
 class DiscriminatorWatch:
     """Stops a run whose discriminator has had nothing to learn for long.
 
     Args:
         iterations: of the run.
+        begins: step up to which it has nothing to learn.
     """
 
-    def __init__(self, iterations: int) -> None:
+    def __init__(self, iterations: int, begins: float = 0.0) -> None:
+        self._begins = begins
         self._patience = max(WON_STEPS, round(WON_SHARE * iterations))
         self._since: int | None = None
 
@@ -47,7 +66,7 @@ class DiscriminatorWatch:
         Raises:
             TrainingCollapsed: the discriminator's loss has been zero for too long.
         """
-        if losses[DISCRIMINATOR] >= WON_LOSS:
+        if step <= self._begins or losses[DISCRIMINATOR] >= WON_LOSS:
             self._since = None
             return
         self._since = step if self._since is None else self._since
@@ -66,11 +85,12 @@ class MotionWatch:
         network: what is trained.
         batch: a few pairs, at least two, on the network's device.
         iterations: of the run.
+        begins: step up to which nothing teaches images to move.
     """
 
-    def __init__(self, network: nn.Module, batch: Batch, iterations: int) -> None:
+    def __init__(self, network: nn.Module, batch: Batch, iterations: int, begins: float = 0.0) -> None:
         self._network, self._batch, self._other = network, batch, rolled(batch)
-        self._start = STATIC_START_SHARE * iterations
+        self._begins, self._start = begins, begins + STATIC_START_SHARE * iterations
         self._still, self._moved = 0, 0
 
     def look(self, step: int) -> None:
@@ -79,7 +99,7 @@ class MotionWatch:
         Raises:
             TrainingCollapsed: several looks in a row found the same images.
         """
-        if drivers_equal(self._batch, self._other):
+        if step <= self._begins or drivers_equal(self._batch, self._other):
             return  # nothing can be said
         with looked_at(self._network):
             one, other = (self._made(batch) for batch in (self._batch, self._other))

@@ -1,10 +1,11 @@
-"""What a run costs: parameters, floating-point operations, and time; counted on copies, so that the run never knows."""
+"""What a run costs: parameters, floating-point operations, and time; it is put back as it was."""
 
-import copy
 import csv
 import statistics
+import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from model.method.lesson import Lesson
 from model.method.network import Batch
 from model.training.looks import looked_at
 from model.training.loop import Losses
+from model.training.shared_norm import by_own_statistics
 from pipeline.store.costs import Costs, write_costs
 from pipeline.training.speed import SPEED
 from pipeline.training.underway import Underway
@@ -77,9 +79,8 @@ def step_flops(lesson: Lesson, sample: Batch, pairs: int) -> float:
 def frame_flops(network: nn.Module, sample: Batch) -> float:
     """Count one frame."""
     one = _first(sample, 1)
-    with _kept_apart(sample), FlopCounterMode(display=False) as counter:  # with gradients: some networks take their own
-        copied = copy.deepcopy(network).eval()
-        copied(one.source, one.signals)
+    with _put_back(network), FlopCounterMode(display=False) as counter:  # with gradients: some networks take their own
+        network.eval()(one.source, one.signals)
     return float(counter.get_total_flops())
 
 
@@ -105,13 +106,11 @@ def step_seconds(speed: Path, pairs: int) -> float | None:
 
 
 def _of_a_step(lesson: Lesson, batch: Batch) -> float:
-    with _kept_apart(batch):
-        copied = copy.deepcopy(lesson)
-        with FlopCounterMode(display=False) as counter:
-            found = copied.losses(batch)
-            for player, groups in copied.players().items():
-                learned = [parameter for group in groups for parameter in group.parameters]
-                found.of[player].backward(inputs=learned, retain_graph=True)
+    with _put_back(lesson.network, lesson.rivals), FlopCounterMode(display=False) as counter:
+        found = lesson.losses(batch)
+        for player, groups in lesson.players().items():
+            learned = [parameter for group in groups for parameter in group.parameters]
+            found.of[player].backward(inputs=learned, retain_graph=True)
     return float(counter.get_total_flops())
 
 
@@ -121,7 +120,22 @@ def _first(batch: Batch, count: int) -> Batch:
     return replace(batch, source=batch.source[:count], target=batch.target[:count], signals=signals, parts=parts)
 
 
-def _kept_apart(batch: Batch) -> AbstractContextManager[None]:
-    """Random streams are put back."""
-    device = batch.source.device
-    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+@contextmanager
+def _put_back(*networks: nn.Module) -> Iterator[None]:
+    """Put back what a step or a look changes: buffers, gradients, modes and random streams; nothing runs compiled."""
+    buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+    gradients = [(parameter, parameter.grad) for network in networks for parameter in network.parameters()]
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    devices = sorted({p.device.index or 0 for p, _ in gradients if p.device.type == "cuda"})
+    plain = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    for parameter, _ in gradients:
+        parameter.grad = None
+    with torch.random.fork_rng(devices), plain, by_own_statistics(*networks):
+        yield
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    for parameter, gradient in gradients:
+        parameter.grad = gradient
+    for module, training in modes:
+        module.training = training

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import cast
 
 from model.training.loop import Losses, look_every
-from pipeline.training.collapse import DISCRIMINATOR, LOOKS_PER_CHECKPOINT, DiscriminatorWatch, MotionWatch
+from pipeline.training.collapse import (
+    DISCRIMINATOR,
+    LOOKS_PER_CHECKPOINT,
+    DiscriminatorWatch,
+    MotionWatch,
+    image_begins,
+)
 from pipeline.training.growing import GrowingTable
 from pipeline.training.speed import SPEED, SpeedLog
 from pipeline.training.underway import Observer, Underway
@@ -88,8 +94,9 @@ class Guarded:
     def __init__(self, run: Underway, adversarial: bool) -> None:
         iterations = run.config.iterations
         has_rival = adversarial and DISCRIMINATOR in run.lesson.players()
-        self._rival = DiscriminatorWatch(iterations) if has_rival else None
-        self._motion = MotionWatch(run.lesson.network, run.sample, iterations)
+        begins = image_begins(run.lesson, iterations)
+        self._rival = DiscriminatorWatch(iterations, begins) if has_rival else None
+        self._motion = MotionWatch(run.lesson.network, run.sample, iterations, begins)
         self._every = max(1, run.config.checkpoint_every // LOOKS_PER_CHECKPOINT)
 
     def begin(self, step: int, curve: list[Losses]) -> None:

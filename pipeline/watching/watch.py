@@ -99,11 +99,11 @@ def watched(params: Params, row: str, seed: int | None, data: Path, pairs: int, 
 
 def trained_rows(params: Params) -> list[Row]:
     """The rows that are trained here: the PWM's, and those of published systems, each with its recipe and head."""
-    systems = [
-        replace(row, recipe=row.source, head=params.bench.head, absent="")
-        for row in baseline_rows(params.bench)
-        if row.source != OFFICIAL and params.networks[row.source].of(row.system) is not None
-    ]
+    systems = []
+    for row in baseline_rows(params.bench):
+        section = None if row.source == OFFICIAL else params.networks[row.source].of(row.system)
+        if section is not None:
+            systems.append(replace(row, recipe=row.source, head=params.head_of(section), absent=""))
     return [*pwm_rows(params.bench, params.model), *systems]
 
 

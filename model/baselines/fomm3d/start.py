@@ -40,7 +40,7 @@ def start_pose(estimator: PoseEstimator) -> None:
         nn.init.zeros_(layer.bias)
     for layer in (estimator.fc_roll, estimator.fc_pitch, estimator.fc_yaw):
         direction = torch.randn(layer.in_features) / layer.in_features**0.5
-        _set(layer.weight, torch.linspace(-1, 1, NUM_BINS)[:, None] * direction)
+        _set(layer.get_parameter("weight"), torch.linspace(-1, 1, NUM_BINS)[:, None] * direction)
         nn.init.zeros_(layer.bias)
     for block in estimator.modules():
         if isinstance(block, Bottleneck):
@@ -73,8 +73,8 @@ def start_picture(generator: Generator) -> None:
     _carry(generator.fourth, torch.eye(SIGNED))
     for block in (*generator.resblocks_3d, *generator.resblocks_2d):
         assert isinstance(block, Residual)
-        nn.init.zeros_(block.conv2.weight)
-        nn.init.zeros_(block.conv2.bias)
+        for parameter in block.get_submodule("conv2").parameters():
+            nn.init.zeros_(parameter)
     _carry(generator.final, CONTRAST * join)
     generator.final.get_parameter("bias").copy_(torch.tensor(MEAN_COLOUR))
 
@@ -86,7 +86,8 @@ def _carry(layer: nn.Module, weights: Tensor) -> None:
     middle = [size // 2 for size in weight.shape[2:]]
     weight[:outputs] = 0
     bias[:outputs] = 0
-    weight[(slice(outputs), slice(inputs), *middle)] = weights
+    index: tuple[slice | int, ...] = (slice(outputs), slice(inputs), *middle)
+    weight[index] = weights
 
 
 def _set(parameter: nn.Parameter, value: Tensor) -> None:

@@ -98,6 +98,11 @@ class LsrLesson:
         self.fixed = nn.ModuleDict({"perceptual": perceptual})
         self._layout, self._image, self._rates = layout, image, rates
 
+    @property
+    def image_from(self) -> float:
+        """Share of the training after which the image is taught."""
+        return self._layout.share
+
     def players(self) -> dict[str, list[ParamGroup]]:
         """All four networks against the discriminator."""
         networks, rates = self.network.network, self._rates

@@ -5,11 +5,13 @@ convolved, and a straight way leads from the source's colours through the style'
 in weights, and what lies beside it is made small. Training is then free to change everything.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.baselines.lsr.network import RGB, Conv, Dense, Lsr, LsrConfig
+from model.baselines.lsr.network import RGB, Conv, Dense, EncoderBlock, Lsr, LsrConfig, SpadeBlock
 
 CODE, FIRST, ASIDE = 0.3, 0.5, 0.1  # what is left of drawn weights: of the code's rest, the first image's, the blocks'
 
@@ -36,16 +38,17 @@ def start_at_source(network: Lsr) -> None:
     config = network.config
     check_can_start_at_source(config)
     encoder, generator = network.network.encoder, network.network.generator
-    first, *blocks = encoder.blocks.children()
+    first = cast(Conv, encoder.blocks["0"])
     first.weight[:RGB] = 0
     _pass_colours(first, 1)  # [-1, 1] becomes [0, 2], which the rectifiers let through
-    for block in blocks:
-        block.conv_block1.weight.mul_(ASIDE)
+    for block in encoder.blocks.children():
+        if isinstance(block, EncoderBlock):
+            block.conv_block1.weight.mul_(ASIDE)
     _into_code(encoder.fc_z, config)
-    dense, *blocks = generator.blocks.children()
-    _out_of_code(dense, config)
-    for block in blocks:
-        block.conv_block1.conv.weight.mul_(ASIDE)
+    _out_of_code(cast(Dense, generator.blocks["0"]), config)
+    for block in generator.blocks.children():
+        if isinstance(block, SpadeBlock):
+            block.conv_block1.conv.weight.mul_(ASIDE)
     generator.to_rgb.weight.mul_(ASIDE)
     generator.to_rgb.weight[:, :RGB] = 0
     _pass_colours(generator.to_rgb, -1)

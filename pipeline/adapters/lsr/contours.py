@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.transforms import Affine2D
+    from matplotlib.transforms import TransformNode
 
 DPI = 100
 PUBLISHED_PX = 224
@@ -79,7 +79,7 @@ def draw(landmarks: np.ndarray, side_px: int = PUBLISHED_PX) -> np.ndarray:
 
 
 @cache
-def _to_canvas(side_px: int) -> "Affine2D":
+def _to_canvas(side_px: int) -> "TransformNode":
     """What axes over all of a square figure make of pixel numbers, row 0 on top."""
     from matplotlib.figure import Figure
 

@@ -7,7 +7,14 @@ from torch import nn
 from model.method.network import Batch, Made
 from model.training.loop import train
 from model.training.resume import CheckpointStore
-from pipeline.training.collapse import STATIC_LOOKS, WON_STEPS, DiscriminatorWatch, MotionWatch, TrainingCollapsed
+from pipeline.training.collapse import (
+    STATIC_LOOKS,
+    WON_STEPS,
+    DiscriminatorWatch,
+    MotionWatch,
+    TrainingCollapsed,
+    image_begins,
+)
 from tests.toy_networks import CPU, batch_at, lesson, train_config
 
 
@@ -56,6 +63,28 @@ def test_a_still_moment_is_none_and_a_still_start_may_last_a_tenth_of_the_run():
     look(never, range(101, 100 + STATIC_LOOKS))
     with pytest.raises(TrainingCollapsed, match="they never did"):
         never.look(200)
+
+
+def test_stages_that_teach_no_image_are_not_judged():
+    class Layouts:
+        image_from = 0.4
+
+    assert image_begins(Layouts(), 1000) == 400
+    assert image_begins(lesson("geom_disp"), 1000) == 0
+    network = Follower(0.1)
+    motion, rival = MotionWatch(network, pairs([0.0, 1.0]), 1000, 400), DiscriminatorWatch(1000, 400)
+    motion.look(10)
+    network.share = 0.0
+    for step in range(10, 401, 10):
+        motion.look(step)
+        rival.look(step, {"discriminator": 0.0})
+    look(motion, range(410, 501, 10))  # a still start is allowed for from there on
+    for step in range(401, 401 + WON_STEPS):
+        rival.look(step, {"discriminator": 0.0})
+    with pytest.raises(TrainingCollapsed, match="since step 401, "):
+        rival.look(401 + WON_STEPS, {"discriminator": 0.0})
+    with pytest.raises(TrainingCollapsed, match="they never did"):
+        look(motion, range(510, 540, 10))
 
 
 def test_nothing_is_said_of_equal_drivers():

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch, Made
+from model.training.shared_norm import share_statistics
 from pipeline.store.costs import Costs, read_costs, write_costs
 from pipeline.training.counted import Counted, frame_flops, frame_seconds, step_flops, step_seconds
 from pipeline.training.speed import SPEED
@@ -71,6 +72,35 @@ def test_counting_changes_neither_weights_nor_random_numbers():
     assert torch.equal(torch.rand(3), wanted)
     assert all(torch.equal(value, before[name]) for name, value in state_of(taught).items())
     assert all(parameter.grad is None for parameter in taught.network.parameters())
+
+
+def test_networks_that_cannot_be_copied_are_counted_and_no_team_is_waited_for():
+    """A spectral norm of the older kind keeps a weight that is no leaf; only the process that leads counts."""
+
+    class Team:
+        count, rank = 2, 0
+
+        def sum(self, tensor: torch.Tensor) -> None:
+            raise AssertionError("the others would have to sum as well")
+
+    network = nn.Sequential(
+        nn.utils.spectral_norm(nn.Conv2d(CHANNELS, CHANNELS, KERNEL, padding=1)), nn.BatchNorm2d(CHANNELS)
+    )
+    network(images().source)  # from here on it keeps one
+
+    class Drawn(Painter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = network
+
+    taught = Painting(Drawn())
+    share_statistics(taught.network, Team())
+    before = {name: value.clone() for name, value in taught.network.state_dict().items()}
+    assert step_flops(taught, images(), 8) > 8 * 2 * OF_CONVOLUTION
+    assert frame_flops(taught.network, images()) >= OF_CONVOLUTION
+    assert all(torch.equal(value, before[name]) for name, value in taught.network.state_dict().items())
+    with pytest.raises(AssertionError, match="the others"):
+        taught.network.train()(images().source, {})
 
 
 def test_seconds_of_a_step_are_the_median_of_the_runs_own_table(tmp_path):
