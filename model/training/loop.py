@@ -41,7 +41,7 @@ class Players:
     def make(cls, lesson: Lesson, config: TrainConfig, device: torch.device) -> "Players":
         """Move the networks to the device and give each player its optimiser."""
         for networks in (lesson.network, lesson.rivals, lesson.fixed):
-            lay_out(networks.to(device), config.layout)
+            lay_out(networks.to(device), config.channels_last)
         adams = {}
         for player, groups in lesson.players().items():
             params = [{"params": group.parameters, "lr": group.rate, "first_lr": group.rate} for group in groups]
@@ -104,14 +104,13 @@ class Players:
             self.average.restore(state[AVERAGE])
 
 
-def lay_out(networks: nn.Module, layout: torch.memory_format) -> None:
-    """Store the weights of convolutions of images in a memory layout.
-
-    Choice: those of volumes stay as they are. Few planes deep, they take up to eight times as long with channels last.
-    """
+def lay_out(networks: nn.Module, channels_last: bool) -> None:
+    """Store the weights of convolutions, of images and of volumes, with channels last, or contiguous."""
+    images, volumes = (torch.channels_last, torch.channels_last_3d) if channels_last else (torch.contiguous_format,) * 2
+    formats = {4: images, 5: volumes}
     for tensor in (*networks.parameters(), *networks.buffers()):
-        if tensor.dim() == 4:
-            tensor.data = tensor.data.contiguous(memory_format=layout)
+        if tensor.dim() in formats:
+            tensor.data = tensor.data.contiguous(memory_format=formats[tensor.dim()])
 
 
 def train(

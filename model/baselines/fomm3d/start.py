@@ -8,8 +8,7 @@ from model.baselines.fomm3d.pose import NUM_BINS, Bottleneck, PoseEstimator
 from model.baselines.shared.hourglass import Residual
 
 RESIDUE = 0.2  # gain of the last norm within a residual block of the pose estimator
-CONTRAST = 0.9  # logits per standard deviation of a colour, about those of a picture around mid-grey
-MEAN_COLOUR = (0.0, -0.2, -0.4)  # logits of red, green and blue, about those of pictures of faces
+CONTRAST = 1.0  # logits per standard deviation of a colour, about those of a picture around mid-grey
 COLOURS = 3
 SIGNED = 2 * COLOURS  # colours above and below their mean, which a rectifier parts
 
@@ -76,7 +75,6 @@ def start_picture(generator: Generator) -> None:
         for parameter in block.get_submodule("conv2").parameters():
             nn.init.zeros_(parameter)
     _carry(generator.final, CONTRAST * join)
-    generator.final.get_parameter("bias").copy_(torch.tensor(MEAN_COLOUR))
 
 
 def _carry(layer: nn.Module, weights: Tensor) -> None:

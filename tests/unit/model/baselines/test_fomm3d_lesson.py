@@ -272,11 +272,11 @@ def test_who_cannot_start_near_the_source_is_told_so(changes: dict[str, object])
         start_near_source(Fomm3d(config))
 
 
-def test_volumes_keep_their_layout_and_their_norms_are_shared_by_a_team():
+def test_volumes_are_laid_out_like_images_and_their_norms_are_shared_by_a_team():
     taught = lesson()
     players = Players.make(taught, train_config(channels_last=True), CPU)
     mask, final = taught.network.generator.dense_motion_network.mask.weight, taught.network.generator.final.weight
-    assert mask.is_contiguous()
+    assert mask.is_contiguous(memory_format=torch.channels_last_3d)
     assert final.is_contiguous(memory_format=torch.channels_last)
     kept = {id(statistic) for statistic in players.statistics()}
     running = {name: b for name, b in taught.network.named_buffers() if name.rpartition(".")[2].startswith("running_")}

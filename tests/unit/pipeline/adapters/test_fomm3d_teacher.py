@@ -87,7 +87,7 @@ def test_sizes_start_and_rates_are_the_sections():
     assert [group.rate for group in groups["discriminator"]] == [rates.discriminator]
 
 
-@pytest.mark.parametrize("sizes", [{"decoder": "spade"}, {"width": 5}, {"largest": 10}])
+@pytest.mark.parametrize("sizes", [{"decoder": "spade"}, {"width": 5}, {"largest": 20}])
 def test_a_start_that_the_sizes_cannot_have_is_refused(sizes):
     with pytest.raises(ValidationError, match=r"start near_source needs generator\.decoder original"):
         Fomm3dSection(**changed(start="near_source", **sizes))
@@ -95,7 +95,7 @@ def test_a_start_that_the_sizes_cannot_have_is_refused(sizes):
 
 
 def test_a_depth_that_does_not_divide_the_channels_is_refused():
-    with pytest.raises(ValidationError, match=r"generator\.depth 5 does not divide generator\.largest 16"):
+    with pytest.raises(ValidationError, match=r"generator\.depth 5 does not divide generator\.largest 32"):
         Fomm3dSection(**changed(depth=5))
 
 
