@@ -75,8 +75,10 @@ def row_of(system: str, release: Path, folder: Path) -> dict:
     assert done.exit_code == 0, done.output
     make_clips(folder / "clips")
     make_pairs(folder / "pairs.parquet")
-    make_models(load_params(), system, data=folder / "none", out=folder / "models" / system, device="cpu")
-    settings = SimpleNamespace(**{**vars(PARAMS), "metrics": None, "fit": load_params().fit})
+    params = load_params()
+    released = params.model_copy(update={"bench": params.bench.model_copy(update={"baselines": ["official"]})})
+    make_models(released, system, data=folder / "none", out=folder / "models" / system, device="cpu")
+    settings = SimpleNamespace(**{**vars(PARAMS), "metrics": None, "fit": params.fit})
     inputs = EvaluateInputs(clips=folder / "clips", heads=folder / "none", pairs=folder / "pairs.parquet")
     results = folder / "results" / system
     with patch("pipeline.bench.opening.open_measures", lambda *_: make_measures(FakeJudge())):

@@ -93,7 +93,7 @@ class Workshop:
     def _trained(self, system: str, recipe: str) -> PublishedRow:
         section = self._params.networks[recipe].of(system)
         if section is None:
-            return PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe}.{system} is null")
+            return PublishedRow(recipe, absent=f"it is not trained here: networks.{recipe} has no {system}")
         return PublishedRow(recipe, absent=self._no_parts(section) if section.needs_parts else "")
 
     def _no_parts(self, section: Section) -> str:

@@ -25,7 +25,7 @@ STATIC_CHANGE = 0.5 / 255
 # that the last good state is one of the last two.
 STATIC_LOOKS, LOOKS_PER_CHECKPOINT = 3, 4
 # A network that starts as a copy of its source moves nothing at first: until it has moved once, a tenth of the run.
-STATIC_START_SHARE = 1 / 10
+STATIC_START_SHARE, STATIC_START_STEPS = 1 / 10, 50  # ... and never fewer steps
 
 
 class TrainingCollapsed(TrainingDiverged):
@@ -90,7 +90,7 @@ class MotionWatch:
 
     def __init__(self, network: nn.Module, batch: Batch, iterations: int, begins: float = 0.0) -> None:
         self._network, self._batch, self._other = network, batch, rolled(batch)
-        self._begins, self._start = begins, begins + STATIC_START_SHARE * iterations
+        self._begins, self._start = begins, begins + max(STATIC_START_STEPS, STATIC_START_SHARE * iterations)
         self._still, self._moved = 0, 0
 
     def look(self, step: int) -> None:

@@ -79,7 +79,7 @@ def publish(data: Path, out: Path, told=None, previews_every: int = 0) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row, "progress", progress)
-        Workshop(params(), data, "cpu", previews_every).write_models("headgan", out)
+        Workshop(params(), data, "cpu", previews_every=previews_every).write_models("headgan", out)
 
 
 def watched_csv() -> list[dict[str, str]]:
