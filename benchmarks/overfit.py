@@ -40,7 +40,7 @@ from pipeline.training.run import load_backbone
 # L1 that each method reaches, in grey levels of 255, mean over all 56 pairs; the frames themselves are 12 apart.
 GOALS_L1 = {
     OURS: 5.5,
-    "headgan": 5.5,
+    "headgan": 6.0,
     "x2face": 7.0,
     "fomm": 5.5,
 }
