@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.method_table import BASELINES
 from tests.e2e.project_copy import run
@@ -56,12 +57,19 @@ def test_all_seven_trained_here_fill_their_rows(reproduced):
     assert {f"toy64.{name}" for name in BASELINES} <= sheets
 
     # What is one method's own trains that method; what all share trains all; another row of `model` trains none.
-    trained = {
-        "networks.toy64.fomm.learning_rate.generator=0.001": {"baseline@fomm"},
-        "recipes.toy64.iterations=3": {f"baseline@{name}" for name in BASELINES},
-        "model.guidance=geom_disp": set(),
-    }
-    for change, stages in trained.items():
-        would = ran(run("dvc", "exp", "run", "--dry", "-S", "bench.baselines=[toy64]", "-S", change, cwd=reproduced))
-        assert {stage for stage in would if stage.startswith("baseline@")} == stages, change
-        assert any(stage.startswith("train@") for stage in would) == change.startswith("recipes"), change
+    settings, yaml = reproduced / "params.yaml", YAML()
+    whole = settings.read_text()
+    for keys, value, stages in (
+        (("networks", "toy64", "fomm", "learning_rate", "generator"), 0.001, {"baseline@fomm"}),
+        (("recipes", "toy64", "iterations"), 3, {f"baseline@{name}" for name in BASELINES}),
+        (("model", "guidance"), "geom_disp", set()),
+    ):
+        tree = section = yaml.load(whole)
+        for key in keys[:-1]:
+            section = section[key]
+        section[keys[-1]] = value
+        with settings.open("w") as stream:
+            yaml.dump(tree, stream)
+        would = ran(run("dvc", "repro", "--dry", cwd=reproduced))
+        assert {stage for stage in would if stage.startswith("baseline@")} == stages, keys
+        assert any(stage.startswith("train@") for stage in would) == (keys[0] == "recipes"), keys
