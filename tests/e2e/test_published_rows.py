@@ -60,7 +60,7 @@ def test_all_seven_trained_here_fill_their_rows(reproduced):
     settings, yaml = reproduced / "params.yaml", YAML()
     whole = settings.read_text()
     for keys, value, stages in (
-        (("networks", "toy64", "fomm", "learning_rate", "generator"), 0.001, {"baseline@fomm"}),
+        (("networks", "toy64", "fomm", "learning_rate", "generator"), 0.0007, {"baseline@fomm"}),
         (("recipes", "toy64", "iterations"), 3, {f"baseline@{name}" for name in BASELINES}),
         (("model", "guidance"), "geom_disp", set()),
     ):
