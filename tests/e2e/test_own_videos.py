@@ -63,7 +63,12 @@ def test_every_video_is_looked_at_and_people_are_parted(finished):
 def test_tables_have_no_dash_but_for_absent_systems(finished):
     project, _ = finished
     with (project / "reports/own/tables/scores.csv").open(newline="") as stream:
-        cells = [cell for cell in csv.DictReader(stream) if not cell["row"].startswith("official.")]
+        cells = list(csv.DictReader(stream))
+    unlabelled = [cell for cell in cells if cell["row"] in ("own64.bilayer", "own64.lsr")]
+    assert unlabelled
+    assert all("learn from part labels, and " in cell["reason"] for cell in unlabelled)
+    cells = [cell for cell in cells if cell not in unlabelled]
+    assert {"own64.fomm", "own64.fomm3d", "own64.headgan", "own64.pirender", "own64.x2face"} < {c["row"] for c in cells}
     assert {cell["dataset"] for cell in cells} == {"Own"}
     measured = {cell["metric"].partition("[")[0] for cell in cells}
     assert measured >= {"fid", "csim", "akd_px", "aed", "apd", "l1", "ssim", "feature_distance"}
