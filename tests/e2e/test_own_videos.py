@@ -66,7 +66,7 @@ def test_tables_have_no_dash_but_for_absent_systems(finished):
         cells = list(csv.DictReader(stream))
     unlabelled = [cell for cell in cells if cell["row"] in ("own64.bilayer", "own64.lsr")]
     assert unlabelled
-    assert all("learn from part labels, and " in cell["reason"] for cell in unlabelled)
+    assert all("learn from part labels, and " in cell["reason"] for cell in unlabelled if cell["metric"][:2] == "l1")
     cells = [cell for cell in cells if cell not in unlabelled]
     assert {"own64.fomm", "own64.fomm3d", "own64.headgan", "own64.pirender", "own64.x2face"} < {c["row"] for c in cells}
     assert {cell["dataset"] for cell in cells} == {"Own"}
