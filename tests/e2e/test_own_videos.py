@@ -68,7 +68,10 @@ def test_tables_have_no_dash_but_for_absent_systems(finished):
     assert unlabelled
     assert all("learn from part labels, and " in cell["reason"] for cell in unlabelled if cell["metric"][:2] == "l1")
     cells = [cell for cell in cells if cell not in unlabelled]
-    assert {"own64.fomm", "own64.fomm3d", "own64.headgan", "own64.pirender", "own64.x2face"} < {c["row"] for c in cells}
+    # After a few steps the other systems' faces are none that every instrument finds; their pixels are compared.
+    trained = {f"own64.{name}" for name in ("fomm", "fomm3d", "headgan", "pirender", "x2face")}
+    assert trained <= {cell["row"] for cell in cells if cell["metric"][:2] == "l1" and cell["value"]}
+    cells = [cell for cell in cells if cell["row"] not in trained]
     assert {cell["dataset"] for cell in cells} == {"Own"}
     measured = {cell["metric"].partition("[")[0] for cell in cells}
     assert measured >= {"fid", "csim", "akd_px", "aed", "apd", "l1", "ssim", "feature_distance"}
