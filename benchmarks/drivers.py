@@ -21,7 +21,7 @@ from pipeline.bench.generate import PairRunner, generate
 from pipeline.bench.opening import EvaluateInputs, open_scorer
 from pipeline.bench.pair_frames import PairFrames
 from pipeline.bench.scoring import Scorer
-from pipeline.console import say, stage_command
+from pipeline.console import run_command, say
 from pipeline.methods.runner import Files
 from pipeline.options import DataFolder, DeviceName, ParamsFile
 from pipeline.params.tree import Params, load_params
@@ -121,11 +121,6 @@ def page(report: Mapping[str, Any]) -> str:
     )
 
 
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-@stage_command
 def main(
     params: ParamsFile = Path("params.yaml"),
     data: DataFolder = Path("data"),
@@ -147,4 +142,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app()
+    run_command(main)

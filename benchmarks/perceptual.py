@@ -73,8 +73,7 @@ def study(
     if name not in params.recipes:
         raise ValueError(f"row {key!r}: there is no recipe {name!r}; recipes has {', '.join(params.recipes)}")
     recipe, network = params.recipes[name], params.networks[name].pwm
-    fits = data / "fits" / head / "train.parquet"
-    inputs = TrainInputs(clips=data / "clips" / "train", fits=fits, head=data / "heads" / f"{head}.npz")
+    inputs = TrainInputs.of(data, head)
     sections = _sections(network, backbones, inputs)
     job = _Job(key, guidance, inputs, work, device)
     seconds = _seconds_a_step(job, recipe, sections)
