@@ -58,11 +58,8 @@ def study(params: Params, keys: Sequence[str], seeds: int, data: Path, work: Pat
     """
     rows = [_row(key, params) for key in keys]
     for row in rows:
-        recipe, network, inputs = (
-            params.recipes[row.recipe],
-            params.networks[row.recipe].pwm,
-            TrainInputs.of(data, row.head),
-        )
+        recipe, network = params.recipes[row.recipe], params.networks[row.recipe].pwm
+        inputs = TrainInputs.of(data, row.head)
         train_seeds(row.key, row.guidance, recipe, network, inputs, work / "models" / row.key, device, seeds)
     on = EvaluateInputs(clips=data / "clips" / "eval", heads=data / "heads", pairs=data / "pairs.parquet")
     for row in rows:
