@@ -96,6 +96,9 @@ def test_a_published_system_is_trained_by_the_same_run(system, inputs, tmp_path,
     job = (f"toy64.{system}", "", recipe, section, inputs, out, torch.device("cpu"), system)
     curve = train_row(*job, previews_every=1)
     assert curve[-1]["step"] == 2
+    if system == "x2face":  # whose second step, at half of the training, is of its second stage
+        assert 0 < section.losses.second_stage <= 0.5
+        assert curve[-1]["identity"] > 0
     rival = hasattr(section.learning_rate, "discriminator")
     assert [("discriminator" in row) for row in curve] == [rival] * len(curve)
     with (out / "curve.csv").open(newline="") as file:
