@@ -23,7 +23,7 @@ from pipeline.training.speed import SPEED
 from pipeline.training.underway import Underway
 
 GIGA = 1e9
-REPEATS = 5  # timings of a frame, of which the fastest counts: what else runs only adds
+REPEATS, BUDGET_S = 5, 2.0  # timings of a frame, of which the fastest counts: what else runs only adds
 
 
 class Counted:
@@ -55,6 +55,7 @@ class Counted:
         run, pairs = self._run, self._run.config.batch_size
         network = run.lesson.network
         sample = replace(run.sample, progress=1 - 1 / run.config.iterations)  # the last of a lesson's stages
+        sample = _first(sample, min(pairs, len(sample.source)))  # nothing larger than a step of the run
         costs = Costs(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             step_gflop=step_flops(run.lesson, sample, pairs) / GIGA,
@@ -69,9 +70,14 @@ class Counted:
 
 
 def step_flops(lesson: Lesson, sample: Batch, pairs: int) -> float:
-    """Count one step of so many pairs, from steps of two sizes: what does not grow with the batch counts once."""
+    """Count one step of so many pairs; of more than the sample has, from steps of two sizes.
+
+    What does not grow with the batch counts once.
+    """
     many = len(sample.source)
     few = many // 2
+    if pairs <= many:
+        return _of_a_step(lesson, _first(sample, pairs))
     whole, half = (_of_a_step(lesson, _first(sample, count)) for count in (many, few))
     return whole + (whole - half) / (many - few) * (pairs - many)
 
@@ -85,15 +91,15 @@ def frame_flops(network: nn.Module, sample: Batch) -> float:
 
 
 def frame_seconds(network: nn.Module, sample: Batch) -> float:
-    """Time the network on the sample: seconds a frame."""
-    taken = []
+    """Time the network on the sample: seconds a frame. The first call warms up, unless it takes all the time."""
+    taken: list[float] = []
     with looked_at(network):
-        for _ in range(REPEATS + 1):  # the first one warms up
+        while len(taken) <= REPEATS and sum(taken) < BUDGET_S:
             began = time.perf_counter()
             image = network(sample.source, sample.signals).image
             float(image.detach().flatten()[0])  # waits for the device
             taken.append(time.perf_counter() - began)
-    return min(taken[1:]) / len(sample.source)
+    return min(taken[1:] or taken) / len(sample.source)
 
 
 def step_seconds(speed: Path, pairs: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch, Made
 from model.training.shared_norm import share_statistics
 from pipeline.store.costs import Costs, read_costs, write_costs
+from pipeline.training import counted
 from pipeline.training.counted import Counted, frame_flops, frame_seconds, step_flops, step_seconds
 from pipeline.training.speed import SPEED
 from pipeline.training.underway import Underway
@@ -55,7 +57,8 @@ def test_operations_are_those_counted_by_hand():
     of_product = 2 * 7**3
     assert frame_flops(Painter(), images()) == OF_CONVOLUTION + of_product
     # Backward: the gradient of the weights, as much as forward; and two products for the one of the matrix.
-    assert step_flops(Painting(), images(), 32) == 32 * 2 * OF_CONVOLUTION + 3 * of_product
+    for pairs in (1, 3, 4, 32):  # as many as the sample has, fewer, and more
+        assert step_flops(Painting(), images(), pairs) == pairs * 2 * OF_CONVOLUTION + 3 * of_product
 
 
 def test_counting_changes_neither_weights_nor_random_numbers():
@@ -110,21 +113,29 @@ def test_seconds_of_a_step_are_the_median_of_the_runs_own_table(tmp_path):
     assert step_seconds(path, 8) == 8 / 40
 
 
+def test_a_slow_network_is_timed_once(monkeypatch):
+    clock = iter(range(0, 100, 3))  # three seconds a call
+    monkeypatch.setattr(counted, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert frame_seconds(Painter(), images()) == 3 / 4
+    assert next(clock) == 6
+
+
 @pytest.mark.parametrize("resumed", [False, True])
 def test_costs_are_written_when_the_run_is_done(resumed, tmp_path):
     config = train_config(iterations=3)
     run = Underway("row", tmp_path, Painting(), images(), frozenset(), config, torch.device("cpu"), lambda: 0.0)
-    counted = Counted(run, tmp_path / "costs.json", processes=2)
+    observer = Counted(run, tmp_path / "costs.json", processes=2)
     if resumed:
-        counted.begin(3, [])
+        observer.begin(3, [])
     else:
-        counted.begin(0, [])
-        counted.after_step(2, {})
+        observer.begin(0, [])
+        observer.after_step(2, {})
         assert read_costs(tmp_path / "costs.json") is None
-        counted.after_step(3, {})
+        observer.after_step(3, {})
     found = read_costs(tmp_path / "costs.json")
     assert found is not None
-    assert (found.parameters, found.processes, found.device, found.frame_batch) == (81 + 49, 2, "cpu", 4)
+    assert (found.parameters, found.processes, found.device) == (81 + 49, 2, "cpu")
+    assert found.frame_batch == min(4, config.batch_size)
     assert found.frame_gflop == (OF_CONVOLUTION + 2 * 7**3) / 1e9
     assert found.frame_s is not None
     assert found.frame_s > 0
