@@ -10,7 +10,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
@@ -18,7 +17,6 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.method_table import BASELINES, RETRAINED
-from pipeline.reading import read_scores
 from pipeline.report.rows import GUIDANCE_LABELS
 from tests.e2e.project_copy import copy_project, run
 from tests.helpers import ROOT, shared
@@ -100,11 +98,6 @@ def project(tmp_path_factory):
     return copy
 
 
-def labels(tables: Path) -> dict[str, pd.DataFrame]:
-    """Cells of each row."""
-    return dict(list(read_scores(tables.parent).groupby("method", observed=True)))
-
-
 @pytest.fixture(scope="module")
 def tables(project) -> Path:
     return project / "reports" / "voxceleb" / "tables"
@@ -125,7 +118,9 @@ def test_every_row_has_numbers_in_tables_1_and_2(tables):
 
 
 def test_headgan_is_trained_and_not_its_release(tables):
-    assert set(labels(tables)[BASELINES["headgan"]]["row"]) == {RUN["headgan"]}
+    with (tables / "scores.csv").open(newline="") as stream:
+        keys = {line["row"] for line in csv.DictReader(stream) if line["method"] == BASELINES["headgan"]}
+    assert keys == {RUN["headgan"]}
     with (tables / "costs.csv").open(newline="") as stream:
         costs = {line["row"]: line for line in csv.DictReader(stream)}
     assert set(costs) & set(RUN.values()) == {RUN["headgan"]}
