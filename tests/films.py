@@ -1,5 +1,8 @@
 """Numbered films of every codec, container and structure of groups that PyAV can write, for tests of decoding."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +104,7 @@ PIXELS = {"mjpeg": "yuvj420p", "prores_ks": "yuv422p10le"}
 
 def write_film(path: Path, film: Film, num_frames: int, size_hw: tuple[int, int] = SIZE_HW) -> Path:
     """Write frames numbered 0, 1, ... (`tests.videos.frame_image`) at 25 frames a second."""
-    with av.open(str(path), "w", options=film.muxer) as container:
+    with _same_priority(), av.open(str(path), "w", options=film.muxer) as container:
         stream = container.add_stream(film.codec, rate=25, options=film.options)
         stream.height, stream.width = size_hw
         stream.pix_fmt = PIXELS.get(film.codec, "yuv420p")
@@ -114,6 +117,19 @@ def write_film(path: Path, film: Film, num_frames: int, size_hw: tuple[int, int]
                 container.mux(_hide(packet) if number in film.hidden else packet)
         container.mux(stream.encode())
     return path
+
+
+@contextmanager
+def _same_priority() -> Iterator[None]:
+    """SVT-AV1 makes the process that calls it a real-time one where it may (as root): all others would wait for it."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def _hide(packet: av.Packet) -> av.Packet:
