@@ -43,6 +43,9 @@ GOALS_L1 = {
     "headgan": 6.0,
     "x2face": 7.0,
     "fomm": 5.5,
+    "pirender": 5.5,
+    "bilayer": 7.3,
+    "lsr": 5.5,
 }
 VARIANTS = {OURS: "geom_disp+neural_codes"}  # which of its rows, of methods that have several
 FRAMES, SIDE_PX, TEXTURE_PX = 8, 64, 128
