@@ -46,6 +46,7 @@ GOALS_L1 = {
     "pirender": 5.5,
     "bilayer": 7.3,
     "lsr": 5.5,
+    "fomm3d": 5.5,
 }
 VARIANTS = {OURS: "geom_disp+neural_codes"}  # which of its rows, of methods that have several
 FRAMES, SIDE_PX, TEXTURE_PX = 8, 64, 128
