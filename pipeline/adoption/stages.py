@@ -54,8 +54,8 @@ def adoptable(params: Params, data: Path) -> Iterator[Finding]:
 def commit(stages: Sequence[str], project: Path) -> None:
     """Let DVC take the outputs of stages as they lie, whatever its lock file says.
 
-    The stages `weights` and `landmarks`, which earlier layouts did not have, run first: the others depend on their
-    files. Where videos come without landmarks, `landmarks` looks at all of them.
+    The stages `weights`, `landmarks` and `parts`, which earlier layouts did not have, run first: the others depend on
+    their files. Where videos come without landmarks, `landmarks` looks at all of them.
 
     Raises:
         RuntimeError: DVC refuses, and has said why.
@@ -65,7 +65,7 @@ def commit(stages: Sequence[str], project: Path) -> None:
             write_costs(costs, None)  # nobody measured what it cost
     first = [["repro", "--quiet", "weights"]]
     if "crop" in stages:  # what it looks at may itself be taken over, so nothing before it runs
-        first += [["repro", "--quiet", "--single-item", "landmarks"]]
+        first += [["repro", "--quiet", "--single-item", name] for name in ("landmarks", "parts")]
     for command in (*first, ["commit", "--quiet", "--force", *stages]):
         if subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project, check=False).returncode:
             raise RuntimeError(f"`dvc {' '.join(command)}` failed; it has said why")
