@@ -18,7 +18,7 @@ GRAPH = """stages:
 """
 
 
-def test_each_stage_has_its_seconds_and_those_of_its_processes(tmp_path: Path):
+def test_each_stage_has_its_seconds_and_those_of_the_processors(tmp_path: Path):
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
     (tmp_path / "busy.py").write_text(BUSY)
     (tmp_path / "dvc.yaml").write_text(GRAPH.format(python=sys.executable))
@@ -26,7 +26,7 @@ def test_each_stage_has_its_seconds_and_those_of_its_processes(tmp_path: Path):
     assert [row["stage"] for row in rows] == ["idle", "busy"]
     idle, busy = rows
     assert min(idle["seconds"], busy["seconds"]) >= 0.8
-    assert busy["processor_seconds"] >= max(0.8, idle["processor_seconds"] + 0.4)
+    assert busy["processor_seconds"] >= 0.8  # of the sleeping one nothing is sure: others work meanwhile
     assert idle["seconds"] + busy["seconds"] <= seconds + 0.2
     assert timed_repro(tmp_path)[0] == []
 
