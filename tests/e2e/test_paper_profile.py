@@ -95,7 +95,8 @@ def project(tmp_path_factory):
     shutil.rmtree(folder / "released")  # gigabytes, which the assets folder holds as well
     run(sys.executable, "-m", "pipeline.cli", "data", "scan", cwd=copy)
     run("dvc", "repro", cwd=copy, PWM_ASSETS=str(copy / "data" / "assets"))
-    return copy
+    yield copy
+    shutil.rmtree(folder)  # ten gigabytes, which a failure elsewhere would else leave behind
 
 
 @pytest.fixture(scope="module")
