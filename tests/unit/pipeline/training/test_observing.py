@@ -150,8 +150,16 @@ def test_a_sheet_shows_what_goes_in_and_what_comes_out(inputs, tmp_path, monkeyp
     assert all(panel.shape == (64, 64, 3) and panel.dtype == "uint8" for _, panels in lines for panel in panels)
 
 
-def test_a_run_whose_pictures_stand_still_is_stopped_with_what_is_left_of_it(inputs, tmp_path, monkeypatch):
+@pytest.fixture
+def still(monkeypatch):
+    """No change of images is enough, from the first step on."""
     monkeypatch.setattr(collapse, "STATIC_CHANGE", 2.0)  # more than images can change
+    monkeypatch.setattr(collapse, "STATIC_START_STEPS", 0)
+    monkeypatch.setattr(collapse, "STATIC_START_SHARE", 0)
+
+
+@pytest.mark.usefixtures("still")
+def test_a_run_whose_pictures_stand_still_is_stopped_with_what_is_left_of_it(inputs, tmp_path):
     wanted = (
         r"toy64\.x\.neural_codes: training collapsed: at step 3 .*; they never did; .* is of step 2; kept in .*train"
     )
@@ -185,8 +193,8 @@ def test_a_full_disk_is_said_with_the_file_and_costs_the_steps_since_the_last_st
         assert (tmp_path / "full" / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
 
 
-def test_a_published_system_whose_pictures_stand_still_is_stopped_too(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(collapse, "STATIC_CHANGE", 2.0)
+@pytest.mark.usefixtures("still")
+def test_a_published_system_whose_pictures_stand_still_is_stopped_too(inputs, tmp_path):
     params = load_params(ROOT / "tests" / "data" / "small.yaml")
     section = params.recipes["toy64"].run.model_copy(update={"cpu_processes": 1, "checkpoint_every": 2})
     recipe = params.recipes["toy64"].model_copy(update={"iterations": 5, "batch_size": 2, "run": section})
