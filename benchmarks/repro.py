@@ -22,9 +22,7 @@ from pipeline.params.tree import load_params
 from pipeline.store.provenance import commit, versions, write_json, write_text
 
 STARTED = re.compile(r"Running stage '([^']+)'")
-
-
-Stages = list[dict[str, Any]]
+Stages = list[dict[str, Any]]  # name, seconds and processor seconds of each, in their order
 
 
 def timed_repro(folder: Path) -> tuple[Stages, float]:
@@ -58,7 +56,7 @@ def timed_repro(folder: Path) -> tuple[Stages, float]:
 def busy() -> float:
     """Seconds that the machine's processors have worked, for whomever."""
     times = psutil.cpu_times()
-    return float(times.user + times.system)
+    return float(times.user + times.nice + times.system)
 
 
 def of_published(stage: str) -> bool:
