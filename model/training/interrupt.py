@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from model.training.launched import launched
+
 # Ctrl+C, what launchers and schedulers end a job with, and what schedulers announce that end with
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT, SIGTERM and SIGUSR1 set (they reach the main thread only)."""
+    """Yield an event that SIGINT, SIGTERM and SIGUSR1 set (they reach the main thread only).
+
+    Under a launcher they stay caught when an error ends the training, or a stop: the launcher then ends every process
+    at once, and this one is still to say why.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -24,6 +30,10 @@ def stop_signals() -> Iterator[threading.Event]:
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:
         yield asked
+    except BaseException:
+        if launched():
+            before = {}
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
