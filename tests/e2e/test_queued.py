@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -20,13 +22,35 @@ def file_of(project, experiment: str, file: str) -> str:
     return run("git", "show", f"{ref}:{file}", cwd=project)
 
 
+def run_queue(project) -> None:
+    """Run what is queued, as `dvc exp run --run-all` does.
+
+    That command waits for its worker to end, which DVC 3.67's may never do: the thread that looks whether all is done
+    dies when it reads a message that is being written (kombu's transport by files). The work itself is done then.
+    """
+
+    def status() -> str:
+        return run("dvc", "queue", "status", cwd=project)
+
+    run("dvc", "queue", "start", cwd=project)
+    until(lambda: not re.search(r"\b(Queued|Running)\b", status()), 900)
+    run("dvc", "queue", "stop", "--kill", cwd=project)
+    until(lambda: "0 active, 0 idle" in status(), 120)
+
+
+def until(seen: Callable[[], bool], seconds: float) -> None:
+    last = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < last
+        time.sleep(1)
+
+
 def test_two_queued_guidances_give_what_the_workspace_gives(reproduced):
     """The row under study is another; all rows are trained already, so nothing is trained in the copies."""
     for guidance in GUIDANCES:
         run("dvc", "exp", "run", "--queue", "--name", f"q-{guidance}", "-S", f"model.guidance={guidance}",
             cwd=reproduced)  # fmt: skip
-    said = run("dvc", "exp", "run", "--run-all", cwd=reproduced)
-    assert "Running stage 'train" not in said
+    run_queue(reproduced)
     for guidance in GUIDANCES:
         log = run("dvc", "queue", "logs", f"q-{guidance}", cwd=reproduced)
         assert re.search(r"Running stage 'headline'|Stage 'headline' is cached", log)
@@ -65,7 +89,7 @@ def test_a_relative_root_that_leaves_the_project_is_refused_with_its_absolute_fo
 def test_a_queued_run_with_such_a_root_is_refused_in_its_log(reproduced):
     root = os.path.join("..", reproduced.name)
     run("dvc", "exp", "run", "--queue", "--name", "away", "-S", f"data.root={root}", cwd=reproduced)
-    run("dvc", "exp", "run", "--run-all", cwd=reproduced)  # DVC says which failed, and ends with 0
+    run_queue(reproduced)
     log = run("dvc", "queue", "logs", "away", cwd=reproduced)
     assert len(refusals(log)) == 1
     assert f"`-S data.root={reproduced}`" in refusals(log)[0]

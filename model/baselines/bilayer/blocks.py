@@ -215,9 +215,17 @@ class Projector(nn.Module):
         pairs = []
         for embedding, heads, share in zip(embeddings, self.fc_blocks, self.shares, strict=True):
             batch, channels = embedding.shape[:2]
-            pooled = F.adaptive_avg_pool2d(embedding, self._pooled_side(share))  # quirk: larger than the embedding
+            pooled = _pooled(embedding, self._pooled_side(share))
             rows = pooled.reshape(batch, int(channels * share), -1)
             for head in heads:  # type: ignore[attr-defined]
                 parameters = head(rows)
                 pairs.append((parameters[..., :-1], parameters[..., -1]))
         return pairs
+
+
+def _pooled(embedding: Tensor, side: int) -> Tensor:
+    """Average pooling to a side; quirk: a larger one than the embedding's."""
+    times, rest = divmod(side, embedding.shape[-1])
+    if rest or not times:
+        return F.adaptive_avg_pool2d(embedding, side)
+    return F.interpolate(embedding, scale_factor=times, mode="nearest")  # the same numbers; pooling's gradient is slow

@@ -13,7 +13,9 @@ pixels' middles while `grid_sample` takes them to span their edges (`align_corne
 trained.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ from model.baselines.shared.keypoints import (
     warp_by_each,
     with_background,
 )
+from model.baselines.shared.spade import spade
 from model.baselines.shared.spectral import spectral_norm
 from model.method.network import Made, Signals
 from model.method.precision import wide
@@ -60,10 +63,13 @@ class Fomm3dConfig:
         pose_width: channels of the pose estimator's first level.
         motion_width, motion_largest, motion_levels: as of the keypoint detector, of the motion network.
         compress: channels of the volume that it sees.
+        mask_kernel: side of its last convolution, which says what moves each place; odd.
         width, largest, num_down: as of the keypoint detector, of the generator.
         num_residual: its residual blocks, in the volume and before the image.
         spade_hidden: channels of the layers that make SPADE's gains.
     """
+
+    BEFORE: ClassVar[Mapping[str, int]] = {"mask_kernel": 7}  # models that are older than the key
 
     decoder: str = SPADE
     kp_scale: float = 0.25
@@ -80,6 +86,7 @@ class Fomm3dConfig:
     motion_largest: int = 1024
     motion_levels: int = 5
     compress: int = 4
+    mask_kernel: int = 7
     width: int = 64
     largest: int = 512
     num_down: int = 2
@@ -198,7 +205,7 @@ class MotionNetwork(nn.Module):
         motions = config.num_kp + 1
         channels = widths(config.motion_width, config.motion_largest, config.motion_levels)
         self.hourglass = Hourglass(3, motions * (config.compress + 1), channels, last_block=True)
-        self.mask = convolution(3, self.hourglass.out_channels, motions, 7)
+        self.mask = convolution(3, self.hourglass.out_channels, motions, config.mask_kernel)
         self.compress = nn.Conv3d(config.largest // config.depth, config.compress, 1)
         self.norm = nn.BatchNorm3d(config.compress)
         self.occlusion = convolution(2, self.hourglass.out_channels * config.depth, 1, 7)
@@ -313,4 +320,4 @@ class Spade(nn.Module):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """(B, channels, h, w), by the guide (B, C, any, any)."""
         shared = self.mlp_shared(F.interpolate(guide, size=x.shape[-2:], mode="nearest"))
-        return F.instance_norm(x) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+        return spade(F.instance_norm(x), shared, self.mlp_gamma, self.mlp_beta)

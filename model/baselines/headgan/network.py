@@ -7,15 +7,16 @@ Legend: B batch, n side of the images, L levels down.
 Convention: inside, RGB is in [-1, 1] and NMFC, the colours of the normalised mean face, in [0, 1].
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.baselines.shared.inputs import check_inputs
+from model.baselines.shared.spade import spade
 from model.baselines.shared.spectral import spectral_norm
 from model.frame.warp import warp
 from model.method.network import Made, Signals
@@ -36,7 +37,10 @@ class HeadGanConfig:
         frames: driving renderings: two before, and the driving frame.
         hidden: channels between a condition and the scales and shifts made of it.
         audio: numbers of sound that a frame comes with: 0 none, 300 in the network that hears.
+        smoothing: renderings are drawn at so many times their side, and averaged.
     """
+
+    BEFORE: ClassVar[Mapping[str, int]] = {"smoothing": 2}  # models that are older than the key
 
     native_px: int = 256
     bottom_px: int = 64
@@ -44,6 +48,7 @@ class HeadGanConfig:
     frames: int = 3
     hidden: int = 256
     audio: int = 0
+    smoothing: int = 2
 
     def __post_init__(self) -> None:
         """Raise ValueError where no number of halvings leads from `native_px` to `bottom_px`."""
@@ -219,7 +224,7 @@ class Spade(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Features (B, C, h, w) and a condition (B, C', h', w'), of which every (h'/h)th pixel is taken."""
         hidden = self.mlp_shared(F.interpolate(condition, x.shape[-2:], mode="nearest"))
-        return F.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
+        return spade(F.instance_norm(x), hidden, self.mlp_gamma, self.mlp_beta)
 
 
 class SpadeBlock(nn.Module):

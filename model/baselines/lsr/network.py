@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.baselines.shared.inputs import check_inputs
+from model.baselines.shared.spade import spade
 from model.method.network import Made, Signals
 
 SLOPE = 0.2  # of the generators' leaky ReLUs; the encoders have plain ones
@@ -148,7 +149,7 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs)."""
-        return F.linear(x, self.weight * self.scale, self.bias)
+        return F.linear(x * self.scale, self.weight, self.bias)  # of x there is less
 
 
 def instance_norm(x: Tensor) -> Tensor:
@@ -241,7 +242,11 @@ def _downward(channels: int, wider: int) -> nn.ModuleDict:
 
 
 class DownBlock(nn.Module):
-    """Norm, activation and convolution twice, then half the size; the shortcut is convolved first too."""
+    """Norm, activation and convolution twice, then half the size.
+
+    The published shortcut is convolved before it is halved. A convolution of one pixel without bias gives the same
+    afterwards, of a quarter of the pixels; so in `UpBlock`.
+    """
 
     def __init__(self, channels: int, wider: int) -> None:
         super().__init__()
@@ -253,7 +258,7 @@ class DownBlock(nn.Module):
         """(B, C, h, w) -> (B, C', h/2, w/2)."""
         more = self.conv0(F.leaky_relu(instance_norm(x), SLOPE))
         more = self.conv1(F.leaky_relu(instance_norm(more), SLOPE))
-        return blur_pool(more) + blur_pool(self.conv_shortcut(x))
+        return blur_pool(more) + self.conv_shortcut(blur_pool(x))
 
 
 class StyleNorm(nn.Module):
@@ -284,7 +289,7 @@ class UpBlock(nn.Module):
         """(B, C, h, w) -> (B, C', 2h, 2w)."""
         more = self.conv0(double(F.leaky_relu(self.norm0(x, z), SLOPE)))
         more = self.conv1(F.leaky_relu(self.norm1(more, z), SLOPE))
-        return more + self.conv_shortcut(double(x))
+        return more + double(self.conv_shortcut(x))
 
 
 class ImageGenerator(nn.Module):
@@ -327,7 +332,7 @@ class SpadeNorm(nn.Module):
     def forward(self, x: Tensor, layout: Tensor) -> Tensor:
         """Features (B, C, h, w) and a segmentation of the same size -> features."""
         hidden = F.relu(self.conv0(layout))
-        return instance_norm(x) * (1 + self.gamma_conv(hidden)) + self.beta_conv(hidden)
+        return spade(instance_norm(x), hidden, self.gamma_conv, self.beta_conv, self.gamma_conv.scale)
 
 
 class SpadeConv(nn.Module):

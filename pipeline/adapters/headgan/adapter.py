@@ -20,8 +20,6 @@ from pipeline.methods.placement import resized
 from pipeline.methods.protocol import Driven, Table, View
 from pipeline.methods.sizes import config_of
 
-SMOOTHING = 2  # pictures are rendered at so many times their size
-
 
 class HeadGanAdapter:
     """See `pipeline.methods.protocol.Adapter`. Its own crop is not rebuilt."""
@@ -33,7 +31,7 @@ class HeadGanAdapter:
     def __init__(self, network: nn.Module, head: HeadModel | None) -> None:
         assert isinstance(network, HeadGan)  # as `build` makes it
         assert head is not None
-        self._head, self._frames = head, network.config.frames
+        self._head, self._frames, self._smoothing = head, network.config.frames, network.config.smoothing
         self._size = (network.native_px, network.native_px)
 
     @classmethod
@@ -64,9 +62,10 @@ class HeadGanAdapter:
 
     def _render(self, fit: HeadFit) -> Tensor:
         """NMFC (B, 3, n, n) in [0, 1] of B fitted heads, black around them."""
-        head, size = self._head, (SMOOTHING * self._size[0], SMOOTHING * self._size[1])
+        head, times = self._head, self._smoothing
+        size = (times * self._size[0], times * self._size[1])
         fragments = rasterize(head.place(fit), head.triangles, size, perspective=head.perspective)
-        return interpolate_area(fragments, nmfc(head.template), head.triangles, SMOOTHING)
+        return interpolate_area(fragments, nmfc(head.template), head.triangles, times)
 
 
 ADAPTER = HeadGanAdapter

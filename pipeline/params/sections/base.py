@@ -1,13 +1,24 @@
 """What the sections of several methods have in common (`networks.<recipe>.<method>` in params.yaml)."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic_core import PydanticCustomError
 
 from pipeline.params.strict import Strict
 
 Weight = Field(ge=0.0)
+
 BenchHead = Literal["head", "head2"]  # keys of `bench` that name heads
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise PydanticCustomError("odd", "a convolution that keeps the size has an odd side")
+    return value
+
+
+Kernel = Annotated[PositiveInt, AfterValidator(_odd)]  # side of a convolution that keeps the size
 
 
 class LearningRates(Strict):

@@ -4,7 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from pipeline.params.sections.base import AdversarialRates, DiscriminatorSection, Section, SharedLosses, Weight
+from pipeline.params.sections.base import (
+    AdversarialRates,
+    DiscriminatorSection,
+    Kernel,
+    Section,
+    SharedLosses,
+    Weight,
+)
 from pipeline.params.sections.fomm import DistortionSection
 from pipeline.params.strict import Strict
 
@@ -33,6 +40,7 @@ class Fomm3dSizes(Strict):
     motion_largest: PositiveInt
     motion_levels: PositiveInt
     compress: PositiveInt
+    mask_kernel: Kernel  # of the convolution that says what moves each place
     width: PositiveInt
     largest: PositiveInt
     num_down: PositiveInt

@@ -12,6 +12,7 @@ class HeadGanSizes(Strict):
     bottom_px: PositiveInt  # side of its lowest level
     channels: PositiveInt  # of the highest; each level down has four times as many
     hidden: PositiveInt  # between a condition and the scales and shifts made of it
+    smoothing: PositiveInt  # its pictures of the head are drawn at so many times their side, and averaged
 
 
 class HeadGanSection(Section):

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from model.pwm.config import check_output
-from pipeline.params.sections.base import AdversarialRates, DiscriminatorSection, LossSection, Section
+from pipeline.params.sections.base import AdversarialRates, DiscriminatorSection, Kernel, LossSection, Section
 from pipeline.params.strict import Strict
 
 
@@ -19,7 +19,7 @@ class GeneratorSection(Strict):
     """Sizes of the encoder and the progressive warping modules (model/pwm/generator.py)."""
 
     channels: list[PositiveInt] = Field(min_length=2)  # of levels 1 (coarsest) to L (the image's resolution)
-    outer_kernel: PositiveInt  # of the first and the last convolution; odd
+    outer_kernel: Kernel  # of the first and the last convolution
     spade_hidden: PositiveInt
     output: Literal["paper", "warped_source"]  # what makes the image (model/pwm/output.py)
     last_disp: Literal["own", "upsampled"]  # whether level L predicts a displacement or takes over level L-1's

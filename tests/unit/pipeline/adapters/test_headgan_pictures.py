@@ -9,7 +9,7 @@ import torch
 from model.baselines.headgan.network import HeadGan, HeadGanConfig
 from model.heads.fit import HeadFit
 from model.heads.head import HeadModel
-from pipeline.adapters.headgan.adapter import SMOOTHING, HeadGanAdapter
+from pipeline.adapters.headgan.adapter import HeadGanAdapter
 from tests.helpers import random_head
 from tests.oracles.raster import rasterize
 from tests.small_methods import IDENTITY
@@ -56,10 +56,10 @@ class Frames:
 
 
 @cache
-def pictures() -> tuple[HeadFit, np.ndarray]:
+def pictures(smoothing: int) -> tuple[HeadFit, np.ndarray]:
     """Fits of a window and the pictures (3, 3, n, n) of it."""
     torch.manual_seed(0)
-    network = HeadGan(HeadGanConfig(native_px=SIDE, bottom_px=16, channels=4, hidden=8))
+    network = HeadGan(HeadGanConfig(native_px=SIDE, bottom_px=16, channels=4, hidden=8, smoothing=smoothing))
     window = fits(3)
     driven = HeadGanAdapter(network, head()).drive(Frames(fits(1, 5)), Frames(window), torch.tensor([True]))
     return window, driven.signals["driving_nmfc"][0].unflatten(0, (3, 3)).numpy()
@@ -80,18 +80,19 @@ def rendered(fit: HeadFit, times: int) -> np.ndarray:
     return shown.reshape(SIDE, times, SIDE, times, 3).mean((1, 3)).transpose(2, 0, 1)
 
 
+@pytest.mark.parametrize("smoothing", [1, 2])
 @pytest.mark.parametrize("at", range(3))
-def test_a_picture_is_that_of_its_frame_of_the_window_oldest_first(at: int):
-    window, made = pictures()
-    np.testing.assert_allclose(made[at], rendered(window[[at]], SMOOTHING), rtol=0, atol=2e-5)
+def test_a_picture_is_that_of_its_frame_of_the_window_oldest_first(at: int, smoothing: int):
+    window, made = pictures(smoothing)
+    np.testing.assert_allclose(made[at], rendered(window[[at]], smoothing), rtol=0, atol=2e-5)
     assert 0.05 < (made[at].max(0) > 0).mean() < 0.9
     assert made.min() >= 0
     assert made.max() <= 1
 
 
 @pytest.mark.parametrize("at", range(3))
-def test_a_picture_is_near_the_mean_over_each_pixels_area(at: int):
-    window, made = pictures()
+def test_a_smoothed_picture_is_near_the_mean_over_each_pixels_area(at: int):
+    window, made = pictures(2)
     off = np.abs(made[at] - rendered(window[[at]], FINE))
     assert off.mean() < 0.005
     assert np.quantile(off, 0.95) < 0.05

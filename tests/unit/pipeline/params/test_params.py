@@ -159,6 +159,12 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path):
         load(tmp_path, PUPPETS.replace("cpu_processes: 2", "cpu_processes: 3", 1))
 
 
+@pytest.mark.parametrize("key", ["outer_kernel", "mask_kernel"])
+def test_a_convolution_that_keeps_the_size_has_an_odd_side(tmp_path, key):
+    with pytest.raises(ParamsError, match=rf"{key}: .*odd side \(it is 4\)"):
+        load(tmp_path, PUPPETS.replace(f"{key}: 3", f"{key}: 4", 1))
+
+
 def test_a_scheduler_is_an_address_or_nothing(tmp_path):
     assert load(tmp_path, PUPPETS).dask.scheduler is None
     address = "tcp://10.0.0.1:8786"
