@@ -29,6 +29,7 @@ from model.baselines.shared.keypoints import (
     warp_by_each,
     with_background,
 )
+from model.baselines.shared.one_pass import in_one_pass
 from model.method.network import Made, Signals
 from model.method.precision import wide
 
@@ -149,8 +150,9 @@ class KeypointDetector(nn.Module):
     def forward(self, img: Tensor) -> Keypoints:
         """Find K positions, each the mean of a map, and the mean of a map of matrices under the same heat."""
         feat = self.predictor(self.down(img))
-        heat = heatmaps(self.kp(feat), self.temperature)
-        matrices = wide(self.jacobian(feat)).unflatten(1, (heat.shape[1], 4))  # (B, K, 4, ...)
+        maps, matrices = in_one_pass(feat, (self.kp, self.jacobian), padding=0)
+        heat = heatmaps(maps, self.temperature)
+        matrices = wide(matrices).unflatten(1, (heat.shape[1], 4))  # (B, K, 4, ...)
         jacobian = (matrices * heat[:, :, None]).sum((-2, -1)).unflatten(-1, (2, 2))
         return Keypoints(expected_position(heat), jacobian)
 
@@ -176,8 +178,9 @@ class MotionNetwork(nn.Module):
         motions = sparse_motions(source, driving, size)
         moved = warp_by_each(small, motions, self.align_corners)
         feat = self.hourglass(torch.cat([with_background(bells)[:, :, None], moved], 2).flatten(1, 2))
-        mask = F.softmax(wide(self.mask(feat)), 1)  # bfloat16 cannot hold sub-pixel positions
-        return moved, mask, blend(motions, mask), torch.sigmoid(self.occlusion(feat))
+        mask, occlusion = in_one_pass(feat, (self.mask, self.occlusion), padding=KERNEL // 2)
+        mask = F.softmax(wide(mask), 1)  # bfloat16 cannot hold sub-pixel positions
+        return moved, mask, blend(motions, mask), torch.sigmoid(occlusion)
 
 
 class Generator(nn.Module):

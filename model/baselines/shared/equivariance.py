@@ -62,15 +62,14 @@ class Distortion:
 
     def positions(self, points: Tensor) -> Tensor:
         """Where points (B, N, 2) of the distorted images come from, (B, N, 2)."""
-        distance = self._away(points).abs().sum(-1)  # (B, N, P)
+        distance = self._distance(points)  # (B, N, P)
         bend = (distance.square() * torch.log(distance + EPS) * self.weights[:, None]).sum(-1, keepdim=True)
         turned = (points[..., None, :] * self.affine[:, None, :, :2]).sum(-1)
         return turned + self.affine[:, None, :, 2] + bend
 
     def jacobian(self, points: Tensor) -> Tensor:
         """Derivative (B, N, 2, 2) of `positions` at points (B, N, 2): rows are of x and y moved, columns by x and y."""
-        away = self._away(points)
-        distance = away.abs().sum(-1)
+        away, distance = points[:, :, None] - self.centres, self._distance(points)  # (B, N, P, 2), (B, N, P)
         slope = (2 * torch.log(distance + EPS) + distance / (distance + EPS)) * distance * self.weights[:, None]
         bend = (slope[..., None] * away.sign()).sum(-2)  # (B, N, 2), of x and of y alike
         return self.affine[:, None, :, :2] + bend[:, :, None]
@@ -86,8 +85,9 @@ class Distortion:
         at = self.positions(grid.flatten(0, 1).expand(len(img), -1, -1)).unflatten(1, grid.shape[:2])
         return F.grid_sample(img, at, padding_mode="reflection", align_corners=align_corners)
 
-    def _away(self, points: Tensor) -> Tensor:
-        return points[:, :, None] - self.centres  # (B, N, P, 2)
+    def _distance(self, points: Tensor) -> Tensor:
+        x, y = (points[..., None, axis] - self.centres[:, axis] for axis in (0, 1))
+        return x.abs() + y.abs()
 
 
 def value_equivariance(values: Tensor, distorted: Tensor, distortion: Distortion) -> Tensor:

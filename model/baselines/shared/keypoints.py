@@ -62,7 +62,7 @@ def sparse_motions(source: Keypoints, driving: Keypoints, size: Sequence[int]) -
     if source.jacobian is not None and driving.jacobian is not None:
         with _unnarrowed(grid):  # eight bits are too few for what turns positions
             turn = source.jacobian @ torch.inverse(driving.jacobian)
-        away = (turn.view(*turn.shape[:2], *ones, *turn.shape[2:]) * away[..., None, :]).sum(-1)
+            away = (away.flatten(2, -2) @ turn.mT).view_as(away)
     moved = away + source.value.view(*source.value.shape[:2], *ones, -1)
     return torch.cat([grid.expand(len(moved), 1, *grid.shape), moved], 1)
 
