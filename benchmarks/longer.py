@@ -53,7 +53,10 @@ def longer(params: Path, out: Path, times: int) -> Path:
 
 
 def trained(system: str, params: Path, data: Path, pairs: int, device: str) -> list[dict[str, str]]:
-    """Train a system with a watcher beside it; returns what that measured, a row a state."""
+    """Train a system with a watcher beside it; returns what that measured, a row a state.
+
+    States that an interrupted run left between are not among them: the next run's curve would differ by them.
+    """
     settings = load_params(params)
     name = settings.bench.recipe
     common = ["--params", str(params), "--data", str(data), "--device", device]
@@ -72,7 +75,7 @@ def trained(system: str, params: Path, data: Path, pairs: int, device: str) -> l
     job = (run.row.key, "", recipe, run.section, run.inputs, place.type, system)
     files = [run_folder(*job, kind) / WATCHED for kind in get_args(Statistics)]
     with next(file for file in files if file.is_file()).open(newline="") as stream:
-        return list(csv.DictReader(stream))
+        return [state for state in csv.DictReader(stream) if int(state["step"]) % recipe.run.checkpoint_every == 0]
 
 
 def copied(params: Path, data: Path, pairs: int) -> dict[str, dict[str, float]]:
