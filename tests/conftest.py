@@ -22,6 +22,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
+    if config.option.markexpr == "slow":
+        # Files in their order, in which whole runs come first. With the most tests first, xdist's way, the longest
+        # run of all began when the others had ended.
+        config.option.loadscopereorder = False
+
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
