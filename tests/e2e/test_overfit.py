@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.overfit import FRAMES, GOALS_L1, eight_frames, overfit
+from benchmarks.overfit import FRAMES, GOALS, eight_frames, overfit
 from model.method.parts import BACKGROUND, PARTS
 
 
@@ -29,8 +29,9 @@ def test_a_window_ends_with_the_clip():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", GOALS_L1)
+@pytest.mark.parametrize("method", GOALS)
 def test_eight_frames_are_learned_by_heart(method):
-    copied, learned = overfit(method, torch.device("cpu"))
-    assert copied > 1.5 * GOALS_L1[method]
-    assert learned < GOALS_L1[method]
+    goal = GOALS[method]
+    copied, learned = overfit(method, torch.device("cpu"), goal.steps)
+    assert copied > 1.5 * goal.l1
+    assert learned < goal.l1
