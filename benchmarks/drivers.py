@@ -2,8 +2,8 @@
 
 Each trained row animates the same-identity pairs twice: driven by the pair's own driving frame, which is its result in
 the tables, and driven by that of another pair of the same person. Against the same truth, the second must lose what the
-first has over copying the source; a row that keeps it does not look at its driver. Writes
-reports/benchmarks/drivers.{json,md}.
+first has over copying the source; a row that keeps it does not look at its driver. What is left over copying comes with
+the paired interval over people that the tables' differences have. Writes reports/benchmarks/drivers.{json,md}.
 """
 
 import tempfile
@@ -26,7 +26,8 @@ from pipeline.methods.runner import Files
 from pipeline.options import DataFolder, DeviceName, ParamsFile
 from pipeline.params.tree import Params, load_params
 from pipeline.report.headline import headline_metrics
-from pipeline.report.results import Pairs
+from pipeline.report.intervals.estimates import paired_difference
+from pipeline.report.results import Pairs, Results
 from pipeline.report.rows import (
     COPY_SOURCE,
     Row,
@@ -61,6 +62,37 @@ def means(row: Row, results: Path, pairs: Pairs, head2: str) -> Means:
     return {dataset: {name: found[dataset]["same"][name] for name in METRICS} for dataset in pairs.datasets}
 
 
+def over_copying(row: Row, results: Path, copies: Path, pairs: Pairs, head2: str, min_people: int) -> dict[str, Any]:
+    """A row's same-identity pairs less those of copying the source: data set -> metric -> difference and interval.
+
+    Args:
+        row: the row.
+        results: folder of its results.
+        copies: folder of those of copying.
+        pairs: the pair list.
+        head2: the head whose columns are not these.
+        min_people: with fewer people there is no interval.
+    """
+    copy = row_named(COPY_SOURCE, control_rows(False))
+    ours, theirs = Results([row], results, pairs, min_people), Results([copy], copies, pairs, min_people)
+    columns = [m for m in ours.measures if m.name in METRICS and m.head != head2 and ours.printed(m)]
+    found: dict[str, Any] = {}
+    for dataset in pairs.datasets:
+        members = pairs.members(dataset, "same")
+        assert members is not None  # as there are scores of them
+        for measure in columns:
+            where = (dataset, "same", measure.id, members.ids)
+            a, b = ours.of_row[row.key].values(*where), theirs.of_row[copy.key].values(*where)
+            e = paired_difference(a, b, members.clusters, min_people)
+            found.setdefault(dataset, {})[measure.name] = {"difference": e.value, "low": e.low, "high": e.high}
+    return found
+
+
+def surely(differences: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Metrics in which a row is better than copying, beyond the difference's interval."""
+    return [name for name in METRICS if differences[name]["high"] < 0]
+
+
 def with_other_drivers(
     row: Row, files: Files, scorer: Scorer, device: torch.device, batch_size: int, out: Path
 ) -> None:
@@ -88,10 +120,13 @@ def measured(params: Params, data: Path, device: torch.device) -> list[dict[str,
             files = Files(data / "models" / row.model, inputs.heads, data / "fits", params.bench.head)
             with_other_drivers(row, files, scorer, device, params.evaluate.batch_size, Path(folder))
             own, other = (means(row, root, pairs, head2) for root in (results, Path(folder)))
+            left = over_copying(row, Path(folder), results, pairs, head2, params.report.min_people)
             for dataset, copy in copied.items():
                 said = {"copy source": copy, "row": own[dataset], "shuffled": other[dataset]}
                 better = {name: beaten(found, copy) for name, found in said.items() if name != "copy source"}
-                lines.append({"row": row.key, "label": row.label, "dataset": dataset, **said, "better": better})
+                better["shuffled, surely"] = surely(left[dataset])
+                line = {"row": row.key, "label": row.label, "dataset": dataset, **said, "better": better}
+                lines.append(line | {"shuffled less copying": left[dataset]})
             say(f"{row.key}: {lines[-1]['better']}")
     return lines
 
@@ -99,11 +134,11 @@ def measured(params: Params, data: Path, device: torch.device) -> list[dict[str,
 def page(report: Mapping[str, Any]) -> str:
     """The report as Markdown."""
     header = ["row", "data set", *(f"{name.upper()}: copy, row, shuffled" for name in METRICS), "better than copying",
-              "shuffled"]  # fmt: skip
+              "shuffled", "shuffled, beyond its interval"]  # fmt: skip
     rows = []
     for line in report["lines"]:
         cells = [" / ".join(f"{line[k][name]:.3g}" for k in ("copy source", "row", "shuffled")) for name in METRICS]
-        better = [", ".join(line["better"][k]) or "nothing" for k in ("row", "shuffled")]
+        better = [", ".join(line["better"][k]) or "nothing" for k in ("row", "shuffled", "shuffled, surely")]
         rows.append([line["label"], line["dataset"], *cells, *better])
     return "\n".join(
         [
@@ -113,7 +148,8 @@ def page(report: Mapping[str, Any]) -> str:
             f"torch {report['versions']['torch']}.",
             "",
             "Means over same-identity pairs. Shuffled: each source is driven by the driving frame of another pair of",
-            "the same person, and compared with its own pair's truth.",
+            "the same person, and compared with its own pair's truth. The last column holds to the 95% interval, over",
+            "people, of the paired difference from copying (drivers.json has the intervals).",
             "",
             *table(header, rows),
             "",
