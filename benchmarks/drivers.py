@@ -125,7 +125,7 @@ def measured(params: Params, data: Path, device: torch.device) -> list[dict[str,
                 said = {"copy source": copy, "row": own[dataset], "shuffled": other[dataset]}
                 better = {name: beaten(found, copy) for name, found in said.items() if name != "copy source"}
                 better["shuffled, surely"] = surely(left[dataset])
-                line = {"row": row.key, "label": row.label, "dataset": dataset, **said, "better": better}
+                line = {"key": row.key, "label": row.label, "dataset": dataset, **said, "better": better}
                 lines.append(line | {"shuffled less copying": left[dataset]})
             say(f"{row.key}: {lines[-1]['better']}")
     return lines

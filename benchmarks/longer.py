@@ -9,7 +9,7 @@ import csv
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -53,10 +53,7 @@ def longer(params: Path, out: Path, times: int) -> Path:
 
 
 def trained(system: str, params: Path, data: Path, pairs: int, device: str) -> list[dict[str, str]]:
-    """Train a system with a watcher beside it; returns what that measured, a row a state.
-
-    States that an interrupted run left between are not among them: the next run's curve would differ by them.
-    """
+    """Train a system with a watcher beside it; returns what that measured, a row a state."""
     settings = load_params(params)
     name = settings.bench.recipe
     common = ["--params", str(params), "--data", str(data), "--device", device]
@@ -75,7 +72,12 @@ def trained(system: str, params: Path, data: Path, pairs: int, device: str) -> l
     job = (run.row.key, "", recipe, run.section, run.inputs, place.type, system)
     files = [run_folder(*job, kind) / WATCHED for kind in get_args(Statistics)]
     with next(file for file in files if file.is_file()).open(newline="") as stream:
-        return [state for state in csv.DictReader(stream) if int(state["step"]) % recipe.run.checkpoint_every == 0]
+        return regular(csv.DictReader(stream), recipe.run.checkpoint_every)
+
+
+def regular(states: Iterable[dict[str, str]], every: int) -> list[dict[str, str]]:
+    """The states at every so many steps, without those that an interrupted run left between."""
+    return [state for state in states if int(state["step"]) % every == 0]
 
 
 def copied(params: Path, data: Path, pairs: int) -> dict[str, dict[str, float]]:

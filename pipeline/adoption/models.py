@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import nn
 
 from model.heads.head import HeadModel, load_head
 from model.method.files import check_head, load_weights, read_config
@@ -60,9 +60,9 @@ def check_published(params: Params, system: str, data: Path) -> None:
 
 def _check_released(folder: Path, system: str) -> None:
     weights = require(system)
-    config, found = _filled(folder, None)
+    config, network = _filled(folder, None)
     agree(str(folder), "release", config["provenance"], facts_in(weights))
-    wanted = load_released(system, weights).state_dict()
+    found, wanted = network.state_dict(), load_released(system, weights).state_dict()
     if other := [name for name, value in found.items() if not value.equal(wanted[name])]:
         raise ValueError(f"{folder}: its {other[0]} is not that of the imported file, nor are {len(other) - 1} others")
 
@@ -82,9 +82,20 @@ class _Trained:
     def inputs(self) -> TrainInputs:
         return TrainInputs.of(self.data, self.head)
 
-    def record(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a model's record tells it from others; only the PWM's has had other forms before."""
-        return comparable(provenance) if self.method == OURS else dict(provenance)
+    def record(self, provenance: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a model's record tells it from others; `before` as of `completed`."""
+        return comparable(provenance) if self.method == OURS else completed(provenance, before)
+
+
+def completed(provenance: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a published system that is trained here, with the sizes that it is older than.
+
+    Args:
+        provenance: the record (`pipeline.training.run.row_provenance`).
+        before: those sizes as they were then (`BEFORE` of the network's config).
+    """
+    section = provenance["network"]
+    return {**provenance, "network": {**section, "generator": {**before, **section["generator"]}}}
 
 
 def _check_seeds(params: Params, trained: _Trained, folder: Path) -> None:
@@ -98,13 +109,14 @@ def _check_seeds(params: Params, trained: _Trained, folder: Path) -> None:
 
 
 def _check_model(folder: Path, trained: _Trained, recipe: Recipe, section: Section, head: HeadModel) -> None:
-    config, _ = _filled(folder, head)
+    config, network = _filled(folder, head)
     agree(str(folder), "step", config["step"], recipe.iterations)
-    made_from = trained.record(config["provenance"])
+    before = getattr(getattr(network, "config", None), "BEFORE", {})
+    made_from = trained.record(config["provenance"], before)
     now = row_provenance(trained.row, trained.guidance, recipe, section, trained.inputs, head)
-    wanted = trained.record(now)
-    network = f"networks.{trained.recipe}.{trained.method}"
-    for part, place in (("recipe", f"recipes.{trained.recipe}"), ("network", network)):
+    wanted = trained.record(now, {})
+    section_key = f"networks.{trained.recipe}.{trained.method}"
+    for part, place in (("recipe", f"recipes.{trained.recipe}"), ("network", section_key)):
         agree_settings(str(folder), place, made_from.pop(part), wanted.pop(part))
     for name, value in wanted.items():
         agree(str(folder), name, made_from.get(name), value)
@@ -112,8 +124,8 @@ def _check_model(folder: Path, trained: _Trained, recipe: Recipe, section: Secti
         raise FileNotFoundError(f"there is no training curve in {folder}")
 
 
-def _filled(folder: Path, head: HeadModel | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config.json and the weights of a model whose files belong together.
+def _filled(folder: Path, head: HeadModel | None) -> tuple[dict[str, Any], nn.Module]:
+    """The config.json and the network, with its weights, of a model whose files belong together.
 
     Raises:
         FileNotFoundError, ValueError: they are missing, or do not.
@@ -123,4 +135,4 @@ def _filled(folder: Path, head: HeadModel | None) -> tuple[dict[str, Any], dict[
         check_head(folder, config, head)
     network = adapter_named(config["method"]).build(config, head)
     load_weights(folder, network)
-    return config, network.state_dict()
+    return config, network

@@ -1,6 +1,6 @@
 """A longer budget moves the drops along, and asks for states often enough."""
 
-from benchmarks.longer import longer, page
+from benchmarks.longer import longer, page, regular
 from pipeline.params.tree import load_params
 from tests.helpers import ROOT
 
@@ -29,3 +29,8 @@ def test_the_page_has_a_line_a_state_beside_copying():
     lines = page(report).splitlines()
     assert "| copy source | 20 | 4 | 0.1 | - |" in lines
     assert "| 25 | 18.2 | 3 | - | - |" in lines
+
+
+def test_what_an_interrupted_run_left_between_is_no_point_of_the_curve():
+    states = [{"step": step, "A.same.l1": "1"} for step in ("130", "260", "296", "390")]
+    assert [state["step"] for state in regular(states, 130)] == ["130", "260", "390"]

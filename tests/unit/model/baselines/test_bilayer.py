@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.baselines.bilayer.blocks import PredictedConv, PredictedNorm
+from model.baselines.bilayer.blocks import PredictedConv, PredictedNorm, _pooled
 from model.baselines.bilayer.network import BiLayer, BiLayerConfig, View, error_gradient, over_black, sample
 from tests.helpers import shared
 from tests.parity.checks import CHECKS
@@ -228,3 +228,14 @@ def test_the_function_is_the_published_one_and_altered_numbers_are_seen(tmp_path
     assert named == {
         "stickman", "uv", "uv in float64", "enhanced_image, statistics", "enhanced_image in float64, statistics",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [4, 8, 12, 16, 32])
+def test_embeddings_are_pooled_to_any_side(placed, side):
+    """Smaller, larger by a whole number and by another: torch's pooling, values and gradients."""
+    embedding = placed(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_())
+    weights = placed(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)))
+    made = [_pooled(embedding, side), torch.nn.functional.adaptive_avg_pool2d(embedding, side)]
+    torch.testing.assert_close(*made, rtol=0, atol=placed.atol)
+    gradients = [torch.autograd.grad((one * weights).sum(), embedding)[0] for one in made]
+    torch.testing.assert_close(*gradients, rtol=0, atol=20 * placed.atol)

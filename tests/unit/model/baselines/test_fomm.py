@@ -124,6 +124,27 @@ def test_a_keypoint_is_fetched_from_where_it_is_in_the_source(placed):
     torch.testing.assert_close(motions[0, 1, 4, 1], source.value[0, 0])  # the pixel at (-0.5, 1)
 
 
+def test_around_a_keypoint_what_is_fetched_is_turned_as_the_jacobians_say(placed):
+    """Against equation 4 pixel by pixel, values and gradients, in a frame that is no square."""
+    draw, size = torch.Generator().manual_seed(0), (3, 5)
+    points, turns = (
+        torch.randn(2, 2, 4, 2, generator=draw),
+        torch.eye(2) + 0.2 * torch.randn(2, 2, 4, 2, 2, generator=draw),
+    )
+    learns = [placed(part.requires_grad_()) for part in (*points, *turns)]
+    source, driving = Keypoints(learns[0], learns[2]), Keypoints(learns[1], learns[3])
+    grid = position_grid(size, learns[0])
+    turn = source.jacobian @ torch.inverse(driving.jacobian)
+    away = grid - driving.value[:, :, None, None]
+    wanted = torch.einsum("bkij,bkhwj->bkhwi", turn, away) + source.value[:, :, None, None]
+    found = sparse_motions(source, driving, size)[:, 1:]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=10 * placed.atol)
+    weights = placed(torch.randn(found.shape, generator=draw))
+    ours, theirs = (torch.autograd.grad((made * weights).sum(), learns) for made in (found, wanted))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=100 * placed.atol)
+
+
 def test_positions_are_x_y_z_of_the_heat(placed):
     heat = placed(torch.zeros(1, 1, 3, 5, 9))
     heat[0, 0, 2, 1, 4] = 1

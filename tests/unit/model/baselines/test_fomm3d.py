@@ -185,3 +185,12 @@ def test_at_its_native_size_everything_stays_on_the_device_of_the_images():
     made = network(image, {"driving": image})
     assert (made.image.shape, made.image.device) == (image.shape, image.device)
     assert all(panel.shape[:2] == (2, 3) and panel.device == image.device for panel in made.panels.values())
+
+
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_the_masks_kernel_is_the_configs(kernel):
+    network = small(mask_kernel=kernel)
+    assert network.generator.dense_motion_network.mask.weight.shape[2:] == (kernel, kernel, kernel)
+    source, driving = pair()
+    image = network(source, {"driving": driving}).image
+    assert image.shape == source.shape

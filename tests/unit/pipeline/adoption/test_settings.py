@@ -4,9 +4,12 @@ import copy
 
 import pytest
 
+from model.baselines.fomm3d.network import Fomm3dConfig
+from model.baselines.headgan.network import HeadGanConfig
 from model.pwm.config import GUIDANCE_PARTS
 from pipeline.adapters.pwm.record import comparable
 from pipeline.adoption.agree import agree_settings
+from pipeline.adoption.models import completed
 from pipeline.params.tree import load_params
 from tests.helpers import ROOT
 
@@ -89,3 +92,18 @@ def test_no_record_is_changed(record):
     kept = copy.deepcopy(record)
     comparable(record)
     assert record == kept
+
+
+@pytest.mark.parametrize(("method", "config", "key", "was"), [
+    ("headgan", HeadGanConfig, "smoothing", 2), ("fomm3d", Fomm3dConfig, "mask_kernel", 7),
+])  # fmt: skip
+def test_a_published_system_that_is_older_than_a_key_has_what_held_then(method, config, key, was):
+    section = load_params(ROOT / "params.yaml").networks["toy64"].of(method).model_dump(mode="json")
+    wanted = completed({"network": section}, {})["network"]
+    old = copy.deepcopy(section)
+    del old["generator"][key]
+    found, place = completed({"network": old}, config.BEFORE)["network"], f"networks.toy64.{method}"
+    with pytest.raises(ValueError, match=f"{place}.generator.{key} is {was}, wanted now is .*: set it to {was}, or"):
+        agree_settings(WHERE, place, found, wanted)
+    wanted["generator"][key] = was
+    agree_settings(WHERE, place, found, wanted)
