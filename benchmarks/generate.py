@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import clock, devices, environment, heading, ms, seconds, spread, table
 from benchmarks.train_step import random_fits
+from model.frame.layout import lay_out
 from model.heads.fit import HeadFit
 from model.heads.head import load_head
 from model.heads.retarget import retarget
@@ -87,7 +88,7 @@ def system(name: str) -> Made:
     native_px = int(network.native_px)  # type: ignore[arg-type]
 
     def call(batch: int, device: str) -> Callable[[], Any]:
-        source = torch.rand(batch, 3, native_px, native_px, device=device)
+        source = _images(batch, native_px, device)
         signals = {key: _random(batch, shape, native_px, device) for key, shape in SIGNALS[name].items()}
         return lambda: network(source, signals)
 
@@ -104,7 +105,7 @@ def pwm(profile: str) -> Made:
     network = Animator(head, config).eval()
 
     def call(batch: int, device: str) -> Callable[[], Any]:
-        source = torch.rand(batch, 3, image_px, image_px, device=device)
+        source = _images(batch, image_px, device)
         draw = torch.Generator().manual_seed(0)
         signals = fit_signals(*(random_fits(head, batch, draw).to(device) for _ in range(2)))
         return lambda: network(source, signals)
@@ -137,7 +138,7 @@ def generator_alone() -> Made:
     animator, image_px = cast(Animator, whole.network), whole.native_px
 
     def call(batch: int, device: str) -> Callable[[], Any]:
-        source = torch.rand(batch, 3, image_px, image_px, device=device)
+        source = _images(batch, image_px, device)
         fits = [random_fits(animator.head, batch, torch.Generator().manual_seed(0)).to(device) for _ in range(2)]
         with torch.no_grad():
             maps = animator.guidance(animator.head, *fits, (image_px, image_px))
@@ -152,7 +153,7 @@ def stream() -> Made:
     network, image_px = Stream(cast(Animator, whole.network)), whole.native_px
 
     def call(batch: int, device: str) -> Callable[[], Any]:
-        source, driving = torch.rand(2, batch, 3, image_px, image_px, device=device)
+        source, driving = (_images(batch, image_px, device) for _ in range(2))
         fit = random_fits(network.animator.head, batch, torch.Generator().manual_seed(0)).to(device)
         return lambda: network(source, fit, driving)
 
@@ -175,7 +176,7 @@ def flops(made: Made) -> int:
 
 def measure(made: Made, batch: int, device: str, repeats: int, budget_s: float) -> dict[str, float]:
     """Time one cell. On a CPU what is slow is called once, and only batch 1, which comes first, warms up."""
-    made.network.to(device)
+    lay_out(made.network.to(device), channels_last=True)  # as `pipeline.methods.runner` has them
     call = made.call(batch, device)
     with torch.no_grad():
         if batch == 1 or device == "cuda":
@@ -262,6 +263,10 @@ def main(
     write_json(out / "generate.json", report)
     write_text(out / "generate.md", page(report))
     print(page(report))
+
+
+def _images(batch: int, side: int, device: str) -> Tensor:
+    return torch.rand(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
 
 
 def _random(batch: int, shape: Shape, native_px: int, device: str) -> Tensor:

@@ -6,14 +6,13 @@ rows do.
 """
 
 from dataclasses import replace
-from typing import cast
 
 import torch
 
 from model.pwm.generator import Generator
 from model.pwm.guidance import GuidanceMaps
 from model.training.discriminator import Discriminator
-from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, judged, mean_apart
 from pipeline.adapters.pwm.configs import discriminator_config, generator_config
 from pipeline.params.recipe import Recipe
 from pipeline.params.sections.pwm import PwmSection
@@ -47,14 +46,13 @@ class ReferenceStep:
     def __call__(self) -> None:
         """Update both networks once."""
         out = self.generator(self.source, self.maps)
-        made = (out.image, out.warped)
-        real, *scores = groups(self.discriminator(torch.cat([self.target, *made])), 3)
-        loss = cast(torch.Tensor, sum((image - self.target).abs().mean() for image in made))
-        loss = loss + sum(generator_hinge(score) + feature_matching(real, score) for score in scores)
+        stacked = torch.cat([out.image, out.warped])
+        real, made = judged(self.discriminator, self.target, stacked)
+        told = mean_apart(stacked, self.target), generator_hinge(made, len(self.target)), feature_matching(real, made)
+        loss = torch.stack(told).sum()
         for adam in self.adams:
             adam.zero_grad()
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=True)
-        against = cast(torch.Tensor, sum(discriminator_hinge(real, score) for score in scores))
-        against.backward(inputs=list(self.discriminator.parameters()))
+        discriminator_hinge(real, made).sum().backward(inputs=list(self.discriminator.parameters()))
         for adam in self.adams:
             adam.step()

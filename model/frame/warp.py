@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.frame.coords import identity_grid
+from model.frame.layout import as_laid_out, layout_of
 
 
 def warp(src: Tensor, disp: Tensor, *, padding: str = "border", align_corners: bool = False) -> Tensor:
@@ -32,6 +33,10 @@ def warp(src: Tensor, disp: Tensor, *, padding: str = "border", align_corners: b
         grid = identity_grid(disp.shape[-2:], disp.device, torch.promote_types(disp.dtype, torch.float32))
         position = (grid + disp).permute(0, 2, 3, 1)  # (B, h, w, 2)
         out = F.grid_sample(
-            src.to(position.dtype), position, mode="bilinear", padding_mode=padding, align_corners=align_corners
+            as_laid_out(src).to(position.dtype),
+            position,
+            mode="bilinear",
+            padding_mode=padding,
+            align_corners=align_corners,
         )
-    return out.to(src.dtype)
+    return as_laid_out(out.to(src.dtype).contiguous(memory_format=layout_of(src)))

@@ -48,7 +48,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, outputs, h / stride, w / stride), non-negative."""
         x = self.enter(x)
-        return x if self.pair is None else F.relu(x + self.pair(x))
+        return x if self.pair is None else F.relu(x + self.pair(x), inplace=True)
 
 
 class Trunk(nn.Module):

@@ -42,8 +42,8 @@ class Spade(nn.Module):
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
         """Modulate features (B, channels, h, w) by a guide (B, guide_channels, h, w)."""
-        gamma, beta = self.modulation(F.relu(self.embed(guide))).chunk(2, 1)
-        return F.leaky_relu(torch.addcmul(beta, self.norm(features), 1.0 + gamma), SLOPE)
+        gamma, beta = self.modulation(F.relu(self.embed(guide), inplace=True)).chunk(2, 1)
+        return F.leaky_relu(torch.addcmul(beta, self.norm(features), 1.0 + gamma), SLOPE, inplace=True)
 
 
 class DisplacementHead(nn.Module):

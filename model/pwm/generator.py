@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.frame.coords import resize_disp
+from model.frame.layout import as_laid_out
 from model.frame.warp import warp
 from model.method.spectral import conv
 from model.pwm.blocks import ConvBlock, DisplacementHead, Spade
@@ -144,7 +145,7 @@ class WarpModule(nn.Module):
         size = feat_src_finer.shape[-2:]
         warped = warp(feat_src_finer, resize_disp(disp, size))
         route = F.interpolate(self.route(modulated), size=size, mode="nearest")
-        return self.merge(torch.cat([warped, route], 1)), disp
+        return self.merge(torch.cat([warped, as_laid_out(route)], 1)), disp
 
 
 class Generator(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.frame.coords import resize_disp
+from model.frame.layout import as_laid_out
 from model.frame.warp import warp
 from model.method.spectral import conv
 from model.pwm.blocks import DisplacementHead, Spade
@@ -72,7 +73,7 @@ class WarpedSourceOutput(nn.Module):
         size = source.shape[-2:]
         disp = resize_disp(disp_coarser, size) if self.disp is None else self.disp(modulated, disp_coarser)
         warped = warp(source, disp)
-        logits = self.image_gain * self.image(torch.cat([modulated, torch.logit(warped, eps=DARKEST)], 1))
+        logits = self.image_gain * self.image(torch.cat([as_laid_out(modulated), torch.logit(warped, eps=DARKEST)], 1))
         return _pixels(logits), disp, warped
 
 

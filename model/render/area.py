@@ -25,10 +25,11 @@ def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor
         (B, C, h, w).
     """
     batch, height, width = (n // s for n, s in zip(fragments.triangle.shape, (1, factor, factor), strict=True))
-    ids = _blocks(fragments.triangle[..., None], factor)[..., 0]  # (B h w, factor^2)
-    small = (ids >= 0).any(1).nonzero()[:, 0]
-    ids = ids[small]
-    weights = _blocks(fragments.barycentric, factor)[small].to(attributes.dtype) / factor**2  # 0 on background
+    blocks = fragments.triangle.view(batch, height, factor, width, factor)
+    small = (blocks.amax((2, 4)).flatten() >= 0).nonzero()[:, 0]
+    large = _pixels_of(small, width, factor)
+    ids = fragments.triangle.view(-1)[large]
+    weights = fragments.barycentric.view(-1, 3)[large].to(attributes.dtype) / factor**2  # 0 on background
     corners = triangles[ids.clamp_min(0)]  # (N, factor^2, 3)
     if attributes.dim() == 3:
         corners = corners + (small // (height * width) * attributes.shape[1])[:, None, None]
@@ -38,11 +39,12 @@ def interpolate_area(fragments: Fragments, attributes: Tensor, triangles: Tensor
     return flat.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
 
 
-def _blocks(values: Tensor, factor: int) -> Tensor:
-    """(B, factor h, factor w, K) -> (B h w, factor^2, K): the pixels of each block side by side."""
-    batch, tall, wide, count = values.shape
-    blocks = values.reshape(batch, tall // factor, factor, wide // factor, factor, count).transpose(2, 3)
-    return blocks.reshape(-1, factor * factor, count)
+def _pixels_of(small: Tensor, width: int, factor: int) -> Tensor:
+    """(N, factor^2): what pixels of frames `factor` times as large lie in small pixels (N,) of frames of `width`."""
+    row, column = small // width, small % width
+    side = torch.arange(factor, device=small.device)
+    within = (side[:, None] * (factor * width) + side).flatten()
+    return (row * (factor * factor * width) + column * factor)[:, None] + within
 
 
 def area_resize(maps: Tensor, size_hw: Size) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.method.lesson import StepLosses
 from model.training.discriminator import Discriminator
-from model.training.losses import discriminator_hinge, generator_hinge, groups
+from model.training.losses import discriminator_hinge, generator_hinge, judged, mean_apart
 from model.training.perceptual import Perceptual
 
 TERMS = ("perceptual", "adversarial", "feature_matching", "pixel")
@@ -48,10 +48,10 @@ def step_losses(
     perceptual: Perceptual,
     config: LossConfig,
 ) -> StepLosses:
-    """Measure I_o and I_w against I_d with one pass of the discriminator over I_d, I_o and I_w.
+    """Measure I_o and I_w, which pass through each network together, against I_d.
 
-    Both players' gradients come from that pass. Terms are those of the generator's loss before weighting: for I_o by
-    their names in `TERMS`, for I_w with `_warped` appended.
+    Both players' gradients come from the same passes of the discriminator. Terms are those of the generator's loss
+    before weighting: for I_o by their names in `TERMS`, for I_w with `_warped` appended.
 
     Args:
         image: I_o, what the generator made, (B, 3, H, W) in [0, 1].
@@ -61,21 +61,22 @@ def step_losses(
         perceptual: compares features; the target's are computed once.
         config: weights.
     """
-    made = torch.cat([image, warped])
-    real, *made_scores = groups(discriminator(torch.cat([target, made])), 3)
-    features = perceptual(made, perceptual.target(target))  # (2,)
-    weights = {name: getattr(config, name) for name in TERMS}
-    generator = target.new_zeros(())
-    discriminator_loss = target.new_zeros(())
-    terms: dict[str, Tensor] = {}
-    for k, (suffix, factor, shown) in enumerate((("", 1.0, image), ("_warped", config.warped, warped))):
-        values = {
-            "perceptual": features[k],
-            "adversarial": generator_hinge(made_scores[k]),
-            "feature_matching": discriminator.distance(real, made_scores[k]),
-            "pixel": (shown - target).abs().mean(),
-        }
-        terms |= {name + suffix: value.detach() for name, value in values.items()}
-        generator = generator + factor * sum(weights[name] * value for name, value in values.items())
-        discriminator_loss = discriminator_loss + factor * discriminator_hinge(real, made_scores[k])
-    return StepLosses({"generator": generator, "discriminator": discriminator_loss}, terms)
+    stacked = torch.cat([image, warped])
+    real, made = judged(discriminator, target, stacked)
+    values = {
+        "perceptual": perceptual(stacked, perceptual.target(target)),
+        "adversarial": generator_hinge(made, len(target)),
+        "feature_matching": discriminator.distance(real, made),
+        "pixel": mean_apart(stacked, target),
+    }  # (2,) each
+    weighted = torch.stack([getattr(config, name) * value for name, value in values.items()]).sum(0)
+    hinges = discriminator_hinge(real, made)
+    terms = {name: value[0].detach() for name, value in values.items()}
+    terms |= {f"{name}_warped": value[1].detach() for name, value in values.items()}
+    return StepLosses(
+        {
+            "generator": weighted[0] + config.warped * weighted[1],
+            "discriminator": hinges[0] + config.warped * hinges[1],
+        },
+        terms,
+    )

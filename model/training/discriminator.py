@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.method.spectral import SLOPE, conv
-from model.training.losses import PatchScores, feature_matching
+from model.training.losses import Judged, PatchScores, feature_matching
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class PatchDiscriminator(nn.Module):
         """Judge images (N, 3, H, W) in [0, 1]."""
         features: list[Tensor] = []
         for layer in self.layers:
-            image = F.leaky_relu(layer(image), SLOPE)
+            image = F.leaky_relu(layer(image), SLOPE, inplace=True)
             features.append(image)
         return PatchScores(features, self.logits(image))
 
@@ -41,8 +41,8 @@ class Discriminator(nn.Module):
     """One Patch-GAN for each of `scales` image sizes, each half the one before.
 
     Choice: the scales share no weights (as in pix2pixHD; equations 2 to 4 write one D for all of them), and
-    there is no normalisation but the spectral one, so a score depends on its image alone and real, I_o and
-    I_w may share one pass.
+    there is no normalisation but the spectral one, so a score depends on its image alone and I_o and I_w may
+    share one pass.
     """
 
     traces_whole = ("distance",)  # model/training/compiled.py, which says why the network is not
@@ -51,13 +51,14 @@ class Discriminator(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.scales))
 
-    def forward(self, image: Tensor) -> list[PatchScores]:
+    def forward(self, image: Tensor) -> Judged:
         """Judge images (N, 3, H, W) in [0, 1] at every scale, finest first."""
         scores = []
         for index, scale in enumerate(self.scales):
-            scores.append(scale(image if index == 0 else F.avg_pool2d(image, 2**index)))
+            image = image if index == 0 else F.avg_pool2d(image, 2)
+            scores.append(scale(image))
         return scores
 
-    def distance(self, real: list[PatchScores], made: list[PatchScores]) -> Tensor:
-        """How far what it found in made images lies from what it found in real ones: equation 4."""
+    def distance(self, real: Judged, made: Judged) -> Tensor:
+        """How far what it found in k groups of made images lies from what it found in real ones: equation 4, (k,)."""
         return feature_matching(real, made)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from model.frame.layout import lay_out
 from model.method.lesson import Lesson, StepLosses
 from model.method.network import Batch
 from model.training.averaging import AVERAGE, WeightAverage
@@ -102,15 +103,6 @@ class Players:
             adam.load_state_dict(state["adams"][player])
         if self.average is not None:
             self.average.restore(state[AVERAGE])
-
-
-def lay_out(networks: nn.Module, channels_last: bool) -> None:
-    """Store the weights of convolutions, of images and of volumes, with channels last, or contiguous."""
-    images, volumes = (torch.channels_last, torch.channels_last_3d) if channels_last else (torch.contiguous_format,) * 2
-    formats = {4: images, 5: volumes}
-    for tensor in (*networks.parameters(), *networks.buffers()):
-        if tensor.dim() in formats:
-            tensor.data = tensor.data.contiguous(memory_format=formats[tensor.dim()])
 
 
 def train(

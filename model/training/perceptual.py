@@ -3,14 +3,16 @@
 Source: paper section 3.4 and supplementary 1.1, equation 1.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.method.precision import wide
+from model.training.losses import mean_apart
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,7 +36,7 @@ class Perceptual(nn.Module):
 
     def __init__(self, backbone: nn.Module, blocks: int, scales: int) -> None:
         super().__init__()
-        self.backbone = backbone.requires_grad_(False).eval()
+        self.backbone = without_norms(backbone.requires_grad_(False).eval())
         self.blocks = blocks
         self.scales = scales
 
@@ -51,7 +53,8 @@ class Perceptual(nn.Module):
         backbone: Any = self.backbone  # whose `features` are maps, finest first
         levels = []
         for scale in range(self.scales):
-            maps = backbone.features(img if scale == 0 else F.avg_pool2d(img, 2**scale))
+            img = img if scale == 0 else F.avg_pool2d(img, 2)
+            maps = backbone.features(img)
             if len(maps) < self.blocks:
                 raise ValueError(f"perceptual backbone has {len(maps)} feature maps, {self.blocks} blocks asked for")
             levels.append(maps[: self.blocks])
@@ -72,8 +75,21 @@ class Perceptual(nn.Module):
         total = img.new_zeros(len(img) // len(target[0][0]))
         for maps, target_maps in zip(made, target, strict=True):
             for feature, wanted in zip(maps, target_maps, strict=True):
-                total = total + (wide(feature).unflatten(0, (-1, len(wanted))) - wide(wanted)).abs().flatten(1).mean(1)
+                total = total + mean_apart(feature, wanted)
         return total
+
+
+def without_norms(frozen: nn.Module) -> nn.Module:
+    """Fold each BatchNorm of a network in inference mode into the convolution right before it, in place.
+
+    The same function but for rounding, in fewer operations; those within an `nn.Sequential` are found.
+    """
+    for sequence in [module for module in frozen.modules() if isinstance(module, nn.Sequential)]:
+        for index, (before, norm) in enumerate(pairwise(sequence)):
+            if isinstance(before, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                sequence[index] = fuse_conv_bn_eval(before, norm)
+                sequence[index + 1] = nn.Identity()
+    return frozen
 
 
 class Vgg19(nn.Module):

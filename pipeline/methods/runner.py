@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
+from model.frame.layout import lay_out
 from model.heads.head import HeadModel, load_head
 from model.method.files import CONFIG, WEIGHTS, check_head, load_weights, read_config
 from model.method.network import Made
@@ -79,6 +80,7 @@ class MethodRunner:
         network = files.adapter.build(files.config, head)
         load_weights(files.model, network)
         self.network = settled(network.eval()).to(device)
+        lay_out(self.network, channels_last=True)  # up to a fifth less time on a CPU
         self.adapter: Adapter = files.adapter(self.network, head)
 
     def view(
@@ -91,7 +93,7 @@ class MethodRunner:
     def animate(self, source: View, driving: View, same: Tensor) -> Made:
         """Animate B frames by B others, in the clip's frame; `same` (B,) says where both show one person."""
         driven = self.adapter.drive(source, driving, same.to(self.device), self.own_crop)
-        made: Made = self.network(driven.source, driven.signals)
+        made: Made = self.network(driven.source.contiguous(memory_format=torch.channels_last), driven.signals)
         return replace(made, image=put_back(made.image, source.size_hw, driven.squares, source.images))
 
 

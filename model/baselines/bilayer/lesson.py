@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from model.baselines.bilayer.discriminator import Rival
 from model.baselines.bilayer.losses import maker_hinge, rival_hinge
 from model.baselines.bilayer.network import BiLayer, BiLayerParts, over_black
+from model.frame.layout import as_laid_out
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
-from model.training.losses import PatchScores, feature_matching, groups, wide
+from model.training.losses import PatchScores, feature_matching, mean_apart, wide
 from model.training.perceptual import Perceptual
 
 TERMS = ("perceptual", "adversarial", "feature_matching", "low", "pixel", "segmentation", "warping")
@@ -106,7 +107,7 @@ class BiLayerLesson:
         terms = {
             "perceptual": perceptual((sharpened + 1) / 2, perceptual.target((target + 1) / 2))[0],
             "adversarial": maker_hinge(real.logits, made.logits),
-            "feature_matching": feature_matching([real], [made]),
+            "feature_matching": feature_matching([real], [made])[0],
             "low": _apart(low, target),
             "pixel": _apart(image, target),
             "segmentation": F.binary_cross_entropy_with_logits(wide(own.person_logits), _person(batch, own.person)),
@@ -123,13 +124,15 @@ class BiLayerLesson:
     def _judged(self, target: Tensor, image: Tensor, drawing: Tensor) -> tuple[PatchScores, PatchScores]:
         """What the rival says of true and made images (B, 3, n, n), in one pass."""
         both, drawings = torch.cat([target, image]), (2 * drawing - 1).repeat(2, 1, 1, 1)
-        (real,), (made,) = groups([self.rivals["discriminator"](both, drawings)], 2)
+        scores: PatchScores = self.rivals["discriminator"](both, drawings)
+        features = [as_laid_out(maps).chunk(2) for maps in scores.features]
+        real, made = (PatchScores([f[k] for f in features], scores.logits.chunk(2)[k]) for k in range(2))
         return real, made
 
 
 def _apart(img: Tensor, target: Tensor) -> Tensor:
     """Mean distance of images in [-1, 1], on the scale of [0, 1]."""
-    return (wide(img) - target).abs().mean() / 2
+    return mean_apart(img, target)[0] / 2
 
 
 def _person(batch: Batch, like: Tensor) -> Tensor:

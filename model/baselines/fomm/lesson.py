@@ -19,6 +19,7 @@ from model.baselines.shared.equivariance import (
 )
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
+from model.training.losses import mean_apart
 from model.training.perceptual import Perceptual
 
 
@@ -103,7 +104,7 @@ class FommLesson:
         terms: dict[str, torch.Tensor] = {}
         total = batch.target.new_zeros(())
         for suffix, factor, img, feature in zip(("", "_warped"), (1.0, weights.warped), shown, features, strict=False):
-            terms |= {f"perceptual{suffix}": feature, f"pixel{suffix}": (img - batch.target).abs().mean()}
+            terms |= {f"perceptual{suffix}": feature, f"pixel{suffix}": mean_apart(img, batch.target)[0]}
             total = total + factor * (weights.perceptual * feature + weights.pixel * terms[f"pixel{suffix}"])
         terms |= self._equivariance(batch.signals["driving"], inside)
         total = total + weights.equivariance_value * terms["equivariance_value"]

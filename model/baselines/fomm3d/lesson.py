@@ -15,7 +15,7 @@ from model.baselines.shared.equivariance import Distortion, DistortionConfig, va
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
 from model.training.discriminator import Discriminator
-from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, groups
+from model.training.losses import discriminator_hinge, feature_matching, generator_hinge, judged, mean_apart
 from model.training.perceptual import Perceptual
 
 # Signals of training alone: yaw, pitch and roll (B, 3) of the two frames, as `pose.rotation` takes them.
@@ -68,15 +68,15 @@ class Fomm3dLesson:
         discriminator, perceptual = self.rivals["discriminator"], self.fixed["perceptual"]
         assert isinstance(discriminator, Discriminator)
         assert isinstance(perceptual, Perceptual)
-        real, judged = groups(discriminator(torch.cat([batch.target, made.image])), 2)
+        real, shown = judged(discriminator, batch.target, made.image)
         distortion = Distortion.draw(self._distortion, driving)
         distorted_pose = self.network.he_estimator(distortion.image(driving, align_corners=False))
         distorted = place(inside.canonical, distorted_pose)
         terms = {
             "perceptual": perceptual(made.image, perceptual.target(batch.target))[0],
-            "adversarial": generator_hinge(judged),
-            "feature_matching": feature_matching(real, judged),
-            "pixel": (made.image - batch.target).abs().mean(),
+            "adversarial": generator_hinge(shown, len(batch.target))[0],
+            "feature_matching": feature_matching(real, shown)[0],
+            "pixel": mean_apart(made.image, batch.target)[0],
             "equivariance": value_equivariance(inside.driving.value, distorted.value, distortion),
             "keypoints": keypoint_prior(inside.driving.value),
             "head_pose": (
@@ -88,7 +88,7 @@ class Fomm3dLesson:
         }
         weighted = [getattr(self._losses, name) * value for name, value in terms.items()]
         return StepLosses(
-            {"generator": torch.stack(weighted).sum(), "discriminator": discriminator_hinge(real, judged)},
+            {"generator": torch.stack(weighted).sum(), "discriminator": discriminator_hinge(real, shown)[0]},
             {name: value.detach() for name, value in terms.items()},
         )
 

@@ -21,7 +21,7 @@ from model.baselines.lsr.discriminator import Critic
 from model.baselines.lsr.network import RGB, Lsr
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
-from model.training.losses import wide
+from model.training.losses import mean_apart, wide
 from model.training.perceptual import Perceptual
 
 TERMS = (
@@ -137,7 +137,7 @@ class LsrLesson:
             adversarial, against = self._judged(image, batch.target, contour)
             values = {
                 "perceptual": self._features(image, batch.target),
-                "pixel": (wide(image + 1) / 2 - batch.target).abs().mean(),
+                "pixel": mean_apart(wide(image + 1) / 2, batch.target)[0],
                 "adversarial": adversarial,
                 "style_code": mean_square(z_style),
             }

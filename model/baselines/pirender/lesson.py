@@ -14,6 +14,7 @@ from model.baselines.pirender.network import PIRender
 from model.baselines.pirender.style import style_distance
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
+from model.training.losses import mean_apart
 from model.training.perceptual import Perceptual
 
 
@@ -98,7 +99,7 @@ class PIRenderLesson:
         stacked = torch.cat(shown)
         wanted, found = perceptual.target(target), perceptual.pyramid(stacked)
         features = perceptual.distance(found, wanted, stacked)
-        pixels = [(image - target).abs().mean() for image in shown]
+        pixels = mean_apart(stacked, target)
         terms = {"perceptual_warped": features[0], "pixel_warped": pixels[0]}
         if len(shown) > 1:
             images = [maps.chunk(2)[1] for maps in found[0]]

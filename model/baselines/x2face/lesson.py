@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from model.baselines.x2face.network import X2Face, sample
 from model.method.lesson import ParamGroup, StepLosses
 from model.method.network import Batch
-from model.training.losses import wide
+from model.training.losses import mean_apart, wide
 from model.training.perceptual import Perceptual
 
 
@@ -77,7 +77,7 @@ class X2FaceLesson:
         second = batch.progress >= weights.second_stage
         none = made.image.new_zeros(())
         terms = {
-            "photometric": (made.image - batch.target).abs().mean(),
+            "photometric": mean_apart(made.image, batch.target)[0],
             "perceptual": self._perceptual(made.image, self._perceptual.target(batch.target))[0] if second else none,
             "identity": none,
         }

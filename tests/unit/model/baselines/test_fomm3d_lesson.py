@@ -23,6 +23,7 @@ from model.training.discriminator import Discriminator, DiscriminatorConfig
 from model.training.loop import Players, train, train_step
 from model.training.perceptual import Perceptual
 from model.training.resume import CheckpointStore
+from tests.devices import Place
 from tests.helpers import ROOT
 from tests.toy_networks import CPU, Trunk, train_config
 
@@ -64,11 +65,12 @@ def batch(step: int = 1) -> Batch:
 
 
 def trajectory(**changes: float) -> list[dict[str, float]]:
-    """Losses of four steps, at rates at which the processor's last digits stay the last."""
-    taught = lesson(RATE_SHARE, **changes)
+    """Losses of four steps, in float64: over maps of few values norms let float32's last digits grow a millionfold."""
+    wide = Place("cpu", torch.float64)
+    taught = wide(lesson(RATE_SHARE, **changes))
     players = Players.make(taught, train_config(), CPU)
     taught.network.train()
-    return [train_step(players, batch(step), train_config(), CPU) for step in range(4)]
+    return [train_step(players, wide(batch(step)), train_config(), CPU) for step in range(4)]
 
 
 def parts(network: Fomm3d) -> dict[str, nn.Module]:

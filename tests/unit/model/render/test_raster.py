@@ -5,11 +5,18 @@ import pytest
 import torch
 
 from model.frame.coords import identity_grid
-from model.render import raster
+from model.render import fragment_lists, raster
 from model.render.interpolate import interpolate
 from model.render.raster import rasterize
 from tests.meshes import SQUARE, soup, sphere, square
 from tests.oracles import raster as oracle
+
+
+@pytest.fixture(params=["loops", "lists"], autouse=True)
+def way(request, monkeypatch):
+    """A CPU's own way, and on a CPU the way of all other devices."""
+    if request.param == "lists":
+        monkeypatch.setattr(raster, "LOOPS_ON", ())
 
 
 def assert_equals_oracle(verts, triangles, size_hw, **options):
@@ -161,8 +168,9 @@ def test_answer_does_not_depend_on_batch_or_chunks(monkeypatch, on_device):
     verts[2, :, 2] *= 1e12  # its depth range must not coarsen that of the others
     size_hw = (31, 45)
     whole = rasterize(verts, triangles, size_hw)
-    monkeypatch.setattr(raster, "MAX_FRAGMENTS", 97)
-    monkeypatch.setattr(raster, "MESHES_ON_CPU", 3)
+    monkeypatch.setattr(fragment_lists, "MAX_FRAGMENTS", 97)
+    monkeypatch.setattr(fragment_lists, "MAX_PIXELS", 101)
+    monkeypatch.setattr(fragment_lists, "MESHES", 3)
     chunked = rasterize(verts, triangles, size_hw)
     alone = rasterize(verts[4:5], triangles, size_hw)
     for name in ("triangle", "barycentric", "depth"):
@@ -212,6 +220,25 @@ def test_wrong_input_is_refused():
             rasterize(bad_verts, bad_triangles, size_hw)
 
 
+@pytest.mark.parametrize("perspective", [False, True])
+@pytest.mark.parametrize("cull_back", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_loops_and_lists_give_the_same_bits(monkeypatch, dtype, cull_back, perspective):
+    large = torch.cat([square(left=-3.0, right=9.0, depth=2.0), square(top=-5.0, bottom=1.5, depth=1.0)], 1)
+    tilted = large + torch.linspace(0, 0.9, 24, dtype=large.dtype).view(1, 8, 3)  # depths are rounded in these
+    cases = [(soup(17, batch=5), (53, 34)), (sphere(40, 41, batch=3), (96, 128))]
+    cases.append(((tilted, torch.cat([SQUARE, SQUARE + 4])), (300, 451)))
+    for (verts, triangles), size_hw in cases:
+        job = verts.to(dtype), triangles, size_hw
+        found = []
+        for devices in (("cpu",), ()):
+            monkeypatch.setattr(raster, "LOOPS_ON", devices)
+            found.append(rasterize(*job, perspective=perspective, cull_back=cull_back))
+        assert found[0].covered.any()
+        for name in ("triangle", "barycentric", "depth"):
+            assert torch.equal(*(getattr(one, name) for one in found)), name
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("perspective", [False, True])
@@ -229,6 +256,8 @@ def test_cuda_has_the_int64_minimum_that_visibility_stands_on():
     rng = torch.Generator().manual_seed(0)
     where = torch.randint(0, 1000, (200_000,), generator=rng)
     keys = torch.randint(0, 2**50, (200_000,), generator=rng)  # beyond 32 bits, and beyond float64's 53 if rounded up
-    here = torch.full((1000,), raster.NOTHING).scatter_reduce_(0, where, keys, "amin")
-    there = torch.full((1000,), raster.NOTHING, device="cuda").scatter_reduce_(0, where.cuda(), keys.cuda(), "amin")
+    here = torch.full((1000,), fragment_lists.NOTHING).scatter_reduce_(0, where, keys, "amin")
+    there = torch.full((1000,), fragment_lists.NOTHING, device="cuda").scatter_reduce_(
+        0, where.cuda(), keys.cuda(), "amin"
+    )
     assert torch.equal(here, there.cpu())

@@ -1,28 +1,38 @@
 """Losses by hand, and shared passes equal to separate ones."""
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from model.pwm.generator import PWMOutput
 from model.training.adversarial import LossConfig, step_losses
 from model.training.discriminator import Discriminator, DiscriminatorConfig
-from model.training.losses import PatchScores, discriminator_hinge, feature_matching, generator_hinge, groups
-from model.training.perceptual import Perceptual, vgg_taps
+from model.training.losses import (
+    PatchScores,
+    discriminator_hinge,
+    feature_matching,
+    generator_hinge,
+    judged,
+    mean_apart,
+)
+from model.training.perceptual import Perceptual, vgg_taps, without_norms
 from tests.toy_networks import Trunk
 
 SIZE = (16, 24)
 
 
 def scores(*logits: list[float]) -> list[PatchScores]:
-    return [PatchScores([torch.tensor(v)], torch.tensor(v)) for v in logits]
+    return [PatchScores([torch.tensor([v])], torch.tensor([v])) for v in logits]
 
 
 def test_hinge_by_hand(placed):
     real, made = placed(scores([2.0, 0.5], [-1.5])), placed(scores([-3.0, 0.0], [0.5]))
     # scale 1: mean(0, 0.5) + mean(0, 1); scale 2: 2.5 + 1.5
     assert discriminator_hinge(real, made).item() == pytest.approx(0.25 + 0.5 + 2.5 + 1.5)
-    assert generator_hinge(made).item() == pytest.approx(1.5 - 0.5)
+    assert generator_hinge(made, len(made[0].logits)).item() == pytest.approx(1.5 - 0.5)
 
 
 def test_feature_matching_by_hand_moves_only_the_made_image(placed):
@@ -88,7 +98,7 @@ def test_shared_passes_equal_separate_ones(placed):
         real, made = discriminator(target), discriminator(image)
         generator = (
             config.perceptual * perceptual(image, perceptual.target(target))[0]
-            + config.adversarial * generator_hinge(made)
+            + config.adversarial * generator_hinge(made, len(target))
             + config.feature_matching * feature_matching(real, made)
             + config.pixel * (image - target).abs().mean()
         )
@@ -123,9 +133,32 @@ def test_discriminator_scales_see_halved_images(placed):
     assert torch.allclose(discriminator(image)[1].logits, half.logits)
 
 
-def test_parts_of_a_stacked_batch(placed):
-    stacked = [PatchScores([placed(torch.arange(6.0))], placed(torch.arange(6.0)))]
-    assert [g[0].logits.tolist() for g in groups(stacked, 3)] == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_each_group_is_measured_by_itself_and_its_gradient_lies_as_it_does(placed, layout):
+    torch.manual_seed(2)
+    made, target = (placed(torch.randn(n, 3, 4, 5)).contiguous(memory_format=layout) for n in (6, 2))
+    made.requires_grad_()
+    found = mean_apart(made, target)
+    wanted = [(group - target).abs().mean() for group in made.detach().split(2)]
+    torch.testing.assert_close(found, torch.stack(wanted))
+    (found * torch.tensor([1.0, 2.0, 3.0]).to(found)).sum().backward()
+    expected = torch.cat(
+        [k * (group - target).sign() / target.numel() for k, group in enumerate(made.detach().split(2), 1)]
+    )
+    torch.testing.assert_close(made.grad, expected)
+    assert made.grad.is_contiguous(memory_format=layout)
+
+
+def test_two_passes_of_a_discriminator_make_one_power_iteration(placed):
+    discriminator, _ = placed(networks())
+    twin = copy.deepcopy(discriminator)
+    _, target = placed(images())
+    made = placed(torch.rand(4, 3, *SIZE))
+    apart, together = judged(discriminator, target, made), twin(torch.cat([target, made]))
+    for real, shown, both in zip(*apart, together, strict=True):
+        torch.testing.assert_close(torch.cat([real.logits, shown.logits]), both.logits)
+    for mine, its in zip(discriminator.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(mine, its)
 
 
 def test_vgg_taps_are_the_rectified_convolutions_of_each_block():
@@ -133,3 +166,25 @@ def test_vgg_taps_are_the_rectified_convolutions_of_each_block():
     layers = torchvision.models.vgg19(weights=None).features
     assert vgg_taps(layers, "first") == [1, 6, 11, 20, 29]
     assert vgg_taps(layers, "last") == [3, 8, 17, 26, 35]
+
+
+def test_norms_of_a_frozen_network_are_folded_into_its_convolutions(placed):
+    torch.manual_seed(4)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)),  # this norm has no convolution before it
+    )
+    network(torch.randn(8, 3, *SIZE))
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    network, images = placed(network).eval(), placed(torch.rand(2, 3, *SIZE)).requires_grad_()
+    wanted = network(images)
+    (slope,) = torch.autograd.grad(wanted.square().sum(), images)
+    folded = without_norms(network)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == 1
+    found = folded(images)
+    placed.assert_close(found, wanted, times=10)
+    placed.assert_close(torch.autograd.grad(found.square().sum(), images)[0], slope, times=100)
