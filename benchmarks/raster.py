@@ -17,6 +17,7 @@ from benchmarks.raster_flat import flat
 from benchmarks.raster_references import (
     PACKAGES,
     interpolate_by_indexing,
+    rasterize_by_lists,
     rasterize_by_loop,
     rasterize_vectorised,
 )
@@ -38,6 +39,7 @@ from model.render.raster import Fragments, rasterize
 from pipeline.store.provenance import write_json, write_text
 
 OURS, LOOP, VECTORISED, INDEXING = "ours", "loop over triangles", "vectorised z-buffer", "attributes[triangles[ids]]"
+LISTS = "ours as on a GPU"  # on a CPU, in turns with its own way
 VISIBILITY, FORWARD, BOTH, ALL = "visibility", "forward", "forward + backward", "visibility + forward + backward"
 Interpolate = Callable[[Fragments, Tensor, Tensor], Tensor]
 LARGEST_LOOP = 1  # images of the loop, which takes a second each
@@ -95,6 +97,8 @@ class Bench:
         works: list[Callable[[], object]] = [partial(rasterize, *mesh, (size, size)) for mesh in meshes.values()]
         cells = [(OURS, batch) for batch in batches]
         if device == "cpu":
+            works += [partial(rasterize_by_lists, *meshes[batch], (size, size)) for batch in batches]
+            cells += [(LISTS, batch) for batch in batches]
             verts, triangles = bumpy_head(LARGEST_LOOP, device)
             works.append(partial(rasterize_by_loop, verts[0], triangles, (size, size)))
             cells.append((LOOP, LARGEST_LOOP))

@@ -1,7 +1,8 @@
 """Other ways to rasterise and interpolate, to stand beside model/render/raster.py and model/render/interpolate.py.
 
-Three are written here in plain torch, as one would without thinking of speed; two are packages, used where they are
-installed. All take ndc with y down and a depth of which the smaller is nearer.
+Three are written here in plain torch, as one would without thinking of speed; one is this project's own for a GPU, on a
+CPU; two are packages, used where they are installed. All take ndc with y down and a depth of which the smaller is
+nearer.
 """
 
 from collections.abc import Callable
@@ -9,9 +10,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from model.render import fragment_lists
 from model.render.raster import Fragments
 
 CANDIDATES = 1 << 21  # pixels tested at once by the vectorised z-buffer
+
+
+def rasterize_by_lists(verts: Tensor, triangles: Tensor, size_hw: tuple[int, int]) -> Fragments:
+    """What a GPU would do, with the same answer as `model.render.raster.rasterize`."""
+    shape = (len(verts), *size_hw)
+    ids, weights, depth = torch.full(shape, -1), verts.new_zeros(*shape, 3), verts.new_zeros(shape)
+    fragment_lists.fill(verts, triangles[None], True, False, ids, weights, depth)
+    return Fragments(ids, weights, depth)
 
 
 def rasterize_by_loop(verts: Tensor, triangles: Tensor, size_hw: tuple[int, int]) -> Tensor:

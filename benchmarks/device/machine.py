@@ -11,6 +11,7 @@ from pathlib import Path
 # What the paths of `benchmarks.device` import, by module, with the name of its package.
 NEEDED: Mapping[str, str] = {
     "torch": "torch",
+    "numba": "numba",
     "numpy": "numpy",
     "pyarrow": "pyarrow",
     "cv2": "opencv-python-headless",

@@ -22,14 +22,18 @@ def lay_out(networks: nn.Module, channels_last: bool) -> None:
 
 
 def layout_of(maps: Tensor) -> torch.memory_format:
-    """The layout that maps (B, C, H, W) have: channels last, or contiguous where they are both or neither."""
-    if maps.is_contiguous() or not maps.is_contiguous(memory_format=torch.channels_last):
-        return torch.contiguous_format
-    return torch.channels_last
+    """The layout that maps (B, C, H, W) or (B, C, D, H, W) have: channels last, or contiguous where both or neither."""
+    last = torch.channels_last if maps.dim() == 4 else torch.channels_last_3d
+    return torch.contiguous_format if maps.is_contiguous() or not maps.is_contiguous(memory_format=last) else last
+
+
+def laid_out_like(maps: Tensor, others: Tensor) -> Tensor:
+    """Return maps in the layout of others, where what made them has left it; so comes their gradient."""
+    return as_laid_out(maps.contiguous(memory_format=layout_of(others)))
 
 
 def as_laid_out(maps: Tensor) -> Tensor:
-    """Return maps (B, C, H, W) as they are; their gradient is brought into their own layout where it has another."""
+    """Return maps as they are; their gradient is brought into their own layout where it has another."""
     if torch.compiler.is_compiling() or not maps.requires_grad:
         return maps  # the compiler decides on layouts itself
     return _AsLaidOut.apply(maps)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.frame.coords import identity_grid
-from model.frame.layout import as_laid_out, layout_of
+from model.frame.layout import as_laid_out, laid_out_like
 
 
 def warp(src: Tensor, disp: Tensor, *, padding: str = "border", align_corners: bool = False) -> Tensor:
@@ -39,4 +39,4 @@ def warp(src: Tensor, disp: Tensor, *, padding: str = "border", align_corners: b
             padding_mode=padding,
             align_corners=align_corners,
         )
-    return as_laid_out(out.to(src.dtype).contiguous(memory_format=layout_of(src)))
+    return laid_out_like(out.to(src.dtype), src)

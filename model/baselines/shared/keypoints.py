@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.frame.layout import as_laid_out, laid_out_like
 from model.method.precision import wide
 
 
@@ -75,7 +76,9 @@ def warp_by_each(feat: Tensor, motions: Tensor, align_corners: bool) -> Tensor:
 
 def sample(feat: Tensor, positions: Tensor, align_corners: bool) -> Tensor:
     """Sample (B, C, S...) linearly at positions (B, S..., N), black outside."""
-    return F.grid_sample(feat, positions, mode="bilinear", padding_mode="zeros", align_corners=align_corners)
+    feat = as_laid_out(feat)
+    found = F.grid_sample(feat, positions, mode="bilinear", padding_mode="zeros", align_corners=align_corners)
+    return laid_out_like(found, feat)
 
 
 def blend(motions: Tensor, mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train
 from benchmarks.device.settings import Run, pwm_of_run
@@ -15,6 +16,8 @@ from benchmarks.train_step import EAGER_FLOAT32, EVERYTHING, THINGS, Course, Way
 from benchmarks.train_switches import SHOWN, switches, ways
 from benchmarks.train_waits import data_wait
 from model.heads.head import load_head
+from model.training.discriminator import Discriminator
+from pipeline.adapters.pwm.configs import discriminator_config
 from pipeline.method_table import OURS
 from pipeline.params.tree import load_params
 from tests.helpers import ROOT
@@ -41,6 +44,15 @@ def test_operations_are_proportional_to_the_pixels(small, monkeypatch):
     assert step_gflops(large, network, "neural_codes", head) > scaled  # codes join the source image
 
 
+def of_one_pass(params) -> float:
+    """GFLOP of the discriminator on one image."""
+    network = Discriminator(discriminator_config(params.networks[params.bench.recipe].pwm))
+    side = params.recipes[params.bench.recipe].image_px
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.rand(1, 3, side, side))
+    return counter.get_total_flops() / 1e9
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("guidance", EXPECTED)
 def test_the_paper_s_step_takes_what_the_goals_were_set_with(guidance):
@@ -49,7 +61,9 @@ def test_the_paper_s_step_takes_what_the_goals_were_set_with(guidance):
         step_gflops(*pwm_of_run(params, Run(OURS, guidance, output)), guidance, head)
         for output in ("warped_source", "paper")
     )
-    assert ours == pytest.approx(EXPECTED[guidance], rel=5e-3)
+    # In the goals' count the generator's gradient goes through what the discriminator says of the target as well: as
+    # many operations as a pass takes.
+    assert ours + of_one_pass(params) == pytest.approx(EXPECTED[guidance], rel=2e-3)
     assert 0.9 < papers / ours < 1.0
 
 
