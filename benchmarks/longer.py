@@ -2,10 +2,12 @@
 
 Trains published systems by the profile's recipe at several times its iterations, drops of the learning rate moved
 along, while the watcher (`pwm watch`) measures each state on held-out pairs; beside it stands what copying the source
-reaches on the same pairs. Writes reports/reference/longer-<profile>.{json,md}, which the tables' footers quote.
+reaches on the same pairs. Writes reports/reference/longer-<profile>.{json,md}, which the tables' footers quote; other
+systems' curves stay there, as long as they were measured on the same pairs of the same data.
 """
 
 import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ from pipeline.watching.watch import SCORES as WATCHED
 from pipeline.watching.watch import watched, write_thinned
 
 METRICS = ("l1", "akd", "aed", "apd")
+COMPARABLE = ("profile", "times", "iterations", "pairs", "copy source")  # what rows of one report have in common
 STATES = 2  # measured in each of the profile's own budgets
 
 
@@ -97,6 +100,24 @@ def copied(params: Path, data: Path, pairs: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def beside(file: Path, report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report with the rows of an earlier one of the same pairs beside its own.
+
+    Raises:
+        BadParameter: the earlier one is of other pairs, data or budgets; it would be lost.
+    """
+    earlier = json.loads(file.read_text()) if file.is_file() else {"rows": {}, "made": {}}
+    kept = {key: states for key, states in earlier["rows"].items() if key not in report["rows"]}
+    differing = [name for name in COMPARABLE if kept and earlier[name] != report[name]]
+    if differing:
+        raise typer.BadParameter(
+            f"{file} has curves of {', '.join(kept)} with other {', '.join(differing)}: "
+            "measure them too, or move it away"
+        )
+    made = {key: earlier["made"][key] for key in kept} | report["made"]
+    return {**report, "rows": {**kept, **report["rows"]}, "made": made}
+
+
 def headline_names(head2: str, row: Any, data: Path) -> dict[str, str]:
     """Metric -> the column of scores that tables print."""
     results = Results([row], data / "results", Pairs(data / "pairs.parquet"), 1)
@@ -109,15 +130,15 @@ def page(report: Mapping[str, Any]) -> str:
     lines = [
         f"# Rows at {report['times']} times the iterations, profile {report['profile']}",
         "",
-        f"`{report['command']}`, commit {report['commit']}, {report['machine']}, torch {report['versions']['torch']}.",
-        "",
         f"Means over the same-identity ones of {report['pairs']} held-out pairs. The profile's own budget is "
         f"{report['iterations']} iterations;",
         "learning rates drop at the same shares of the longer run, so its state at that step is not the tables' row.",
         "",
     ]
     for key, states in report["rows"].items():
-        lines += [f"## {key}", ""]
+        made = report["made"][key]
+        told = f"`{made['command']}`, commit {made['commit']}, {made['machine']}, torch {made['versions']['torch']}."
+        lines += [f"## {key}", "", told, ""]
         datasets = list(report["copy source"])
         header = ["step", *(f"{dataset} {name.upper()}" for dataset in datasets for name in METRICS)]
         rows = [["copy source", *(_three(report["copy source"][d].get(n)) for d in datasets for n in METRICS)]]
@@ -153,18 +174,22 @@ def main(
                 for state in measured
             ]
         reference = copied(params, data, pairs)
-    report = {
+    made = {
         "command": f"python -m benchmarks.longer {' '.join(systems)} --times {times} --pairs {pairs}",
-        "profile": settings.bench.name,
         "commit": commit(),
         "versions": versions(),
         "machine": processor(),
+    }
+    report = {
+        "profile": settings.bench.name,
         "times": times,
         "iterations": settings.recipes[settings.bench.recipe].iterations,
         "pairs": pairs,
         "copy source": reference,
         "rows": rows,
+        "made": dict.fromkeys(rows, made),
     }
+    report = beside(file, report)
     write_json(file, report)
     write_text(file.with_suffix(".md"), page(report))
     say(f"longer: {file.with_suffix('.md')}")

@@ -39,9 +39,11 @@ def budget_lines(results: Results, reference: Path, bench: str) -> list[str]:
     file = longer_file(reference, bench)
     study = json.loads(file.read_text()) if file.is_file() else {"rows": {}}
     there = [key for key in found if key in study["rows"]]
+    curves = []
     if there:
         labels = ", ".join(found[key][0].label for key in there)
-        curves = f"curves of {labels} at {study['times']} times the iterations: {file.stem}.md in reports/reference"
-    else:
-        curves = "what more iterations would do is not on record: `python -m benchmarks.longer` finds out"
-    return [f"In this budget `copy source` is better in L1 than {rows}; {curves}."]
+        curves = [f"curves of {labels} at {study['times']} times the iterations: {file.stem}.md in reports/reference"]
+    if lacking := [row.label for key, (row, _) in found.items() if key not in there]:
+        labels = ", ".join(lacking)
+        curves.append(f"what more do for {labels} is not on record: `python -m benchmarks.longer` finds out")
+    return [f"In this budget `copy source` is better in L1 than {rows}; {'; '.join(curves)}."]

@@ -27,9 +27,12 @@ def test_rows_that_copying_beats_are_those_with_the_larger_l1(world, tmp_path):
     first = next(iter(found.values()))[0]
     assert f"`copy source` is better in L1 than {first.label} (" in line
     assert "`python -m benchmarks.longer` finds out" in line
+    assert f"do for {', '.join(row.label for row, _ in found.values())} is not on record" in line
     longer_file(tmp_path, "toy").write_text(json.dumps({"times": 5, "rows": {first.key: []}}))
     (line,) = budget_lines(results, tmp_path, "toy")
     assert f"curves of {first.label} at 5 times the iterations: longer-toy.md in reports/reference" in line
+    others = [row.label for row, _ in list(found.values())[1:]]
+    assert (f"do for {', '.join(others)} is not on record" in line) == bool(others)
 
 
 def test_without_such_rows_nothing_is_said(world, tmp_path):
