@@ -29,7 +29,8 @@ def test_everything_but_the_length_stays(tmp_path):
 
 def test_the_page_has_a_line_a_state_beside_copying():
     report = {
-        "times": 5, "profile": "toy", "pairs": 8, "iterations": 10, "copy source": {"A": {"l1": 20.0, "akd": 4.0, "aed": 0.1}},
+        "times": 5, "profile": "toy", "pairs": 8, "iterations": 10,
+        "copy source": {"A": {"l1": 20.0, "akd": 4.0, "aed": 0.1}},
         "rows": {"toy.lsr": [{"step": 25, "A.same.l1": 18.25, "A.same.akd": 3.0}]},
         "made": {"toy.lsr": {"command": "c", "commit": "x", "machine": "m", "versions": {"torch": "2"}}},
     }  # fmt: skip
