@@ -100,22 +100,21 @@ def copied(params: Path, data: Path, pairs: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def beside(file: Path, report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report with the rows of an earlier one of the same pairs beside its own.
+def beside(file: Path, report: Mapping[str, Any], rows: Iterable[str]) -> dict[str, Any]:
+    """A report that has no rows yet, with those of an earlier one of the same pairs that will not be made anew.
 
     Raises:
         BadParameter: the earlier one is of other pairs, data or budgets; it would be lost.
     """
     earlier = json.loads(file.read_text()) if file.is_file() else {"rows": {}, "made": {}}
-    kept = {key: states for key, states in earlier["rows"].items() if key not in report["rows"]}
+    kept = {key: states for key, states in earlier["rows"].items() if key not in set(rows)}
     differing = [name for name in COMPARABLE if kept and earlier[name] != report[name]]
     if differing:
         raise typer.BadParameter(
             f"{file} has curves of {', '.join(kept)} with other {', '.join(differing)}: "
             "measure them too, or move it away"
         )
-    made = {key: earlier["made"][key] for key in kept} | report["made"]
-    return {**report, "rows": {**kept, **report["rows"]}, "made": made}
+    return {**report, "rows": kept, "made": {key: earlier["made"][key] for key in kept}}
 
 
 def headline_names(head2: str, row: Any, data: Path) -> dict[str, str]:
@@ -163,33 +162,30 @@ def main(
 ) -> None:
     """Train systems for longer, and keep the curve of what they reach."""
     settings = load_params(params)
-    file = longer_file(out, settings.bench.name)
-    with tempfile.TemporaryDirectory() as folder:
-        changed = longer(params, Path(folder) / "params.yaml", times)
-        rows = {}
-        for system in systems:
-            measured = trained(system, changed, data, pairs, device)
-            rows[f"{settings.bench.recipe}.{system}"] = [
-                {k: (int(v) if k == "step" else float(v)) for k, v in state.items() if v not in ("", None)}
-                for state in measured
-            ]
-        reference = copied(params, data, pairs)
+    recipe, file = settings.bench.recipe, longer_file(out, settings.bench.name)
+    keys = {system: f"{recipe}.{system}" for system in systems}
+    report: dict[str, Any] = {
+        "profile": settings.bench.name,
+        "times": times,
+        "iterations": settings.recipes[recipe].iterations,
+        "pairs": pairs,
+        "copy source": copied(params, data, pairs),
+    }
+    report = beside(file, report, keys.values())  # refuses before hours are spent
     made = {
         "command": f"python -m benchmarks.longer {' '.join(systems)} --times {times} --pairs {pairs}",
         "commit": commit(),
         "versions": versions(),
         "machine": processor(),
     }
-    report = {
-        "profile": settings.bench.name,
-        "times": times,
-        "iterations": settings.recipes[settings.bench.recipe].iterations,
-        "pairs": pairs,
-        "copy source": reference,
-        "rows": rows,
-        "made": dict.fromkeys(rows, made),
-    }
-    report = beside(file, report)
+    with tempfile.TemporaryDirectory() as folder:
+        changed = longer(params, Path(folder) / "params.yaml", times)
+        for system, key in keys.items():
+            report["rows"][key] = [
+                {k: (int(v) if k == "step" else float(v)) for k, v in state.items() if v not in ("", None)}
+                for state in trained(system, changed, data, pairs, device)
+            ]
+            report["made"][key] = made
     write_json(file, report)
     write_text(file.with_suffix(".md"), page(report))
     say(f"longer: {file.with_suffix('.md')}")

@@ -12,6 +12,22 @@ from tests.helpers import ROOT
 COPY = {"Faces": {"l1": 20.0, "akd": 4.0, "aed": 0.1, "apd": 15.0}}
 
 
+def settings(**changes) -> dict:
+    return {"profile": "toy", "times": 5, "iterations": 10, "pairs": 4, "copy source": COPY, **changes}
+
+
+def measured(report: dict, key: str, l1: float = 19.0) -> dict:
+    """With a system's curve."""
+    made = {
+        "command": f"python -m benchmarks.longer {key}",
+        "commit": "abc",
+        "machine": "m",
+        "versions": {"torch": "2"},
+    }
+    curves = {**report["rows"], key: [{"step": 10, "Faces.same.l1": l1}]}
+    return {**report, "rows": curves, "made": {**report["made"], key: made}}
+
+
 def test_everything_but_the_length_stays(tmp_path):
     profile = ROOT / "profiles" / "puppets.yaml"
     before, after = load_params(profile), load_params(longer(profile, tmp_path / "params.yaml", 5))
@@ -44,35 +60,22 @@ def test_what_an_interrupted_run_left_between_is_no_point_of_the_curve():
     assert [state["step"] for state in regular(states, 130)] == ["130", "260", "390"]
 
 
-def report(key: str, **changes) -> dict:
-    made = {
-        "command": f"python -m benchmarks.longer {key}",
-        "commit": "abc",
-        "machine": "a machine",
-        "versions": {"torch": "2"},
-    }
-    values = {"profile": "toy", "times": 5, "iterations": 10, "pairs": 4, "copy source": COPY}
-    return {**values, "rows": {key: [{"step": 10, "Faces.same.l1": 19.0}]}, "made": {key: made}, **changes}
-
-
-def test_other_systems_curves_are_kept_and_its_own_are_replaced(tmp_path):
+def test_other_systems_curves_are_kept_and_its_own_is_made_anew(tmp_path):
     file = tmp_path / "longer-toy.json"
-    assert beside(file, report("toy.one")) == report("toy.one")
-    file.write_text(json.dumps(beside(file, report("toy.one"))))
-    both = beside(file, report("toy.two"))
-    assert list(both["rows"]) == list(both["made"]) == ["toy.one", "toy.two"]
+    first = measured(beside(file, settings(), ["toy.one"]), "toy.one")
+    file.write_text(json.dumps(first))
+    both = measured(beside(file, settings(), ["toy.two"]), "toy.two")
+    assert both["rows"] == {"toy.one": first["rows"]["toy.one"], "toy.two": [{"step": 10, "Faces.same.l1": 19.0}]}
     text = page(both)
     assert text.index("## toy.one") < text.index("`python -m benchmarks.longer toy.one`") < text.index("## toy.two")
     file.write_text(json.dumps(both))
-    again = beside(file, report("toy.one", rows={"toy.one": []}))
-    assert again["rows"] == {"toy.two": both["rows"]["toy.two"], "toy.one": []}
+    assert list(beside(file, settings(), ["toy.one"])["rows"]) == ["toy.two"]
 
 
 def test_curves_of_other_pairs_are_not_written_over(tmp_path):
     file = tmp_path / "longer-toy.json"
-    file.write_text(json.dumps(report("toy.one")))
-    with pytest.raises(
-        typer.BadParameter, match="has curves of toy.one with other pairs, copy source: measure them too"
-    ):
-        beside(file, report("toy.two", pairs=8, **{"copy source": {}}))
-    assert beside(file, report("toy.one", pairs=8))["pairs"] == 8  # of the others there are none
+    file.write_text(json.dumps(measured(beside(file, settings(), ["toy.one"]), "toy.one")))
+    other = settings(pairs=8, **{"copy source": {}})
+    with pytest.raises(typer.BadParameter, match="has curves of toy.one with other pairs, copy source: measure them"):
+        beside(file, other, ["toy.two"])
+    assert beside(file, other, ["toy.one"])["rows"] == {}  # of the others there are none
