@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.device.settings import Run, pwm_of_run
 from benchmarks.timing import environment
-from benchmarks.train_cpu import beside_a_busy_core, gains_of_two, measured, over_convolutions
+from benchmarks.train_cpu import beside_a_busy_core, by_compiler, gains_of_two, measured, over_convolutions
 from benchmarks.train_cuda import matrix_rate, on_cuda
 from benchmarks.train_flops import EXPECTED, step_gflops
 from benchmarks.train_page import page
@@ -44,6 +44,7 @@ def main(
     steps: Annotated[int, typer.Option(help="steps that are timed")] = 15,
     compare: Annotated[bool, typer.Option(help="on CUDA, time every row eager too")] = True,
     things: Annotated[bool, typer.Option(help="also time steps without each thing that makes them fast")] = True,
+    compiled: Annotated[bool, typer.Option(help="on a CPU, also time a compiled step; compiling takes minutes")] = True,
     device: DeviceName = "cpu",
 ) -> None:
     """Time a training step of every row, and what it is made of."""
@@ -83,6 +84,7 @@ def main(
             "beside_a_busy_core": beside_a_busy_core(*alone),
             "two_processes": gains_of_two(*alone),
         }
+        report["compiled"] = by_compiler(*alone) if compiled else {"skipped": "--no-compiled"}
         report["cuda"] = {"skipped": NO_CUDA if not torch.cuda.is_available() else "measured with --device cuda"}
     if things:
         report["things"] = switches(chosen, first, rows[0].guidance, head, place, max(2, steps // 3))

@@ -4,10 +4,15 @@ All numbers of one kind take turns within one run, because a machine that others
 """
 
 import multiprocessing
+import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.synchronize import Event
+from operator import truediv
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -15,6 +20,7 @@ from torch import nn
 from benchmarks.train_reference import ReferenceStep
 from benchmarks.train_step import Course, of_recipe
 from model.heads.head import HeadModel
+from model.training.compiled import failed_to_compile
 from model.training.replicas import Replicas, replicas
 from pipeline.params.recipe import Recipe
 from pipeline.params.sections.pwm import PwmSection
@@ -74,30 +80,57 @@ def measured(processes: int, *job: object) -> dict[str, float]:
 def over_convolutions(
     recipe: Recipe, network: PwmSection, guidance: str, head: HeadModel, steps: int
 ) -> dict[str, float]:
-    """Time of a step over the time that its convolutions take themselves, by torch's profiler.
-
-    Every other step is profiled, which lengthens it by a tenth: convolutions are of those steps, and the time is of
-    the ones in between.
-    """
+    """Time of a step over the time that its convolutions take themselves, by torch's profiler."""
     torch.set_num_threads(recipe.run.cpu_threads)
     course = Course(recipe, network, guidance, head, of_recipe(recipe, CPU), CPU)
-    whole, convolutions = [], []
-    for step in range(steps + WARM_UP):
-        took = _ms(course.step, course.batch())
-        course.look()
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            course.step(course.batch())
-        course.look()
-        if step >= WARM_UP:
-            events = [event for event in profile.key_averages() if CONVOLUTIONS in event.key]
-            convolutions.append(sum(event.self_cpu_time_total for event in events) / 1e3)
-            whole.append(took)
-    ratios = [step / own for step, own in zip(whole, convolutions, strict=True)]
+    for _ in range(WARM_UP):
+        course.step_alone(course.batch())
+    whole, convolutions = zip(*(_beside_convolutions(course) for _ in range(steps)), strict=True)
     return {
         "step_ms": statistics.median(whole),
         "convolutions_ms": statistics.median(convolutions),
-        "ratio": statistics.median(ratios),
+        "ratio": statistics.median(map(truediv, whole, convolutions)),
     }
+
+
+def by_compiler(
+    recipe: Recipe, network: PwmSection, guidance: str, head: HeadModel, steps: int
+) -> dict[str, float | str]:
+    """What torch.compile makes of a step, in turns with the step as it is; nothing compiled is kept.
+
+    A CPU run compiles nothing: this says what it forgoes.
+    """
+    torch.set_num_threads(recipe.run.cpu_threads)
+    plain = of_recipe(recipe, CPU)
+    courses = [Course(recipe, network, guidance, head, way, CPU) for way in (plain, replace(plain, compiled=True))]
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
+        began = time.perf_counter()
+        try:
+            courses[1].step_alone(courses[1].batch())
+        except Exception as error:
+            if not failed_to_compile(error):
+                raise
+            return {"skipped": f"torch.compile fails here ({type(error).__name__})"}
+        compiling_s = time.perf_counter() - began
+        for course in courses * WARM_UP:
+            course.step_alone(course.batch())
+        rows = [[_beside_convolutions(course) for course in courses] for _ in range(steps)]
+    torch.compiler.reset()
+    return {
+        "compiling_s": compiling_s,
+        "over_plain": statistics.median(compiled[0] / plain[0] for plain, compiled in rows),
+        "ratio": statistics.median(truediv(*compiled) for _, compiled in rows),
+    }
+
+
+def _beside_convolutions(course: Course) -> tuple[float, float]:
+    """Milliseconds of a step, and of the convolutions of the next, which is profiled: that lengthens it by a tenth."""
+    took = _ms(course.step_alone, course.batch())
+    batch = course.batch()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        course.step_alone(batch)
+    events = [event for event in profile.key_averages() if CONVOLUTIONS in event.key]
+    return took, sum(event.self_cpu_time_total for event in events) / 1e3
 
 
 def beside_a_busy_core(

@@ -5,6 +5,8 @@ model/render/raster.py), the same depth levels, and barycentrics by the same ope
 contracts no product and sum into one rounding unless it is told to (`fastmath`).
 """
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,20 @@ def fill(
     _fill(x, y, level, z, own, cull_back, perspective, ids.numpy(), barycentric.numpy(), depth.numpy())
 
 
-@njit(cache=True, nogil=True)
+def _kept(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile a function when it is first called, and keep it for later processes where there is a place for it."""
+    try:
+        return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError as error:  # in a read-only checkout without a home
+        warnings.warn(
+            f"loops are compiled anew in every process, which takes seconds: {error}; let the environment variable "
+            "NUMBA_CACHE_DIR name a folder that can be written",
+            stacklevel=2,
+        )
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_kept
 def _fill(
     x: Array,
     y: Array,

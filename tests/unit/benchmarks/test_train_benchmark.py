@@ -9,13 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train
 from benchmarks.device.settings import Run, pwm_of_run
-from benchmarks.train_cpu import over_convolutions
+from benchmarks.train_cpu import by_compiler, over_convolutions
 from benchmarks.train_flops import COUNTED_PX, EXPECTED, step_gflops
 from benchmarks.train_page import page
 from benchmarks.train_step import EAGER_FLOAT32, EVERYTHING, THINGS, Course, Way, of_recipe
 from benchmarks.train_switches import SHOWN, switches, ways
 from benchmarks.train_waits import data_wait
 from model.heads.head import load_head
+from model.training.compiled import compile_parts
 from model.training.discriminator import Discriminator
 from pipeline.adapters.pwm.configs import discriminator_config
 from pipeline.method_table import OURS
@@ -113,6 +114,28 @@ def test_waiting_is_a_share_and_a_step_is_longer_than_its_convolutions(small):
     assert found["step_ms"] > found["convolutions_ms"] > 0
 
 
+def test_a_compiled_step_takes_turns_with_a_plain_one(small, monkeypatch):
+    backends = []
+
+    def traced(lesson):
+        backends.append(compile_parts(lesson, backend="aot_eager"))
+
+    monkeypatch.setattr("benchmarks.train_step.compile_parts", traced)
+    found = by_compiler(small[0], small[1], "geom_disp", small[2], 1)
+    assert len(backends) == 1  # of the two courses one alone is compiled
+    assert found["ratio"] > 1
+    assert found["over_plain"] > 0
+    assert found["compiling_s"] > 0
+
+
+def test_without_a_compiler_it_says_so(small, monkeypatch):
+    monkeypatch.setenv("CXX", "no_such_compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no_such_compiler"))
+    found = by_compiler(small[0], small[1], "geom_disp", small[2], 1)
+    assert set(found) == {"skipped"}
+    assert found["skipped"].startswith("torch.compile fails here")
+
+
 def test_the_page_of_a_gpu_has_every_number_beside_its_goal():
     kernel = {"name": "sm90_xmma_fprop", "share": 0.25, "calls": 40.0}
     row = {
@@ -143,10 +166,11 @@ def test_the_page_of_a_gpu_has_every_number_beside_its_goal():
 def test_a_tiny_run_writes_the_whole_report(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmarks.train"])
     monkeypatch.setattr("benchmarks.train_cpu.LOOP_S", 0.3)
-    train.main(SMALL, out=tmp_path, guidance=["geom_disp"], steps=1, processes=2)
+    train.main(SMALL, out=tmp_path, guidance=["geom_disp"], steps=1, processes=2, compiled=False)
     report, text = json.loads((tmp_path / "train.json").read_text()), (tmp_path / "train.md").read_text()
     assert list(report["rows"]) == ["geom_disp/warped_source"]
     assert set(report["cpu"]) == {"over_convolutions", "beside_a_busy_core", "two_processes"}
     assert all(values["ratio"] > 0 for values in report["cpu"].values())
     assert "CUDA: not measured, " in text
+    assert "A compiled step: not measured, --no-compiled." in text
     assert "at least 0.85" in text

@@ -18,6 +18,7 @@ from model.method.lesson import Lesson
 from model.pwm.animator import fits_of
 from model.pwm.guidance import GuidanceMaps
 from model.pwm.output import OUTPUTS
+from model.render import raster
 from model.training.loop import Players, Steps
 from tests.devices import GPU, Place
 from tests.helpers import ROOT
@@ -91,6 +92,7 @@ class Fetched(TorchDispatchMode):
 @pytest.mark.parametrize("name", EVERY)
 def test_guidance_alone_asks_how_much_a_mesh_covers(name: str, monkeypatch):
     """Its lists are as long as what is seen: the one wait of a step, at its start. A head looks at codes on the CPU."""
+    monkeypatch.setattr(raster, "LOOPS_ON", ())  # as on any device but a CPU
     made, batch = lesson(name).network, batch_at(0)
     fetched, tolist = Fetched(), torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: fetched.note() or tolist(tensor))
@@ -98,8 +100,9 @@ def test_guidance_alone_asks_how_much_a_mesh_covers(name: str, monkeypatch):
         maps = made.guidance(made.head, *fits_of(batch.signals), SIZE)
         if made.guidance.codes is not None:
             maps.driving.sum().backward()
-    assert set(fetched.by) <= {"model/render/raster.py", "model/render/area.py", "model/heads/head.py"}
-    assert fetched.by["model/render/raster.py"] > 2
+    drawing = {f"model/render/{name}.py" for name in ("raster", "fragment_lists", "area")}
+    assert set(fetched.by) <= {*drawing, "model/heads/head.py"}
+    assert fetched.by["model/render/fragment_lists.py"] > 2
 
 
 @pytest.mark.gpu
