@@ -29,6 +29,7 @@ CPU = torch.device("cpu")
 WARM_UP = 2
 CONVOLUTIONS = "conv"  # in the names of operations
 LOOP_S = 3.0  # of a bare loop of convolutions
+ROUNDS = 3  # of one process, two, one loop, two
 LAYER = (8, 64, 32, 3)  # batch, channels, side and kernel of its convolution: of the middle of a network of 64 px
 
 
@@ -160,9 +161,16 @@ def beside_a_busy_core(
 
 def gains_of_two(recipe: Recipe, network: PwmSection, guidance: str, head: HeadModel, steps: int) -> dict[str, float]:
     """What two processes gain over one, as a share of what two bare loops of convolutions gain over one."""
-    one, two = (measured(count, recipe, network, guidance, head, steps)["step_ms"] for count in (1, 2))
-    alone, both = (sum(_loops(count)) for count in (1, 2))
-    return {"processes": one / two, "convolutions": both / alone, "ratio": one / two / (both / alone)}
+    rounds = []
+    for _ in range(ROUNDS):
+        one, two = (measured(count, recipe, network, guidance, head, steps)["step_ms"] for count in (1, 2))
+        alone, both = (sum(_loops(count)) for count in (1, 2))
+        rounds.append((one / two, both / alone))
+    return {
+        "processes": statistics.median(processes for processes, _ in rounds),
+        "convolutions": statistics.median(convolutions for _, convolutions in rounds),
+        "ratio": statistics.median(truediv(*gains) for gains in rounds),
+    }
 
 
 def _loops(count: int) -> list[float]:

@@ -166,6 +166,7 @@ def test_the_page_of_a_gpu_has_every_number_beside_its_goal():
 def test_a_tiny_run_writes_the_whole_report(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmarks.train"])
     monkeypatch.setattr("benchmarks.train_cpu.LOOP_S", 0.3)
+    monkeypatch.setattr("benchmarks.train_cpu.ROUNDS", 1)
     train.main(SMALL, out=tmp_path, guidance=["geom_disp"], steps=1, processes=2, compiled=False)
     report, text = json.loads((tmp_path / "train.json").read_text()), (tmp_path / "train.md").read_text()
     assert list(report["rows"]) == ["geom_disp/warped_source"]
