@@ -102,8 +102,8 @@ def by_compiler(
     A CPU run compiles nothing: this says what it forgoes.
     """
     torch.set_num_threads(recipe.run.cpu_threads)
-    plain = of_recipe(recipe, CPU)
-    courses = [Course(recipe, network, guidance, head, way, CPU) for way in (plain, replace(plain, compiled=True))]
+    eager = of_recipe(recipe, CPU)
+    courses = [Course(recipe, network, guidance, head, way, CPU) for way in (eager, replace(eager, compiled=True))]
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
         began = time.perf_counter()
         try:
