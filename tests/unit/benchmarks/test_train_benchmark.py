@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train
 from benchmarks.device.settings import Run, pwm_of_run
-from benchmarks.train_cpu import by_compiler, over_convolutions
+from benchmarks.train_cpu import by_compiler, gains_of_two, over_convolutions
 from benchmarks.train_flops import COUNTED_PX, EXPECTED, step_gflops
 from benchmarks.train_page import page
 from benchmarks.train_step import EAGER_FLOAT32, EVERYTHING, THINGS, Course, Way, of_recipe
@@ -120,12 +120,22 @@ def test_a_compiled_step_takes_turns_with_a_plain_one(small, monkeypatch):
     def traced(lesson):
         backends.append(compile_parts(lesson, backend="aot_eager"))
 
+    def took(course):
+        return (30.0, 10.0) if course._way.compiled else (40.0, 8.0)
+
     monkeypatch.setattr("benchmarks.train_step.compile_parts", traced)
+    monkeypatch.setattr("benchmarks.train_cpu._beside_convolutions", took)
     found = by_compiler(small[0], small[1], "geom_disp", small[2], 1)
     assert len(backends) == 1  # of the two courses one alone is compiled
-    assert found["ratio"] > 1
-    assert found["over_plain"] > 0
+    assert (found["over_plain"], found["ratio"]) == (0.75, 3.0)
     assert found["compiling_s"] > 0
+
+
+def test_a_gain_is_one_over_two_beside_that_of_loops(small, monkeypatch):
+    monkeypatch.setattr("benchmarks.train_cpu.measured", lambda count, *_job: {"step_ms": {1: 90.0, 2: 60.0}[count]})
+    monkeypatch.setattr("benchmarks.train_cpu._loops", lambda count: [10.0 if count == 1 else 9.375] * count)
+    found = gains_of_two(small[0], small[1], "geom_disp", small[2], 1)
+    assert found == {"processes": 1.5, "convolutions": 1.875, "ratio": 0.8}
 
 
 def test_without_a_compiler_it_says_so(small, monkeypatch):
